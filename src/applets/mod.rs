@@ -1,0 +1,41 @@
+//! The applets: one file each, one line each in the table.
+
+mod receiver;
+mod sender;
+mod server;
+
+use crate::cli::Call;
+use crate::error::Error;
+
+/// One of the programs that the executable can be.
+#[derive(Debug)]
+pub struct Applet {
+    /// The name that it is called by.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// Runs it.
+    pub run: fn(&Call<'_>) -> Result<(), Error>,
+}
+
+/// All applets.
+pub const APPLETS: &[Applet] = &[server::APPLET, sender::APPLET, receiver::APPLET];
+
+/// The applet of that name.
+pub fn named(name: &str) -> Option<&'static Applet> {
+    APPLETS.iter().find(|applet| applet.name == name)
+}
+
+/// The names of all applets, in words.
+pub fn names() -> String {
+    let names: Vec<_> = APPLETS.iter().map(|applet| applet.name).collect();
+    names.join(", ")
+}
+
+/// Reads the port of a server.
+fn port_to_connect_to(word: &str) -> Result<u16, String> {
+    match word.parse() {
+        Ok(0) | Err(_) => Err("a port is a number from 1 to 65535".into()),
+        Ok(port) => Ok(port),
+    }
+}

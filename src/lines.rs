@@ -1,0 +1,144 @@
+//! Bytes as they arrive, cut anywhere, into lines with a limit on their length.
+//!
+//! Knows nothing of what a line means or where the bytes come from.
+
+use std::mem;
+
+/// One line that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// The line, without its `\n` or `\r\n`.
+    Whole(&'a [u8]),
+    /// It was longer than the limit; nothing of it was kept.
+    TooLong,
+}
+
+/// Cuts a stream of bytes into lines. Keeps less than `limit` bytes, however long a line is.
+#[derive(Debug)]
+pub struct LineSplitter {
+    /// The longest line to hand out, in bytes, its ending included.
+    limit: usize,
+    /// The start of a line whose end is still to come.
+    partial: Vec<u8>,
+    /// The line whose end is still to come is already too long.
+    skipping: bool,
+    /// `partial` was handed out as a whole line.
+    spent: bool,
+}
+
+impl LineSplitter {
+    /// A splitter for lines of at most `limit` bytes, ending included.
+    pub fn new(limit: usize) -> Self {
+        LineSplitter {
+            limit,
+            partial: Vec::new(),
+            skipping: false,
+            spent: false,
+        }
+    }
+
+    /// Takes the next line off the front of `input`. If no line ends in `input`, keeps what has
+    /// to be kept of it, leaves it empty and returns `None`.
+    pub fn next<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Option<Line<'s>> {
+        if mem::take(&mut self.spent) {
+            self.partial = Vec::new();
+        }
+        let Some(end) = input.iter().position(|&byte| byte == b'\n') else {
+            self.keep(mem::take(input));
+            return None;
+        };
+        let (piece, rest) = (&input[..end], &input[end + 1..]);
+        *input = rest;
+        if mem::take(&mut self.skipping) || self.partial.len() + end + 1 > self.limit {
+            self.partial = Vec::new();
+            return Some(Line::TooLong);
+        }
+        if self.partial.is_empty() {
+            return Some(Line::Whole(without_carriage_return(piece)));
+        }
+        self.partial.extend_from_slice(piece);
+        self.spent = true;
+        Some(Line::Whole(without_carriage_return(&self.partial)))
+    }
+
+    /// What has come of a line that has not ended, if anything.
+    pub fn partial(&self) -> Option<Line<'_>> {
+        match () {
+            () if self.skipping => Some(Line::TooLong),
+            () if self.spent || self.partial.is_empty() => None,
+            () => Some(Line::Whole(&self.partial)),
+        }
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        if self.skipping || self.partial.len() + piece.len() >= self.limit {
+            self.skipping = true;
+            self.partial = Vec::new();
+        } else {
+            self.partial.extend_from_slice(piece);
+        }
+    }
+}
+
+fn without_carriage_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of `pieces`, fed one after the other; `None` stands for one too long.
+    fn split(limit: usize, pieces: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
+        let mut splitter = LineSplitter::new(limit);
+        let mut lines = Vec::new();
+        for mut piece in pieces.iter().copied() {
+            while let Some(line) = splitter.next(&mut piece) {
+                lines.push(match line {
+                    Line::Whole(line) => Some(line.to_vec()),
+                    Line::TooLong => None,
+                });
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn both_endings_end_a_line_and_only_the_last_carriage_return_goes() {
+        let lines = split(9, &[b"a\nb\r\nc\r\r\n\n\r\nd\re\nrest"]);
+        let want = [&b"a"[..], b"b", b"c\r", b"", b"", b"d\re"];
+        assert_eq!(lines, want.map(|line| Some(line.to_vec())));
+    }
+
+    #[test]
+    fn the_limit_counts_the_ending() {
+        assert_eq!(split(4, &[b"abc\n"]), [Some(b"abc".to_vec())]);
+        assert_eq!(split(4, &[b"ab\r\n"]), [Some(b"ab".to_vec())]);
+        assert_eq!(split(4, &[b"abcd\nx\n"]), [None, Some(b"x".to_vec())]);
+        assert_eq!(split(4, &[b"abc\r\nx\n"]), [None, Some(b"x".to_vec())]);
+    }
+
+    #[test]
+    fn where_the_bytes_are_cut_makes_no_difference() {
+        let bytes = b"ab\r\n\nabcdefg\nabc\nabcd\r\nx\n\r\ny\n";
+        let whole = split(5, &[bytes]);
+        for first in 0..bytes.len() {
+            for second in first..bytes.len() {
+                let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                assert_eq!(split(5, &pieces), whole, "cut at {first} and {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_not_kept() {
+        let mut splitter = LineSplitter::new(10);
+        for _ in 0..1000 {
+            assert_eq!(splitter.next(&mut &[b'x'; 100][..]), None);
+            assert!(splitter.partial.capacity() < 10);
+        }
+        let mut rest = &b"x\nok\n"[..];
+        assert_eq!(splitter.next(&mut rest), Some(Line::TooLong));
+        assert_eq!(splitter.next(&mut rest), Some(Line::Whole(b"ok")));
+    }
+}

@@ -1,0 +1,316 @@
+//! One client's socket: bytes in, lines out to the session, answers and deliveries back.
+//!
+//! Never blocks. What a client sends is read only as long as its answers can be written and its
+//! room takes texts, so that neither can make the server keep more than a few buffers.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
+use std::net::{Shutdown, SocketAddr};
+use std::time::Instant;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+
+use super::outbox::{Backlog, Drained};
+use super::places::Place;
+use super::session::{Session, Step, Turn};
+use crate::lines::LineSplitter;
+use crate::protocol::MAX_REQUEST;
+
+/// With this many bytes of answers, a client's next lines wait until they are written.
+const ANSWERS: usize = 16 * 1024;
+
+/// One client's socket, and its session.
+#[derive(Debug)]
+pub struct Connection {
+    /// Counts all connections.
+    pub serial: u64,
+    /// What the client is to the chat.
+    pub session: Session,
+    /// The socket.
+    pub stream: TcpStream,
+    /// When the client has to have logged in.
+    pub login_deadline: Option<Instant>,
+    /// Since when the receiver's queue has been above its mark.
+    pub over_since: Option<Instant>,
+    /// It stands in the line of those who wait for its room.
+    pub waiting: bool,
+    /// Its worker has it on the list of those to be served.
+    pub listed: bool,
+    lines: LineSplitter,
+    /// Bytes that were read and whose lines have to wait.
+    held: Vec<u8>,
+    input: Input,
+    output: Output,
+    /// Bytes that may still be read, once the server is stopping.
+    quota: Option<usize>,
+}
+
+/// The client's writing side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// Nothing to read.
+    Idle,
+    /// Something to read.
+    Ready,
+    /// Something to read, and then it ends.
+    Ending,
+    /// It has ended, or nobody wants more of it.
+    Ended,
+}
+
+/// The client's reading side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    /// The socket takes more.
+    Open,
+    /// The socket is full.
+    Full,
+    /// The client is gone. What it sent before is still carried out.
+    Gone,
+}
+
+/// What has become of a client's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// No more of them are here.
+    All,
+    /// More of them may be here.
+    Part,
+    /// They wait until the client's room takes texts again.
+    Waits,
+    /// The session has to move to that worker first.
+    Move(usize),
+}
+
+impl Connection {
+    /// A client that has just connected.
+    pub fn new(serial: u64, stream: TcpStream, peer: SocketAddr, place: Place) -> Self {
+        Connection {
+            serial,
+            session: Session::new(peer, place),
+            stream,
+            login_deadline: None,
+            over_since: None,
+            waiting: false,
+            listed: false,
+            lines: LineSplitter::new(MAX_REQUEST),
+            held: Vec::new(),
+            input: Input::Idle,
+            output: Output::Open,
+            quota: None,
+        }
+    }
+
+    /// Takes down what the system says of the socket.
+    pub fn note(&mut self, event: &Event) {
+        let ending = event.is_read_closed() || event.is_error();
+        match self.input {
+            Input::Ended => {}
+            _ if ending => self.input = Input::Ending,
+            Input::Idle if event.is_readable() => self.input = Input::Ready,
+            _ => {}
+        }
+        // Both directions are down. Whoever still has something to read finds out by reading.
+        if self.input == Input::Ended && (event.is_error() || event.is_write_closed()) {
+            self.output = Output::Gone;
+        }
+        if event.is_writable() && self.output == Output::Full {
+            self.output = Output::Open;
+        }
+    }
+
+    /// There may be lines to carry out now.
+    pub fn is_servable(&self) -> bool {
+        let some = !self.held.is_empty() || matches!(self.input, Input::Ready | Input::Ending);
+        some && !self.waiting && self.output != Output::Full
+    }
+
+    /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the
+    /// lines that are whole.
+    pub fn serve(&mut self, buffer: &mut [u8], turn: &mut Turn<'_>) -> Served {
+        let held = mem::take(&mut self.held);
+        let mut rest = match held.is_empty() {
+            true => {
+                let count = self.read(buffer);
+                &buffer[..count]
+            }
+            false => &held,
+        };
+        let served = self.carry_out(&mut rest, turn);
+        self.held = rest.to_vec();
+        self.session.queue_answers();
+        match served {
+            Served::All if self.is_servable() => Served::Part,
+            served => served,
+        }
+    }
+
+    fn carry_out(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Served {
+        loop {
+            if let Some(room) = self.session.congested_room()
+                && room.wait(turn.id)
+            {
+                self.waiting = true;
+                return Served::Waits;
+            }
+            if self.session.answers().len() >= ANSWERS {
+                return Served::Part;
+            }
+            let Some(line) = self.lines.next(input) else {
+                return Served::All;
+            };
+            match self.session.carry_out(line, turn) {
+                Step::Go => {}
+                Step::Move(worker) => return Served::Move(worker),
+                Step::Quit => {
+                    *input = &[];
+                    self.input = Input::Ended;
+                    return Served::All;
+                }
+            }
+        }
+    }
+
+    /// Reads what is there. A short read leaves the socket empty, unless it has ended.
+    fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let most = self
+            .quota
+            .map_or(buffer.len(), |quota| quota.min(buffer.len()));
+        let count = match self.stream.read(&mut buffer[..most]) {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return 0,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.input = if self.quota.is_some() {
+                    Input::Ended
+                } else {
+                    Input::Idle
+                };
+                return 0;
+            }
+            Err(_) => {
+                self.output = Output::Gone;
+                0
+            }
+        };
+        if count == 0 {
+            self.input = Input::Ended;
+        } else if let Some(quota) = &mut self.quota {
+            *quota -= count;
+        } else if count < most && self.input == Input::Ready {
+            self.input = Input::Idle;
+        }
+        count
+    }
+
+    /// Writes answers and deliveries until there are no more or the socket is full.
+    pub fn flush(&mut self) {
+        let Connection {
+            session,
+            stream,
+            output,
+            ..
+        } = self;
+        if *output == Output::Open {
+            let all = match session.outbox() {
+                Some(outbox) => outbox.drain(stream).map(|drained| drained == Drained::All),
+                None => write_off(stream, session.answers()),
+            };
+            *output = match all {
+                Ok(true) => Output::Open,
+                Ok(false) => Output::Full,
+                Err(_) => Output::Gone,
+            };
+        }
+        if *output == Output::Gone {
+            session.answers().clear();
+        }
+    }
+
+    /// Tries to write although the system has not said that the socket takes more: it says so
+    /// only when a good part of its buffer is free, and a slow reader gets there late.
+    pub fn flush_anyway(&mut self) {
+        if self.output == Output::Full {
+            self.output = Output::Open;
+        }
+        self.flush();
+    }
+
+    /// Nothing more can come of this connection.
+    pub fn is_over(&self) -> bool {
+        let heard = self.input == Input::Ended && self.held.is_empty() && !self.waiting;
+        match self.output {
+            Output::Gone => heard || self.session.backlog().is_some(),
+            // A receiver that has shut down its writing side may be listening.
+            Output::Open => heard && !self.session.is_receiving() && self.all_written(),
+            Output::Full => false,
+        }
+    }
+
+    /// A receiver that has shut down its writing side, and may be listening or gone.
+    pub fn is_half_closed(&self) -> bool {
+        self.input == Input::Ended && self.session.is_receiving()
+    }
+
+    /// The client is gone, as far as can be told.
+    pub fn is_lost(&self) -> bool {
+        self.output == Output::Gone
+    }
+
+    /// Every answer and delivery is on its way.
+    pub fn all_written(&self) -> bool {
+        let queued = self.session.backlog().map_or(0, Backlog::bytes);
+        self.output == Output::Gone || queued == 0 && self.session.has_no_answers()
+    }
+
+    /// From now on reads only what has already been received.
+    pub fn finish(&mut self) {
+        if self.quota.is_none() {
+            let received = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
+            self.quota = Some(usize::try_from(received).unwrap_or(usize::MAX));
+            if self.input != Input::Ended {
+                self.input = Input::Ready;
+            }
+        }
+    }
+
+    /// All that had been received when [`Connection::finish`] was called is carried out.
+    pub fn is_finished(&self) -> bool {
+        self.input == Input::Ended && self.held.is_empty()
+    }
+
+    /// Ends the connection so that what was written still arrives.
+    pub fn close(mut self: Box<Self>) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        // Unread input would make the system take back what it has not sent yet.
+        let mut discard = [0; 4096];
+        for _ in 0..64 {
+            if !matches!(self.stream.read(&mut discard), Ok(1..)) {
+                break;
+            }
+        }
+    }
+}
+
+/// Writes from the front of `bytes` and takes off what is written; tells whether that is all.
+fn write_off(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    let mut written = 0;
+    let result = loop {
+        if written == bytes.len() {
+            break Ok(true);
+        }
+        match stream.write(&bytes[written..]) {
+            Ok(0) => break Err(ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(false),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    bytes.drain(..written);
+    // Most clients are quiet most of the time: no buffer is kept for them.
+    if bytes.is_empty() && bytes.capacity() > ANSWERS {
+        *bytes = Vec::new();
+    }
+    result
+}

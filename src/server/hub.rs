@@ -1,0 +1,195 @@
+//! What the server's threads share: the workers' mailboxes, the rooms, the places, the tallies.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use mio::Waker;
+use mio::net::TcpStream;
+
+use super::connection::Connection;
+use super::directory::Directory;
+use super::places::{Place, Places};
+use super::room::Room;
+
+/// Names one session, and never another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionId {
+    /// The worker that owns the session.
+    pub worker: usize,
+    /// The session's place on its worker; used again after it.
+    pub token: usize,
+    /// Counts all sessions.
+    pub serial: u64,
+}
+
+/// Some of the workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerSet(u64);
+
+impl WorkerSet {
+    /// The most workers there can be.
+    pub const MAX: usize = 64;
+
+    /// Adds one.
+    pub fn add(&mut self, worker: usize) {
+        self.0 |= 1 << worker;
+    }
+
+    /// All in the set, in order.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..Self::MAX).filter(move |worker| self.0 >> worker & 1 == 1)
+    }
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum Message {
+    /// A client has connected.
+    Connected(TcpStream, SocketAddr, Place),
+    /// A session moves here, for the sake of the room that it is to enter.
+    Arriving(Box<Connection>),
+    /// Another worker has published in the room.
+    Published(Arc<Room>),
+    /// The session need no longer wait.
+    Resume(SessionId),
+    /// The session has to make room for others.
+    LetGo(SessionId),
+    /// Carry out what was received, then say so through the sender, and take no more.
+    Finish(mpsc::Sender<()>),
+    /// Write what is queued, until then at the latest, and end.
+    Drain(Instant),
+}
+
+/// The way to one worker.
+#[derive(Debug)]
+pub struct Mailbox {
+    queue: mpsc::Sender<Message>,
+    waker: Waker,
+    /// The worker sleeps or is about to, so that it has to be woken.
+    asleep: AtomicBool,
+    /// Sessions on the worker.
+    sessions: AtomicUsize,
+}
+
+impl Mailbox {
+    /// A mailbox that puts messages into `queue` and wakes the worker with `waker`.
+    pub fn new(queue: mpsc::Sender<Message>, waker: Waker) -> Self {
+        Mailbox {
+            queue,
+            waker,
+            asleep: AtomicBool::new(false),
+            sessions: AtomicUsize::new(0),
+        }
+    }
+
+    /// Says that the worker is about to sleep. It has to look into its queue once more before it
+    /// does: what is sent from now on wakes it.
+    pub fn fall_asleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Says that the worker is awake.
+    pub fn stay_awake(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// One more session is on the worker, or on its way.
+    pub fn add_session(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One session has left.
+    pub fn remove_session(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn send(&self, message: Message) {
+        // A worker that has ended needs no messages.
+        let _ = self.queue.send(message);
+        fence(Ordering::SeqCst);
+        if self.asleep.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            log::error!("cannot wake a worker: {error}");
+        }
+    }
+}
+
+/// What is set from outside, and holds for every client.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long a client may take to log in.
+    pub login_timeout: Duration,
+    /// Bytes that may be queued for a receiver before its room's senders have to wait.
+    pub queue_limit: usize,
+    /// How long a receiver's queue may stay above `queue_limit`.
+    pub stall_timeout: Duration,
+}
+
+/// Counted since the start.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Texts carried out.
+    pub texts: AtomicU64,
+    /// Deliveries queued.
+    pub deliveries: AtomicU64,
+    /// Receivers cut for stalling.
+    pub cut: AtomicU64,
+}
+
+/// What the server's threads share.
+#[derive(Debug)]
+pub struct Hub {
+    /// One for each worker.
+    pub mailboxes: Vec<Mailbox>,
+    /// The rooms.
+    pub directory: Arc<Directory>,
+    /// The clients' places.
+    pub places: Arc<Places>,
+    /// What holds for every client.
+    pub limits: Limits,
+    /// What has happened so far.
+    pub tally: Tally,
+}
+
+impl Hub {
+    /// Sends a message to a worker.
+    pub fn tell(&self, worker: usize, message: Message) {
+        self.mailboxes[worker].send(message);
+    }
+
+    /// Sends every worker a message.
+    pub fn tell_all(&self, message: impl Fn() -> Message) {
+        for worker in 0..self.mailboxes.len() {
+            self.tell(worker, message());
+        }
+    }
+
+    /// Tells senders that they need no longer wait.
+    pub fn resume(&self, sessions: Vec<SessionId>) {
+        for session in sessions {
+            self.tell(session.worker, Message::Resume(session));
+        }
+    }
+
+    /// Sends a session to the worker where it is to live, or a new client.
+    pub fn hand_over(&self, worker: usize, message: Message) {
+        self.mailboxes[worker].add_session();
+        self.tell(worker, message);
+    }
+
+    /// The worker with the fewest sessions; `preferred` among equals.
+    pub fn least_busy(&self, preferred: usize) -> usize {
+        let load = |worker: &usize| {
+            let sessions = self.mailboxes[*worker].sessions.load(Ordering::Relaxed);
+            (sessions, *worker != preferred)
+        };
+        (0..self.mailboxes.len())
+            .min_by_key(load)
+            .unwrap_or(preferred)
+    }
+}

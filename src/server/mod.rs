@@ -1,0 +1,315 @@
+//! The server: rooms, and everything between a client's socket and them.
+//!
+//! # Threads
+//!
+//! The main thread waits for signals. The [`acceptor`] takes in clients and gives each to one of
+//! the [`worker`]s, of which there are as many as processors. A worker owns its clients' sockets;
+//! nobody else reads or writes them.
+//!
+//! # What is shared, and which lock guards it
+//!
+//! - **Which rooms there are**, [`directory`]: a lock of its own, held for a look-up.
+//! - **A room's receivers and the order of its texts**, [`room`]: a lock a room, held while a
+//!   frame goes into every receiver's queue.
+//! - **A receiver's queue**, [`outbox`]: a `std::sync::mpsc` channel. Publishers on any worker
+//!   hold its sending end through the room; the worker that owns the receiver's socket holds the
+//!   receiving end.
+//! - **What one worker has to tell another**, [`hub`]: again an `mpsc` channel a worker.
+//! - **Places and tallies**, [`places`], [`hub`]: atomics, and two small locks.
+//!
+//! No thread ever takes a second lock while it holds one, so there is no order in which two
+//! threads could wait for each other. Nothing that can block is done under a lock.
+
+mod acceptor;
+mod batch;
+mod connection;
+mod directory;
+mod hub;
+mod listen;
+mod outbox;
+mod places;
+mod room;
+mod session;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use mio::{Poll, Waker};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use thiserror::Error;
+
+use acceptor::{Acceptor, Stopper};
+use directory::Directory;
+pub use hub::Limits;
+use hub::{Hub, Mailbox, Message, Tally, WorkerSet};
+use places::{Kind, Places};
+use worker::{WAKE, Worker};
+
+/// How long carrying out what had been received may take when the server stops.
+const FINISH: Duration = Duration::from_secs(2);
+
+/// How long stopping may take in all.
+const STOP: Duration = Duration::from_millis(4500);
+
+/// Rooms that a report names at most.
+const ROOMS_REPORTED: usize = 20;
+
+/// Descriptors that are none of the clients': a few that are open for a moment only.
+const SPARE_DESCRIPTORS: usize = 8;
+
+/// What keeps a server from running.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// A name to listen on means nothing.
+    #[error("cannot listen on {host}: {source}")]
+    UnknownHost {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread, or what it needs, is not to be had.
+    #[error("cannot start: {0}")]
+    Start(#[source] io::Error),
+}
+
+/// What the server is asked for from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Log the state.
+    Report,
+    /// Stop in an orderly way.
+    Stop,
+}
+
+/// How a server is to be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The port, 0 for any.
+    pub port: u16,
+    /// Names or addresses to listen on; all interfaces if empty.
+    pub bind: Vec<String>,
+    /// Clients there may be; as many as there are descriptors for if `None`.
+    pub max_clients: Option<usize>,
+    /// What holds for every client.
+    pub limits: Limits,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    hub: Arc<Hub>,
+    stopper: Stopper,
+    acceptor: JoinHandle<()>,
+    workers: Vec<JoinHandle<()>>,
+    started: Instant,
+}
+
+/// Takes a lock. A thread that panicked under it leaves nothing half-done that others could not
+/// live with, so a poisoned lock is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Server {
+    /// Starts a server and says on the log where it listens.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if it cannot listen or cannot have its threads.
+    pub fn start(config: Config) -> Result<Self, ServerError> {
+        let descriptors = raise_descriptor_limit();
+        let listeners = listen::listen_on(&config.bind, config.port)?;
+        let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect();
+        let (mailboxes, workers) = start_workers(descriptors).map_err(ServerError::Start)?;
+        let reserved = open_descriptors() + SPARE_DESCRIPTORS;
+        let affordable = descriptors.saturating_sub(reserved).max(1);
+        let hub = Arc::new(Hub {
+            mailboxes,
+            directory: Arc::new(Directory::default()),
+            places: Arc::new(Places::new(config.max_clients.unwrap_or(affordable))),
+            limits: config.limits,
+            tally: Tally::default(),
+        });
+        let listeners = listeners
+            .into_iter()
+            .map(mio::net::TcpListener::from_std)
+            .collect();
+        let (acceptor, stopper) =
+            Acceptor::new(Arc::clone(&hub), listeners).map_err(ServerError::Start)?;
+        let acceptor = thread::Builder::new()
+            .name("acceptor".into())
+            .spawn(move || acceptor.run())
+            .map_err(ServerError::Start)?;
+        let workers = workers
+            .into_iter()
+            .filter_map(|(hand_in, thread)| hand_in.send(Arc::clone(&hub)).ok().map(|()| thread))
+            .collect();
+        for address in addresses.into_iter().flatten() {
+            info!("listening on {address}");
+        }
+        Ok(Server {
+            hub,
+            stopper,
+            acceptor,
+            workers,
+            started: Instant::now(),
+        })
+    }
+
+    /// Runs until `events` end or hold [`Event::Stop`], then stops in an orderly way.
+    pub fn run(self, events: impl Iterator<Item = Event>) {
+        for event in events {
+            match event {
+                Event::Report => self.report(),
+                Event::Stop => break,
+            }
+        }
+        self.stop();
+    }
+
+    /// Takes no more clients, carries out what was received, and writes out what is queued.
+    fn stop(self) {
+        info!("stopping");
+        let begun = Instant::now();
+        let Server {
+            hub,
+            stopper,
+            acceptor,
+            workers,
+            ..
+        } = self;
+        stopper.stop();
+        let _ = acceptor.join();
+        // Twice: a session that was on its way from one worker to another when the first round
+        // began has arrived by the second.
+        for _ in 0..2 {
+            let (done, finished) = mpsc::channel();
+            hub.tell_all(|| Message::Finish(done.clone()));
+            for _ in &workers {
+                let left = (begun + FINISH).saturating_duration_since(Instant::now());
+                let _ = finished.recv_timeout(left);
+            }
+        }
+        hub.tell_all(|| Message::Drain(begun + STOP));
+        for worker in workers {
+            let _ = worker.join();
+        }
+        let texts = hub.tally.texts.load(Ordering::Relaxed);
+        info!("stopped after {texts} texts");
+    }
+
+    /// Logs the server's state.
+    fn report(&self) {
+        let Hub {
+            places,
+            directory,
+            tally,
+            ..
+        } = &*self.hub;
+        let rooms = directory.rooms();
+        let mut rooms: Vec<_> = rooms
+            .iter()
+            .map(|room| (room.census(), room.name()))
+            .collect();
+        rooms.sort_by(|a, b| b.cmp(a));
+        let queued: usize = rooms.iter().map(|((_, bytes), _)| bytes).sum();
+        info!(
+            "up {} s; clients: {} new, {} senders, {} receivers, at most {}; {} rooms; {queued} bytes queued; \
+             so far {} texts, {} deliveries, {} receivers cut",
+            self.started.elapsed().as_secs(),
+            places.taken(Kind::New),
+            places.taken(Kind::Sender),
+            places.taken(Kind::Receiver),
+            places.max,
+            rooms.len(),
+            tally.texts.load(Ordering::Relaxed),
+            tally.deliveries.load(Ordering::Relaxed),
+            tally.cut.load(Ordering::Relaxed),
+        );
+        for ((receivers, bytes), name) in rooms.iter().take(ROOMS_REPORTED) {
+            info!("room {name}: {receivers} receivers, {bytes} bytes queued");
+        }
+        if rooms.len() > ROOMS_REPORTED {
+            info!("and {} rooms more", rooms.len() - ROOMS_REPORTED);
+        }
+    }
+}
+
+/// A worker's thread, and the way to give it what it needs to begin.
+type Recruit = (mpsc::Sender<Arc<Hub>>, JoinHandle<()>);
+
+/// Starts a worker a processor, or as many as there are threads to be had.
+fn start_workers(descriptors: usize) -> io::Result<(Vec<Mailbox>, Vec<Recruit>)> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    // Each needs two descriptors.
+    let affordable = (descriptors / 16).clamp(1, WorkerSet::MAX);
+    let mut mailboxes = Vec::new();
+    let mut recruits = Vec::new();
+    for index in 0..processors.max(2).min(affordable) {
+        match start_worker(index) {
+            Ok((mailbox, recruit)) => {
+                mailboxes.push(mailbox);
+                recruits.push(recruit);
+            }
+            Err(error) if index > 0 => {
+                warn!("cannot start more than {index} workers: {error}");
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((mailboxes, recruits))
+}
+
+fn start_worker(index: usize) -> io::Result<(Mailbox, Recruit)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), WAKE)?;
+    let (queue, inbox) = mpsc::channel();
+    let (hand_in, begin) = mpsc::channel();
+    let begin_work = move || {
+        // The server did not come to be if nothing is handed in.
+        if let Ok(hub) = begin.recv() {
+            Worker::new(index, hub, inbox, poll).run();
+        }
+    };
+    let thread = thread::Builder::new()
+        .name(format!("worker {index}"))
+        .spawn(begin_work)?;
+    Ok((Mailbox::new(queue, waker), (hand_in, thread)))
+}
+
+/// Raises the soft limit on descriptors to the hard one and returns what it is then.
+fn raise_descriptor_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    current
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX)
+}
+
+/// Descriptors that are open now, or a guess where the system does not tell.
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/dev/fd").map_or(16, Iterator::count)
+}

@@ -1,0 +1,239 @@
+//! One receiver's queue and its accounting.
+//!
+//! A queue is a [`std::sync::mpsc`] channel of [`Frame`]s. Rooms hold its [`Inlet`]; the session
+//! that owns the receiver's socket holds the [`Outbox`] and writes to the socket what comes out.
+//! The channel is unbounded; what bounds it is the mark that [`Backlog`] keeps: above it, a room
+//! holds its senders back (see [`super::room`]).
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+/// Whole lines, encoded once and shared by every queue they are in.
+pub type Frame = Arc<[u8]>;
+
+/// Frames that one write to a socket takes along at most.
+const GATHER: usize = 16;
+
+/// How much is queued for one receiver.
+#[derive(Debug)]
+pub struct Backlog {
+    /// Bytes in the queue, or taken out of it and not yet written.
+    bytes: AtomicUsize,
+    /// The most that `bytes` should be.
+    mark: usize,
+    /// The receiver's room counts it as being above its mark. Written only under the lock of the
+    /// room that the receiver is in.
+    over: AtomicBool,
+}
+
+impl Backlog {
+    /// Bytes queued.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
+    /// More is queued than should be.
+    pub fn above_mark(&self) -> bool {
+        self.bytes() > self.mark
+    }
+
+    /// The receiver's room counts it as being above its mark.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Takes down whether the room counts the receiver; tells whether that is new. Only for the
+    /// holder of the room's lock.
+    pub fn set_over(&self, over: bool) -> bool {
+        self.over.swap(over, Ordering::SeqCst) != over
+    }
+}
+
+/// The end of a queue that frames go into.
+#[derive(Clone, Debug)]
+pub struct Inlet {
+    queue: mpsc::Sender<Frame>,
+    backlog: Arc<Backlog>,
+}
+
+impl Inlet {
+    /// Queues `frame`. Never blocks. What is queued for a session that has ended is dropped.
+    pub fn push(&self, frame: Frame) {
+        // Counted first: a writer at the other end must not take off what was never added.
+        self.backlog.bytes.fetch_add(frame.len(), Ordering::SeqCst);
+        let _ = self.queue.send(frame);
+    }
+
+    /// The accounting of the queue.
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+}
+
+/// What is left after a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Nothing: all of it was written.
+    All,
+    /// Something, for the socket is full.
+    Part,
+}
+
+/// The end of a queue that frames come out of.
+#[derive(Debug)]
+pub struct Outbox {
+    inlet: Inlet,
+    queue: mpsc::Receiver<Frame>,
+    /// Frames taken out of the queue and not yet written whole.
+    head: VecDeque<Frame>,
+    /// Bytes of the first frame in `head` that are written.
+    written: usize,
+}
+
+impl Outbox {
+    /// A new queue that should not hold more than `mark` bytes.
+    pub fn new(mark: usize) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        let backlog = Backlog {
+            bytes: AtomicUsize::new(0),
+            mark,
+            over: AtomicBool::new(false),
+        };
+        Outbox {
+            inlet: Inlet {
+                queue: sender,
+                backlog: Arc::new(backlog),
+            },
+            queue: receiver,
+            head: VecDeque::new(),
+            written: 0,
+        }
+    }
+
+    /// The other end.
+    pub fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    /// The accounting of the queue.
+    pub fn backlog(&self) -> &Backlog {
+        self.inlet.backlog()
+    }
+
+    /// Writes what is queued to `out`, in order, until there is no more or `out` would block.
+    ///
+    /// # Errors
+    ///
+    /// What `out` fails with, other than `WouldBlock` and `Interrupted`.
+    pub fn drain(&mut self, out: &mut impl Write) -> io::Result<Drained> {
+        loop {
+            let room = GATHER - self.head.len();
+            self.head.extend(self.queue.try_iter().take(room));
+            let result = match self.head.len() {
+                0 => return Ok(Drained::All),
+                1 => out.write(&self.head[0][self.written..]),
+                _ => self.write_gathered(out),
+            };
+            match result {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.take_off(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Drained::Part),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn write_gathered(&self, out: &mut impl Write) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); GATHER];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.head) {
+            let written = if count == 0 { self.written } else { 0 };
+            *slice = IoSlice::new(&frame[written..]);
+            count += 1;
+        }
+        out.write_vectored(&slices[..count])
+    }
+
+    /// `count` more bytes are written.
+    fn take_off(&mut self, count: usize) {
+        self.written += count;
+        while let Some(frame) = self.head.front()
+            && frame.len() <= self.written
+        {
+            self.written -= frame.len();
+            self.head.pop_front();
+        }
+        self.backlog().bytes.fetch_sub(count, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes `most` bytes a write, `left` in all, then would block.
+    struct Socket {
+        got: Vec<u8>,
+        most: usize,
+        left: usize,
+    }
+
+    impl Write for Socket {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let all: Vec<u8> = slices
+                .iter()
+                .flat_map(|slice| slice.iter().copied())
+                .collect();
+            let count = all.len().min(self.most).min(self.left);
+            if count == 0 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.got.extend_from_slice(&all[..count]);
+            self.left -= count;
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_byte_comes_out_once_and_in_order_however_the_socket_takes_it() {
+        for most in 1..40 {
+            for left in 0..60 {
+                let mut outbox = Outbox::new(1000);
+                let mut want = Vec::new();
+                for number in 0..20u8 {
+                    let frame = vec![b'a' + number; usize::from(number % 5) + 1];
+                    want.extend_from_slice(&frame);
+                    outbox.inlet().push(frame.into());
+                }
+                let mut socket = Socket {
+                    got: Vec::new(),
+                    most,
+                    left,
+                };
+                let drained = outbox.drain(&mut socket).unwrap();
+                let all = left >= want.len();
+                assert_eq!(drained, if all { Drained::All } else { Drained::Part });
+                assert_eq!(outbox.backlog().bytes(), want.len().saturating_sub(left));
+                socket.left = usize::MAX;
+                assert_eq!(outbox.drain(&mut socket).unwrap(), Drained::All);
+                assert_eq!(
+                    socket.got, want,
+                    "{most} bytes a write, {left} before a pause"
+                );
+                assert_eq!(outbox.backlog().bytes(), 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Who is connected: how many clients of which kind, how many there may be, and who goes first
+//! when it gets tight.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use super::hub::SessionId;
+use super::lock;
+
+/// What a client has logged in as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing yet.
+    New,
+    /// A sender.
+    Sender,
+    /// A receiver.
+    Receiver,
+}
+
+/// All places, taken and free.
+#[derive(Debug)]
+pub struct Places {
+    /// How many clients there may be.
+    pub max: usize,
+    /// Clients in all.
+    taken: AtomicUsize,
+    /// Clients by [`Kind`].
+    by_kind: [AtomicUsize; 3],
+    /// Receivers that have shut down their writing side, the oldest first. They may still be
+    /// listening or may be gone; nobody can tell until something is written to them.
+    half_closed: Mutex<BTreeMap<u64, SessionId>>,
+    /// How many places have been given back so far.
+    given_back: Mutex<u64>,
+    /// Wakes those who wait for a place to be given back.
+    news: Condvar,
+}
+
+impl Places {
+    /// `max` free places.
+    pub fn new(max: usize) -> Self {
+        Places {
+            max,
+            taken: AtomicUsize::new(0),
+            by_kind: Default::default(),
+            half_closed: Mutex::default(),
+            given_back: Mutex::default(),
+            news: Condvar::new(),
+        }
+    }
+
+    /// Takes a place for a new client, if there is one.
+    pub fn take(self: &Arc<Self>) -> Option<Place> {
+        let more = |taken| (taken < self.max).then_some(taken + 1);
+        self.taken
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
+            .ok()?;
+        self.count(Kind::New).fetch_add(1, Ordering::SeqCst);
+        Some(Place {
+            places: Arc::clone(self),
+            kind: Kind::New,
+        })
+    }
+
+    /// Every place is taken.
+    pub fn full(&self) -> bool {
+        self.taken.load(Ordering::SeqCst) >= self.max
+    }
+
+    /// How many clients of that kind there are.
+    pub fn taken(&self, kind: Kind) -> usize {
+        self.count(kind).load(Ordering::SeqCst)
+    }
+
+    /// How many places have been given back so far.
+    pub fn given_back(&self) -> u64 {
+        *lock(&self.given_back)
+    }
+
+    /// Waits until more than `before` places have been given back, for `most` at the most.
+    pub fn wait(&self, before: u64, most: Duration) {
+        let guard = lock(&self.given_back);
+        // Whatever comes of it, the wait is over.
+        let _ = self
+            .news
+            .wait_timeout_while(guard, most, |count| *count <= before);
+    }
+
+    /// A receiver has shut down its writing side.
+    pub fn note_half_closed(&self, session: SessionId) {
+        lock(&self.half_closed).insert(session.serial, session);
+    }
+
+    /// A session has ended.
+    pub fn forget_half_closed(&self, serial: u64) {
+        lock(&self.half_closed).remove(&serial);
+    }
+
+    /// The receiver that shut down its writing side the longest time ago, no longer on the list.
+    pub fn oldest_half_closed(&self) -> Option<SessionId> {
+        lock(&self.half_closed)
+            .pop_first()
+            .map(|(_, session)| session)
+    }
+
+    fn count(&self, kind: Kind) -> &AtomicUsize {
+        &self.by_kind[kind as usize]
+    }
+}
+
+/// One client's place; free again when dropped.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    kind: Kind,
+}
+
+impl Place {
+    /// The client has logged in.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.places.count(kind).fetch_add(1, Ordering::SeqCst);
+        self.places.count(self.kind).fetch_sub(1, Ordering::SeqCst);
+        self.kind = kind;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.count(self.kind).fetch_sub(1, Ordering::SeqCst);
+        self.places.taken.fetch_sub(1, Ordering::SeqCst);
+        *lock(&self.places.given_back) += 1;
+        self.places.news.notify_all();
+    }
+}

@@ -1,0 +1,240 @@
+//! One room: its receivers, one order for its texts, and what holds its senders back.
+//!
+//! Knows queues and who owns them, and no sockets. Everything here happens under the room's own
+//! lock and nothing under it can block: a publisher puts its frame into every receiver's queue,
+//! which gives all of them one order, and is told which workers have to write. Senders are not
+//! listed here; what they need is [`Room::publish`] and, while a receiver's queue is above its
+//! mark, a place in the line of those who wait for that to end.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use slab::Slab;
+
+use super::hub::{SessionId, WorkerSet};
+use super::lock;
+use super::outbox::{Frame, Inlet};
+use crate::protocol::Name;
+
+/// As long as a room has fewer receivers than this, they all live on one worker, so that a text
+/// reaches them without waking another thread. Above it, a wake-up costs little beside the
+/// writes that it spreads over the processors.
+const HOUSEFUL: usize = 256;
+
+/// A room.
+#[derive(Debug)]
+pub struct Room {
+    number: u64,
+    name: Name,
+    /// The worker where the room's sessions live, until there are many.
+    home: usize,
+    /// Receivers above their mark; the same as in `state`, to be read without the lock.
+    congested: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The receivers, by the worker that owns their sessions.
+    crews: Vec<Crew>,
+    /// Receivers above their mark.
+    congested: usize,
+    /// Senders who wait until there are none.
+    waiting: Vec<SessionId>,
+}
+
+/// A room's receivers on one worker.
+#[derive(Debug, Default)]
+struct Crew {
+    members: Slab<Member>,
+    /// The worker has been told that there is something to write and has not looked yet.
+    told: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    inlet: Inlet,
+    /// The session's place on its worker.
+    token: usize,
+}
+
+/// Where a receiver sits in a room.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    worker: usize,
+    key: usize,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Receivers that it was queued for.
+    pub receivers: usize,
+    /// Other workers that have to be told to look at this room.
+    pub tell: WorkerSet,
+}
+
+impl Room {
+    /// An empty room on one of `workers` workers. `number` tells it from all other rooms.
+    pub fn new(number: u64, name: Name, home: usize, workers: usize) -> Self {
+        let mut crews = Vec::new();
+        crews.resize_with(workers, Crew::default);
+        Room {
+            number,
+            name,
+            home,
+            congested: AtomicUsize::new(0),
+            state: Mutex::new(State {
+                crews,
+                congested: 0,
+                waiting: Vec::new(),
+            }),
+        }
+    }
+
+    /// What tells the room from all others, also from an earlier one of the same name.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The room's name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The worker where a sender in this room should live.
+    pub fn home(&self) -> usize {
+        self.home
+    }
+
+    /// The worker where the next receiver in this room should live.
+    pub fn next_home(&self) -> usize {
+        let state = lock(&self.state);
+        if state.crews[self.home].members.len() < HOUSEFUL {
+            return self.home;
+        }
+        let size = |worker: &usize| state.crews[*worker].members.len();
+        (0..state.crews.len()).min_by_key(size).unwrap_or(self.home)
+    }
+
+    /// A receiver enters, whose session is `token` on `worker`. Every frame published from now
+    /// on goes into its queue.
+    pub fn enter(&self, worker: usize, token: usize, inlet: &Inlet) -> Seat {
+        let mut state = lock(&self.state);
+        let key = state.crews[worker].members.insert(Member {
+            inlet: inlet.clone(),
+            token,
+        });
+        if inlet.backlog().above_mark() && inlet.backlog().set_over(true) {
+            self.set_congested(&mut state, |congested| congested + 1);
+        }
+        Seat { worker, key }
+    }
+
+    /// A receiver leaves. Returns the senders who need no longer wait.
+    pub fn leave(&self, seat: Seat) -> Vec<SessionId> {
+        let mut state = lock(&self.state);
+        let member = state.crews[seat.worker].members.remove(seat.key);
+        if member.inlet.backlog().set_over(false) {
+            self.set_congested(&mut state, |congested| congested - 1);
+        }
+        relieved(&mut state)
+    }
+
+    /// Queues `frame` for every receiver. Adds the sessions on `worker`, where the caller runs,
+    /// to `ripe`: they are the caller's to write to.
+    pub fn publish(&self, frame: &Frame, worker: usize, ripe: &mut Vec<usize>) -> Published {
+        let mut state = lock(&self.state);
+        let mut published = Published {
+            receivers: 0,
+            tell: WorkerSet::default(),
+        };
+        let mut newly_over = 0;
+        for (index, crew) in state.crews.iter_mut().enumerate() {
+            if crew.members.is_empty() {
+                continue;
+            }
+            published.receivers += crew.members.len();
+            for (_, member) in &crew.members {
+                member.inlet.push(Frame::clone(frame));
+                let backlog = member.inlet.backlog();
+                if backlog.above_mark() && backlog.set_over(true) {
+                    newly_over += 1;
+                }
+            }
+            if index == worker {
+                ripe.extend(crew.members.iter().map(|(_, member)| member.token));
+            } else if !crew.told {
+                crew.told = true;
+                published.tell.add(index);
+            }
+        }
+        if newly_over > 0 {
+            self.set_congested(&mut state, |congested| congested + newly_over);
+        }
+        published
+    }
+
+    /// Adds the sessions on `worker` to `ripe`, after another worker published.
+    pub fn look(&self, worker: usize, ripe: &mut Vec<usize>) {
+        let mut state = lock(&self.state);
+        let crew = &mut state.crews[worker];
+        crew.told = false;
+        ripe.extend(crew.members.iter().map(|(_, member)| member.token));
+    }
+
+    /// A receiver's queue is above its mark, so the room's senders have to wait.
+    pub fn is_congested(&self) -> bool {
+        self.congested.load(Ordering::SeqCst) > 0
+    }
+
+    /// Puts a sender into the line of those who wait, or tells that there is nothing to wait for.
+    pub fn wait(&self, session: SessionId) -> bool {
+        let mut state = lock(&self.state);
+        let wait = state.congested > 0;
+        if wait {
+            state.waiting.push(session);
+        }
+        wait
+    }
+
+    /// Takes a sender who has gone out of the line.
+    pub fn stop_waiting(&self, session: SessionId) {
+        lock(&self.state)
+            .waiting
+            .retain(|waiting| *waiting != session);
+    }
+
+    /// A receiver's queue may have got below its mark. Returns the senders who need no longer
+    /// wait.
+    pub fn relieve(&self, seat: Seat) -> Vec<SessionId> {
+        let mut state = lock(&self.state);
+        let backlog = state.crews[seat.worker].members[seat.key].inlet.backlog();
+        if !backlog.above_mark() && backlog.set_over(false) {
+            self.set_congested(&mut state, |congested| congested - 1);
+        }
+        relieved(&mut state)
+    }
+
+    /// Receivers in the room, and the bytes queued for them.
+    pub fn census(&self) -> (usize, usize) {
+        let state = lock(&self.state);
+        let members = state.crews.iter().flat_map(|crew| crew.members.iter());
+        members.fold((0, 0), |(count, bytes), (_, member)| {
+            (count + 1, bytes + member.inlet.backlog().bytes())
+        })
+    }
+
+    fn set_congested(&self, state: &mut State, change: impl FnOnce(usize) -> usize) {
+        state.congested = change(state.congested);
+        self.congested.store(state.congested, Ordering::SeqCst);
+    }
+}
+
+/// Empties the line of those who wait, if there is nothing left to wait for.
+fn relieved(state: &mut State) -> Vec<SessionId> {
+    match state.congested {
+        0 => std::mem::take(&mut state.waiting),
+        _ => Vec::new(),
+    }
+}

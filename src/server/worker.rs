@@ -1,0 +1,568 @@
+//! One of the server's threads: a loop over the sockets of the clients that live on it.
+//!
+//! A turn of the loop reads what clients sent and carries it out, publishes all their texts, one
+//! frame a room, and then writes deliveries and answers. It never waits for a client: what a
+//! socket does not take stays in its queue until the system says that there is room again.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use log::{debug, error, warn};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use super::batch::{Batches, Publisher};
+use super::connection::{Connection, Served};
+use super::hub::{Hub, Message, SessionId};
+use super::places::Place;
+use super::session::Turn;
+use crate::protocol::Reply;
+
+/// Bytes that one read takes at most.
+const READ: usize = 64 * 1024;
+
+/// Clients that are served in one turn at most, so that nobody's answer waits for too many.
+const CLIENTS: usize = 256;
+
+/// Receivers that are written to after the answers: while that goes on, the senders can already
+/// get their next texts ready.
+const AFTER_ANSWERS: usize = 16;
+
+/// How often slow receivers are looked at.
+const CHECK: Duration = Duration::from_millis(100);
+
+/// The token that wakes the loop.
+pub const WAKE: Token = Token(usize::MAX);
+
+static SERIALS: AtomicU64 = AtomicU64::new(0);
+
+/// One worker, to be run on a thread of its own.
+#[derive(Debug)]
+pub struct Worker {
+    index: usize,
+    hub: Arc<Hub>,
+    inbox: mpsc::Receiver<Message>,
+    poll: Poll,
+    connections: Slab<Box<Connection>>,
+    batches: Batches,
+    /// Connections to be served.
+    ready: VecDeque<usize>,
+    /// Connections with answers to write.
+    answered: Vec<usize>,
+    /// Connections with something new in their queues.
+    ripe: Vec<usize>,
+    /// Receivers above their marks.
+    stalling: Vec<SessionId>,
+    /// When slow receivers are looked at again.
+    next_check: Instant,
+    /// When connections have to have logged in.
+    login_deadlines: BTreeSet<(Instant, usize)>,
+    buffer: Box<[u8]>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Running,
+    /// Carrying out what had been received, to say so when it is done.
+    Finishing(Option<mpsc::Sender<()>>),
+    /// Writing what is queued, until then.
+    Draining(Instant),
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+enum Farewell {
+    Done,
+    Lost,
+    LoginTimeout,
+    Stalled,
+    LetGo,
+    Stopping,
+    Panicked,
+}
+
+impl Worker {
+    /// The worker number `index`, which takes its messages from `inbox`.
+    pub fn new(index: usize, hub: Arc<Hub>, inbox: mpsc::Receiver<Message>, poll: Poll) -> Self {
+        Worker {
+            index,
+            hub,
+            inbox,
+            poll,
+            connections: Slab::new(),
+            batches: Batches::default(),
+            ready: VecDeque::new(),
+            answered: Vec::new(),
+            ripe: Vec::new(),
+            stalling: Vec::new(),
+            next_check: Instant::now(),
+            login_deadlines: BTreeSet::new(),
+            buffer: vec![0; READ].into(),
+            phase: Phase::Running,
+        }
+    }
+
+    /// Runs until the server has stopped.
+    pub fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        while !self.is_done() {
+            if let Err(error) = self.sleep(&mut events)
+                && error.kind() != ErrorKind::Interrupted
+            {
+                error!("cannot wait for clients: {error}");
+                std::thread::sleep(CHECK);
+            }
+            for event in &events {
+                self.note(event);
+            }
+            while let Ok(message) = self.inbox.try_recv() {
+                self.take(message);
+            }
+            self.turn();
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
+        let mailbox = &self.hub.mailboxes[self.index];
+        mailbox.fall_asleep();
+        let wait = match self.inbox.try_recv() {
+            Ok(message) => {
+                self.take(message);
+                Some(Duration::ZERO)
+            }
+            Err(_) => self.wait(),
+        };
+        let result = self.poll.poll(events, wait);
+        self.hub.mailboxes[self.index].stay_awake();
+        result
+    }
+
+    /// How long there is nothing to do, as far as can be told.
+    fn wait(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let login = self.login_deadlines.first().map(|(deadline, _)| *deadline);
+        let draining = matches!(self.phase, Phase::Draining(_));
+        let check = (draining || !self.stalling.is_empty()).then_some(self.next_check);
+        let next = [login, check].into_iter().flatten().min()?;
+        // A millisecond more, for the wait is rounded down.
+        Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+    }
+
+    fn note(&mut self, event: &mio::event::Event) {
+        let token = event.token().0;
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
+        connection.note(event);
+        if event.is_writable() || connection.is_lost() {
+            self.answered.push(token);
+        }
+        self.list(token);
+    }
+
+    /// Puts a connection on the list of those to be served, if there may be something to serve.
+    fn list(&mut self, token: usize) {
+        if let Some(connection) = self.connections.get_mut(token)
+            && connection.is_servable()
+            && !connection.listed
+        {
+            connection.listed = true;
+            self.ready.push_back(token);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Connected(stream, peer, place) => self.welcome(stream, peer, place),
+            Message::Arriving(connection) => self.take_in(connection),
+            Message::Published(room) => room.look(self.index, &mut self.ripe),
+            Message::Resume(session) => self.resume(session),
+            Message::LetGo(session) => self.let_go(session),
+            Message::Finish(done) => self.finish(done),
+            Message::Drain(deadline) => {
+                self.phase = Phase::Draining(deadline);
+                self.ripe
+                    .extend(self.connections.iter().map(|(token, _)| token));
+            }
+        }
+    }
+
+    fn welcome(&mut self, stream: TcpStream, peer: SocketAddr, place: Place) {
+        let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
+        let mut connection = Box::new(Connection::new(serial, stream, peer, place));
+        debug!("{} connected", connection.session);
+        let deadline = Instant::now() + self.hub.limits.login_timeout;
+        connection.login_deadline = Some(deadline);
+        if let Some(token) = self.insert(connection) {
+            self.login_deadlines.insert((deadline, token));
+        }
+    }
+
+    fn take_in(&mut self, connection: Box<Connection>) {
+        let Some(token) = self.insert(connection) else {
+            return;
+        };
+        if matches!(self.phase, Phase::Finishing(_)) {
+            self.connections[token].finish();
+        }
+        self.with_turn(token, |connection, _, turn| connection.session.arrive(turn));
+        self.answered.push(token);
+        self.list(token);
+    }
+
+    fn insert(&mut self, mut connection: Box<Connection>) -> Option<usize> {
+        let entry = self.connections.vacant_entry();
+        let token = entry.key();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) =
+            self.poll
+                .registry()
+                .register(&mut connection.stream, Token(token), interest)
+        {
+            warn!("cannot watch {}: {error}", connection.session);
+            self.hub.mailboxes[self.index].remove_session();
+            return None;
+        }
+        entry.insert(connection);
+        Some(token)
+    }
+
+    fn id(&self, token: usize) -> Option<SessionId> {
+        let serial = self.connections.get(token)?.serial;
+        Some(SessionId {
+            worker: self.index,
+            token,
+            serial,
+        })
+    }
+
+    /// The session is still here, and not another one in its place.
+    fn is_here(&self, session: SessionId) -> bool {
+        self.id(session.token) == Some(session)
+    }
+
+    fn resume(&mut self, session: SessionId) {
+        if self.is_here(session) {
+            self.connections[session.token].waiting = false;
+            self.list(session.token);
+        }
+    }
+
+    fn let_go(&mut self, session: SessionId) {
+        if self.is_here(session) && self.connections[session.token].is_half_closed() {
+            self.close(session.token, Farewell::LetGo);
+        }
+    }
+
+    /// Lends a connection what it needs for `action`. Should that panic, the connection ends.
+    fn with_turn<T>(
+        &mut self,
+        token: usize,
+        action: impl FnOnce(&mut Connection, &mut [u8], &mut Turn<'_>) -> T,
+    ) -> Option<T> {
+        let id = self.id(token)?;
+        let Worker {
+            connections,
+            batches,
+            hub,
+            ripe,
+            buffer,
+            phase,
+            ..
+        } = self;
+        let publisher = Publisher {
+            hub,
+            worker: id.worker,
+            ripe,
+        };
+        let stay = !matches!(phase, Phase::Running);
+        let mut turn = Turn {
+            id,
+            batches,
+            publisher,
+            stay,
+        };
+        let connection = connections.get_mut(token)?;
+        let result = catch_unwind(AssertUnwindSafe(|| action(connection, buffer, &mut turn)));
+        if result.is_err() {
+            self.close(token, Farewell::Panicked);
+        }
+        result.ok()
+    }
+
+    /// Everything that has to be done, up to the point where there is nothing more to do without
+    /// a look at the sockets.
+    fn turn(&mut self) {
+        if !matches!(self.phase, Phase::Draining(_)) {
+            for _ in 0..self.ready.len().min(CLIENTS) {
+                if let Some(token) = self.ready.pop_front() {
+                    self.serve(token);
+                }
+            }
+        }
+        self.publish();
+        self.write();
+        self.check_slow();
+        self.check_logins();
+        self.check_phase();
+    }
+
+    fn serve(&mut self, token: usize) {
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
+        connection.listed = false;
+        if !connection.is_servable() {
+            return;
+        }
+        let half_closed = connection.is_half_closed();
+        let served = self.with_turn(token, Connection::serve);
+        match served {
+            None => return,
+            Some(Served::Move(worker)) => return self.hand_over(token, worker),
+            Some(Served::Part) => self.list(token),
+            Some(Served::All | Served::Waits) => {}
+        }
+        self.answered.push(token);
+        let connection = &mut self.connections[token];
+        if connection.session.is_logged_in()
+            && let Some(deadline) = connection.login_deadline.take()
+        {
+            self.login_deadlines.remove(&(deadline, token));
+        }
+        if !half_closed && connection.is_half_closed() {
+            self.expect_farewell(token);
+        }
+    }
+
+    /// A receiver has shut down its writing side.
+    fn expect_farewell(&mut self, token: usize) {
+        if let Some(id) = self.id(token) {
+            // One that is gone for good soon answers a probe with a reset.
+            let stream = &self.connections[token].stream;
+            let _ = rustix::net::sockopt::set_tcp_keepidle(stream, Duration::from_secs(2));
+            self.hub.places.note_half_closed(id);
+        }
+    }
+
+    fn hand_over(&mut self, token: usize, worker: usize) {
+        // Its answers go along, and may be written before this turn ends.
+        self.publish();
+        let mut connection = self.connections.remove(token);
+        self.hub.mailboxes[self.index].remove_session();
+        if let Some(deadline) = connection.login_deadline.take() {
+            self.login_deadlines.remove(&(deadline, token));
+        }
+        if let Err(error) = self.poll.registry().deregister(&mut connection.stream) {
+            warn!("cannot move {}: {error}", connection.session);
+            return;
+        }
+        self.hub.hand_over(worker, Message::Arriving(connection));
+    }
+
+    fn publish(&mut self) {
+        let Worker {
+            index,
+            hub,
+            batches,
+            ripe,
+            ..
+        } = self;
+        batches.publish(&mut Publisher {
+            hub,
+            worker: *index,
+            ripe,
+        });
+    }
+
+    /// Writes deliveries and answers.
+    fn write(&mut self) {
+        let mut ripe = std::mem::take(&mut self.ripe);
+        let mut answered = std::mem::take(&mut self.answered);
+        let (before, after) = ripe.split_at(ripe.len().saturating_sub(AFTER_ANSWERS));
+        for token in before.iter().chain(&answered).chain(after) {
+            self.flush(*token, Connection::flush);
+        }
+        ripe.clear();
+        answered.clear();
+        (self.ripe, self.answered) = (ripe, answered);
+    }
+
+    fn flush(&mut self, token: usize, flush: impl FnOnce(&mut Connection)) {
+        let flushed = self.with_turn(token, |connection, _, turn| {
+            flush(connection);
+            connection.session.relieve_room(turn);
+        });
+        if flushed.is_none() {
+            return;
+        }
+        self.list(token);
+        let connection = &mut self.connections[token];
+        if connection.is_over() {
+            let lost = connection.is_lost();
+            return self.close(token, if lost { Farewell::Lost } else { Farewell::Done });
+        }
+        match connection
+            .session
+            .backlog()
+            .is_some_and(|backlog| backlog.is_over())
+        {
+            false => connection.over_since = None,
+            true if connection.over_since.is_none() => {
+                connection.over_since = Some(Instant::now());
+                self.stalling.extend(self.id(token));
+            }
+            true => {}
+        }
+    }
+
+    /// Gives slow receivers another chance, and cuts those who had enough.
+    fn check_slow(&mut self) {
+        let now = Instant::now();
+        if self.next_check > now {
+            return;
+        }
+        self.next_check = now + CHECK;
+        for session in std::mem::take(&mut self.stalling) {
+            if self.is_here(session) {
+                self.flush(session.token, Connection::flush_anyway);
+            }
+            if !self.is_here(session) {
+                continue;
+            }
+            let Some(since) = self.connections[session.token].over_since else {
+                continue;
+            };
+            if since.elapsed() < self.hub.limits.stall_timeout {
+                self.stalling.push(session);
+            } else {
+                self.close(session.token, Farewell::Stalled);
+            }
+        }
+        if let Phase::Draining(_) = self.phase {
+            let all: Vec<_> = self.connections.iter().map(|(token, _)| token).collect();
+            all.into_iter()
+                .for_each(|token| self.flush(token, Connection::flush_anyway));
+        }
+    }
+
+    fn check_logins(&mut self) {
+        while let Some(first) = self.login_deadlines.first()
+            && first.0 <= Instant::now()
+            && let Some((_, token)) = self.login_deadlines.pop_first()
+        {
+            self.close(token, Farewell::LoginTimeout);
+        }
+    }
+
+    fn check_phase(&mut self) {
+        let done = match self.phase {
+            Phase::Running | Phase::Finishing(None) => false,
+            Phase::Finishing(Some(_)) => self
+                .connections
+                .iter()
+                .all(|(_, connection)| connection.is_finished()),
+            Phase::Draining(_) => {
+                let connections = self.connections.iter();
+                let written = connections.filter(|(_, connection)| connection.all_written());
+                for token in written.map(|(token, _)| token).collect::<Vec<_>>() {
+                    self.close(token, Farewell::Stopping);
+                }
+                return;
+            }
+        };
+        if done
+            && let Phase::Finishing(reply) = &mut self.phase
+            && let Some(reply) = reply.take()
+        {
+            let _ = reply.send(());
+        }
+    }
+
+    fn finish(&mut self, done: mpsc::Sender<()>) {
+        self.phase = Phase::Finishing(Some(done));
+        let tokens: Vec<_> = self.connections.iter().map(|(token, _)| token).collect();
+        for token in tokens {
+            self.connections[token].finish();
+            self.list(token);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match self.phase {
+            Phase::Draining(deadline) => self.connections.is_empty() || deadline <= Instant::now(),
+            _ => false,
+        }
+    }
+
+    /// Ends a connection.
+    fn close(&mut self, token: usize, farewell: Farewell) {
+        let Some(id) = self.id(token) else { return };
+        let mut connection = self.connections.remove(token);
+        self.hub.mailboxes[self.index].remove_session();
+        self.say(&connection, &farewell);
+        if let Some(deadline) = connection.login_deadline.take() {
+            self.login_deadlines.remove(&(deadline, token));
+        }
+        if connection.is_half_closed() {
+            self.hub.places.forget_half_closed(id.serial);
+        }
+        if connection.waiting
+            && let Some(room) = connection.session.room()
+        {
+            room.stop_waiting(id);
+        }
+        let Worker {
+            batches, hub, ripe, ..
+        } = self;
+        let publisher = Publisher {
+            hub,
+            worker: id.worker,
+            ripe,
+        };
+        connection.session.go_out(&mut Turn {
+            id,
+            batches,
+            publisher,
+            stay: true,
+        });
+        if let Farewell::LoginTimeout = farewell {
+            let mut line = Vec::new();
+            Reply::Err(b"not logged in in time").encode(&mut line);
+            let _ = connection.stream.write(&line);
+        }
+        connection.close();
+    }
+
+    fn say(&self, connection: &Connection, farewell: &Farewell) {
+        let session = &connection.session;
+        match farewell {
+            Farewell::Done => debug!("{session} left"),
+            Farewell::Lost => debug!("{session} left: connection lost"),
+            Farewell::LoginTimeout => debug!("{session} closed: not logged in in time"),
+            Farewell::LetGo => debug!("{session} closed: half-closed, and others need the place"),
+            Farewell::Stopping => debug!("{session} closed: the server stops"),
+            Farewell::Panicked => error!("{session} closed: a bug in the server, please report it"),
+            Farewell::Stalled => {
+                let bytes = session.backlog().map_or(0, |backlog| backlog.bytes());
+                let seconds = self.hub.limits.stall_timeout.as_secs_f64();
+                let room = session.room().map_or("", |room| room.name().as_str());
+                warn!(
+                    "cut {session} in room {room}: it takes too little, {bytes} bytes have been queued for {seconds} s"
+                );
+                self.hub.tally.cut.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}

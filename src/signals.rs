@@ -1,0 +1,51 @@
+//! Signals, as the applets want to hear of them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGPIPE, SIGTERM, SIGUSR1};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+
+use crate::error::Error;
+use crate::server::Event;
+
+/// What signals ask of a server. To be called before any thread is started.
+///
+/// SIGINT and SIGTERM ask it to stop; the second of them ends the process at once, the way the
+/// signal would have without all this. SIGUSR1 asks for a report. SIGPIPE asks for nothing: a
+/// client that goes away is the business of the write that notices.
+///
+/// # Errors
+///
+/// If the system refuses a handler.
+pub fn server_events() -> io::Result<impl Iterator<Item = Event>> {
+    let stopping = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag unset and sets it.
+        flag::register_conditional_default(signal, Arc::clone(&stopping))?;
+        flag::register(signal, Arc::clone(&stopping))?;
+    }
+    flag::register(SIGPIPE, Arc::new(AtomicBool::new(false)))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+    let arrived = std::iter::repeat_with(move || signals.wait().collect::<Vec<_>>()).flatten();
+    Ok(arrived.map(|signal| {
+        if signal == SIGUSR1 {
+            Event::Report
+        } else {
+            Event::Stop
+        }
+    }))
+}
+
+/// Ends the process the way SIGPIPE does, which is what a shell expects of a program whose output
+/// nobody reads any more. Returns only if that fails.
+pub fn end_as_by_sigpipe() -> Error {
+    let ended = signal_hook::low_level::emulate_default_handler(SIGPIPE);
+    Error::Output(
+        ended
+            .err()
+            .unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()),
+    )
+}
