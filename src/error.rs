@@ -54,7 +54,13 @@ impl Error {
 
 /// Says on standard error what is wrong, in one line.
 pub fn complain(what: &dyn std::error::Error) {
-    say(format!("{}: {what}", env!("CARGO_PKG_NAME")).into_bytes());
+    let text = format!("{}: {what}", env!("CARGO_PKG_NAME"));
+    // What it quotes may hold anything.
+    let visible = text.chars().flat_map(|char| match char.is_control() {
+        true => char.escape_default().collect::<Vec<_>>(),
+        false => vec![char],
+    });
+    say(visible.collect::<String>().into_bytes());
 }
 
 /// Passes on to standard error what a server gave as its reason, exactly.

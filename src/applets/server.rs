@@ -28,7 +28,7 @@ pub(super) const APPLET: Applet = Applet {
 )]
 struct Arguments {
     /// the port to listen on, on every interface; 0 for any that is free
-    #[argh(positional, arg_name = "PORT")]
+    #[argh(positional, arg_name = "PORT", from_str_fn(port_to_listen_on))]
     port: u16,
 
     /// log logins, joins, departures and refusals too; twice for every refused request
@@ -61,4 +61,9 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     })?;
     server.run(events);
     Ok(())
+}
+
+fn port_to_listen_on(word: &str) -> Result<u16, String> {
+    word.parse()
+        .map_err(|_| "a port is a number from 1 to 65535, or 0 for any".into())
 }

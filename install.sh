@@ -1,0 +1,189 @@
+#!/bin/sh
+# Builds chatbox and installs it, with a link for each applet, into PREFIX/bin; or takes all that
+# away again. What was installed is written down in PREFIX/share/chatbox/installed, one line each:
+# "file CHECKSUM PATH" or "link TARGET PATH". Only what stands there, and is still as it was, counts
+# as our own.
+set -eu
+
+usage() {
+    cat <<EOF
+Usage: install.sh [--prefix DIR] [--binary FILE] [--force]
+       install.sh [--prefix DIR] --uninstall
+
+Builds chatbox and installs it, with links for its applets, into DIR/bin. Run
+again, it upgrades what is there.
+
+Options:
+  --prefix DIR   where to install; by default \$PREFIX, or else \$HOME/.local
+  --binary FILE  install this executable instead of building one
+  --force        overwrite files and links that are not our own
+  --uninstall    remove what was installed, and nothing else
+  -h, --help     display usage information
+
+Environment:
+  PREFIX         the same as --prefix
+  DESTDIR        goes before every path that is written to, for packagers
+
+Example:
+  ./install.sh --prefix /usr/local
+EOF
+}
+
+fail() {
+    echo "install.sh: $*" >&2
+    exit 1
+}
+
+wrong_usage() {
+    echo "install.sh: $*; see install.sh --help" >&2
+    exit 2
+}
+
+# The checksum of a file, in one word.
+checksum() {
+    cksum <"$1" | tr ' ' '-'
+}
+
+exists() {
+    [ -e "$1" ] || [ -L "$1" ]
+}
+
+# The record's line for what is at a path, given relative to the prefix.
+describe() {
+    if [ -L "$root/$1" ]; then
+        echo "link $(readlink "$root/$1") $1"
+    elif [ -f "$root/$1" ]; then
+        echo "file $(checksum "$root/$1") $1"
+    fi
+}
+
+# Whether a path holds what we installed there.
+is_ours() {
+    [ -f "$record" ] && grep -Fqx -e "$(describe "$1")" "$record"
+}
+
+uninstall() {
+    [ -f "$record" ] || fail "nothing was installed in $root by install.sh"
+    left=
+    while read -r _ _ path; do
+        if is_ours "$path"; then
+            rm -f "$root/$path"
+        elif exists "$root/$path"; then
+            left="$left $root/$path"
+        fi
+    done <"$record"
+    rm -f "$record"
+    rmdir "${record%/*}" 2>/dev/null || :
+    [ -z "$left" ] || fail "left what is not as it was installed:$left"
+    echo "removed chatbox from $bin"
+}
+
+build() {
+    command -v cargo >/dev/null 2>&1 || fail "cargo is needed to build chatbox: see https://rustup.rs"
+    (cd "$source" && cargo build --release --locked --target-dir "$source/target")
+}
+
+# The record of what is about to be installed.
+plan() {
+    echo "file $(checksum "$binary") bin/chatbox"
+    for applet in $applets; do
+        echo "link chatbox bin/$applet"
+    done
+}
+
+refuse_to_overwrite() {
+    foreign=
+    while read -r _ _ path; do
+        if exists "$root/$path" && ! is_ours "$path"; then
+            foreign="$foreign $root/$path"
+        fi
+    done
+    [ -z "$foreign" ] || [ "$force" = yes ] ||
+        fail "not overwriting what is not our own:$foreign (--force would)"
+}
+
+# Puts a new file or link in the place of an old one, in one step: what runs goes on running.
+replace() {
+    if [ -d "$2" ]; then
+        # A folder cannot be replaced, and a link to one would be followed.
+        [ -L "$2" ] || fail "$2 is a folder"
+        rm -f "$2"
+    fi
+    mv -f "$1" "$2"
+}
+
+# Removes what an earlier version installed and this one does not have.
+remove_outdated() {
+    while read -r kind target path; do
+        if ! grep -q " $path\$" "$record.new" && is_ours "$path"; then
+            echo "removing $root/$path ($kind $target), which is no longer part of chatbox"
+            rm -f "$root/$path"
+        fi
+    done <"$record"
+}
+
+install() {
+    [ -n "$binary" ] || { build && binary=$source/target/release/chatbox; }
+    applets=$("$binary" --list) || fail "$binary does not run"
+    plan | refuse_to_overwrite
+    mkdir -p "$bin" "${record%/*}"
+    plan >"$record.new"
+    # Should this be interrupted, both the old and the new are our own.
+    cat "$record.new" >>"$record"
+    cp "$binary" "$bin/.chatbox.new"
+    chmod 755 "$bin/.chatbox.new"
+    replace "$bin/.chatbox.new" "$bin/chatbox"
+    for applet in $applets; do
+        rm -f "$bin/.link.new"
+        ln -s chatbox "$bin/.link.new"
+        replace "$bin/.link.new" "$bin/$applet"
+    done
+    remove_outdated
+    mv -f "$record.new" "$record"
+    echo "installed chatbox and links to it in $bin: $(echo "$applets" | tr '\n' ' ')"
+    case :${PATH:-}: in
+        *:"$prefix/bin":*) ;;
+        *) echo "$prefix/bin is not on your PATH; to have it there: export PATH=\"$prefix/bin:\$PATH\"" ;;
+    esac
+}
+
+prefix=${PREFIX:-}
+binary=
+force=no
+action=install
+while [ $# -gt 0 ]; do
+    case $1 in
+        --prefix | --binary)
+            [ $# -gt 1 ] || wrong_usage "$1 needs a value"
+            case $1 in
+                --prefix) prefix=$2 ;;
+                --binary) binary=$2 ;;
+            esac
+            shift
+            ;;
+        --prefix=*) prefix=${1#*=} ;;
+        --binary=*) binary=${1#*=} ;;
+        --force) force=yes ;;
+        --uninstall) action=uninstall ;;
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        *) wrong_usage "unknown argument: $1" ;;
+    esac
+    shift
+done
+if [ -z "$prefix" ]; then
+    [ -n "${HOME:-}" ] || wrong_usage "there is no \$HOME, so a --prefix is needed"
+    prefix=$HOME/.local
+fi
+case $prefix in
+    /*) ;;
+    *) prefix=$PWD/$prefix ;;
+esac
+prefix=${prefix%/}
+source=$(cd "$(dirname "$0")" && pwd)
+root=${DESTDIR:-}$prefix
+bin=$root/bin
+record=$root/share/chatbox/installed
+$action

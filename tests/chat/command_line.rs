@@ -1,0 +1,251 @@
+//! The command line: both call forms, help, version, and what cannot be understood.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::harness::{Finished, Peer, Program, Server, chatbox};
+
+const APPLETS: [&str; 3] = ["server", "sender", "receiver"];
+
+fn run(args: &[&str]) -> Finished {
+    Program::start(chatbox(args.iter().copied())).finish()
+}
+
+/// A fresh folder for one test.
+pub fn scratch(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+#[test]
+fn links_named_after_applets_are_these_applets() {
+    let folder = scratch("links");
+    for applet in APPLETS {
+        symlink(env!("CARGO_BIN_EXE_chatbox"), folder.join(applet)).unwrap();
+    }
+    let mut command = Command::new(folder.join("server"));
+    command.args(["0", "-v"]);
+    let server = Server::run(command);
+    let port = server.port.to_string();
+    let mut command = Command::new(folder.join("receiver"));
+    let receiver = Program::start({
+        command.args(["localhost", &port, "eve", "cafe"]);
+        command
+    });
+    server.program.expect_stderr("joined room cafe");
+    let mut command = Command::new(folder.join("sender"));
+    let mut sender = Program::start({
+        command.args(["localhost", &port, "bob"]);
+        command
+    });
+    sender.say("/join cafe\nhello\n/quit\n");
+    sender.finish().assert(0, b"", "");
+    receiver.expect_stdout("bob: hello\n");
+}
+
+#[test]
+fn any_other_name_is_the_executable_itself() {
+    let folder = scratch("names");
+    for name in ["foo-server", "server2", "Server", "chat", "receivers"] {
+        let link = folder.join(name);
+        symlink(env!("CARGO_BIN_EXE_chatbox"), &link).unwrap();
+        let mut command = Command::new(&link);
+        command.arg("--version");
+        let finished = Program::start(command).finish();
+        finished.assert(
+            0,
+            format!("chatbox {}\n", env!("CARGO_PKG_VERSION")).as_bytes(),
+            "",
+        );
+        Program::start(Command::new(&link))
+            .finish()
+            .assert_one_error(2, "server, sender, receiver");
+    }
+}
+
+#[test]
+fn help_goes_to_stdout_and_tells_what_there_is() {
+    for flag in ["--help", "-h"] {
+        let finished = run(&[flag]);
+        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+        assert_eq!(finished.stderr, b"", "{finished:?}");
+        for applet in APPLETS {
+            assert!(
+                text.contains(&format!("\n  {applet} ")),
+                "no {applet}: {finished:?}"
+            );
+        }
+    }
+    for (applet, words) in [
+        ("server", &["PORT"][..]),
+        ("sender", &["HOST", "PORT", "USER"]),
+        ("receiver", &["HOST", "PORT", "USER", "ROOM"]),
+    ] {
+        for call in [[applet, "--help"], [applet, "-h"]] {
+            let finished = run(&call);
+            let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+            assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+            assert_eq!(finished.stderr, b"", "{finished:?}");
+            let usage = format!("Usage: chatbox {applet} [-v...] [-q] {}\n", words.join(" "));
+            assert!(text.starts_with(&usage), "{finished:?}");
+            for word in words {
+                assert!(
+                    text.contains(&format!("\n  {word} ")),
+                    "{word} unexplained: {finished:?}"
+                );
+            }
+            let example = text
+                .split_once("Examples:\n")
+                .map(|(_, example)| example.trim());
+            assert!(
+                example.is_some_and(|example| example.contains(applet)),
+                "{finished:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn version_is_told_by_all() {
+    let version = format!("chatbox {}\n", env!("CARGO_PKG_VERSION"));
+    run(&["--version"]).assert(0, version.as_bytes(), "");
+    for applet in APPLETS {
+        run(&[applet, "--version"]).assert(0, version.as_bytes(), "");
+    }
+}
+
+#[test]
+fn an_unknown_applet_is_told_which_there_are() {
+    run(&["sever", "5000"]).assert_one_error(2, "server, sender, receiver");
+    run(&["a\nb\x1b[2J"]).assert_one_error(2, "server, sender, receiver");
+    run(&[]).assert_one_error(2, "server, sender, receiver");
+    run(&[""]).assert_one_error(2, "server, sender, receiver");
+    run(&["--list"]).assert(0, b"server\nsender\nreceiver\n", "");
+}
+
+#[test]
+fn the_wrong_number_of_arguments_is_a_usage_line() {
+    for words in [
+        &["server"][..],
+        &["server", "1", "2"],
+        &["sender"],
+        &["sender", "localhost"],
+        &["sender", "localhost", "5000"],
+        &["sender", "localhost", "5000", "bob", "cafe"],
+        &["receiver", "localhost", "5000", "bob"],
+        &["receiver", "localhost", "5000", "bob", "cafe", "bar"],
+        &["receiver", "--nonsense", "localhost", "5000", "bob", "cafe"],
+        &["server", "port"],
+        &["server", "65536"],
+        &["server", "-1"],
+    ] {
+        run(words).assert_one_error(2, &format!("usage: chatbox {} ", words[0]));
+    }
+}
+
+#[test]
+fn a_user_and_a_room_called_help_work() {
+    let server = Server::start();
+    let receiver = server.receiver("help", "help");
+    let mut sender = Program::start(server.client("sender", &["help"]));
+    sender.say("/join help\nhelp\n");
+    sender.end_of_input();
+    sender.finish().assert(0, b"", "");
+    receiver.expect_stdout("help: help\n");
+}
+
+#[test]
+fn words_that_are_not_utf8_are_an_error() {
+    let word = OsStr::from_bytes(b"b\xffb");
+    for before in [&[][..], &["server"], &["sender", "localhost", "5000"]] {
+        let mut command = chatbox(before.iter().copied());
+        command.arg(word);
+        Program::start(command)
+            .finish()
+            .assert_one_error(2, "b\\xffb");
+    }
+}
+
+#[test]
+fn full_and_closed_pipes_are_an_error_and_no_panic() {
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = chatbox(["--help"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("cannot write to standard output"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = chatbox(["server", "--help"])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && !stderr.contains("panic"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn shorthands_are_understood() {
+    let server = Server::with(&["-vv"]);
+    let mut peer = Peer::connect(server.port);
+    peer.err("sendall:hi");
+    server.program.expect_stderr("refused client");
+}
+
+#[test]
+fn quiet_and_verbose_servers() {
+    let quiet = Program::start(chatbox(["server", "0", "-q"]));
+    let loud = Server::with(&["-v"]);
+    let normal = Server::with(&[]);
+    for server in [&loud, &normal] {
+        let mut peer = Peer::connect(server.port);
+        peer.err("slogin:\x1b[2J");
+        peer.ok("slogin:bob");
+        peer.ok("join:cafe");
+        peer.err("join:\x07");
+        peer.ok("quit:");
+        peer.expect_end();
+    }
+    loud.program.expect_stderr(" left\n");
+    let loud = loud.stop();
+    let normal = normal.stop();
+    quiet.signal(crate::harness::Signal::TERM);
+    quiet.finish().assert(0, b"", "");
+    let lines = String::from_utf8_lossy(&normal.stderr).into_owned();
+    assert_eq!(
+        lines.lines().count(),
+        3,
+        "listening, stopping, stopped: {normal:?}"
+    );
+    let lines = String::from_utf8_lossy(&loud.stderr).into_owned();
+    for what in [
+        "sender bob (",
+        "logged in",
+        "joined room cafe",
+        "bad user name",
+        "bad room name",
+    ] {
+        assert!(lines.contains(what), "no {what:?}: {loud:?}");
+    }
+    assert!(!lines.contains(['\x1b', '\x07']), "unescaped: {loud:?}");
+}

@@ -1,0 +1,16 @@
+//! What users and the protocol rely on, tried with real processes and real sockets.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod arbitrary;
+mod cases;
+mod clients;
+mod command_line;
+mod delivery;
+mod install;
+mod lines;
+mod shutdown;
+mod states;

@@ -1,0 +1,154 @@
+//! How a server starts and stops.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Peer, Program, Server, Signal, chatbox, numbered};
+
+#[test]
+fn the_server_listens_on_ipv4_and_ipv6() {
+    let server = Server::with(&[]);
+    for host in ["127.0.0.1", "::1"] {
+        let stream = match TcpStream::connect((host, server.port)) {
+            // Not every machine has IPv6.
+            Err(_) if host == "::1" && TcpListener::bind("[::1]:0").is_err() => continue,
+            stream => stream.unwrap(),
+        };
+        Peer::over(stream).ok("slogin:bob");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_one_line() {
+    let server = Server::with(&[]);
+    let port = server.port.to_string();
+    let second = Program::start(chatbox(["server", &port])).finish();
+    second.assert_one_error(1, &format!(":{port}: "));
+}
+
+#[test]
+fn a_stop_ends_idle_clients_without_a_word() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let server = Server::with(&[]);
+        let mut clients = [
+            Peer::connect(server.port),
+            Peer::sender(server.port, "bob", "cafe"),
+            Peer::receiver(server.port, "eve", "cafe"),
+        ];
+        server.program.signal(signal);
+        let finished = server.program.finish();
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+        assert_eq!(finished.stdout, b"", "{finished:?}");
+        clients.iter_mut().for_each(Peer::expect_end);
+    }
+}
+
+/// What was received is carried out and answered, and what was answered is delivered.
+#[test]
+fn what_was_sent_before_a_stop_is_delivered() {
+    for _ in 0..5 {
+        let server = Server::with(&[]);
+        let port = server.port;
+        let mut receivers: Vec<_> = (0..3)
+            .map(|_| Peer::receiver(port, "eve", "cafe"))
+            .collect();
+        let mut senders: Vec<_> = (0..3)
+            .map(|number| Peer::sender(port, &format!("s{number}"), "cafe"))
+            .collect();
+        let texts = 2000;
+        for sender in &mut senders {
+            sender.send(numbered("n", texts));
+        }
+        // All of it is at the server when the last line written before it is answered.
+        let mut witness = Peer::connect(port);
+        witness.err("sendall:");
+        let begun = Instant::now();
+        server.program.signal(Signal::TERM);
+        let finished = server.program.finish();
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            begun.elapsed()
+        );
+        let mut answered = vec![0; senders.len()];
+        for (count, sender) in answered.iter_mut().zip(&mut senders) {
+            while let Some(answer) = sender.next_line() {
+                assert!(answer.starts_with(b"ok:"));
+                *count += 1;
+            }
+        }
+        for receiver in &mut receivers {
+            let mut heard = vec![0; senders.len()];
+            while let Some(line) = receiver.next_line() {
+                let line = String::from_utf8(line).unwrap();
+                let rest = line.strip_prefix("delivery:cafe:s").unwrap();
+                let (sender, text) = rest.split_once(':').unwrap();
+                let sender: usize = sender.parse().unwrap();
+                assert_eq!(text, format!("n{}", heard[sender]));
+                heard[sender] += 1;
+            }
+            for (heard, answered) in heard.iter().zip(&answered) {
+                assert!(
+                    heard >= answered,
+                    "{answered} answered, {heard} heard: {finished:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_receiver_that_does_not_read_holds_up_a_stop_only_so_long_and_a_second_signal_ends_it() {
+    let stalled = || {
+        let server = Server::with(&[]);
+        let receiver = Peer::receiver(server.port, "eve", "cafe");
+        let mut sender = Peer::sender(server.port, "bob", "cafe");
+        let text = format!("sendall:{}\n", "x".repeat(240));
+        let mut writer = sender.stream().try_clone().unwrap();
+        // Until the server takes no more, because the receiver's queue is full.
+        thread::spawn(move || {
+            use std::io::Write;
+            while writer.write_all(text.repeat(100).as_bytes()).is_ok() {}
+        });
+        for _ in 0..1000 {
+            assert!(sender.line().starts_with("ok:"));
+        }
+        (server, receiver, sender)
+    };
+    let (server, _receiver, _sender) = stalled();
+    let begun = Instant::now();
+    server.program.signal(Signal::TERM);
+    let finished = server.program.finish();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}: {finished:?}",
+        begun.elapsed()
+    );
+
+    let (server, _receiver, _sender) = stalled();
+    server.program.signal(Signal::TERM);
+    server.program.expect_stderr("stopping");
+    server.program.signal(Signal::INT);
+    let finished = server.program.finish();
+    // Either the second signal met a server that was still stopping, or one that had just ended.
+    let signal = finished.status.signal();
+    assert!(
+        signal == Some(2) || finished.status.code() == Some(0),
+        "{finished:?}"
+    );
+}
+
+#[test]
+fn the_port_can_be_used_again_at_once() {
+    let server = Server::with(&[]);
+    let port = server.port;
+    let _receiver = Peer::receiver(port, "eve", "cafe");
+    server.stop();
+    let again = Server::run(chatbox(["server", &port.to_string()]));
+    assert_eq!(again.port, port);
+    Peer::sender(port, "bob", "cafe").ok("sendall:hi");
+}

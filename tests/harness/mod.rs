@@ -1,0 +1,443 @@
+//! What the tests share: real programs and real sockets, waited for and never slept for.
+//!
+//! Everything has a time limit that is generous enough for a busy machine, and says what it saw
+//! when it fails.
+
+#![allow(dead_code)]
+
+use std::fmt::{self, Write as _};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use rustix::process::Signal;
+
+/// How long anything may take that should happen at once.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A command that runs the executable with these arguments.
+pub fn chatbox<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatbox"));
+    command.args(args);
+    command
+}
+
+/// What a program has written to one of its streams so far.
+#[derive(Clone, Default)]
+struct Transcript(Arc<(Mutex<Text>, Condvar)>);
+
+#[derive(Default)]
+struct Text {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Transcript {
+    /// Takes down all that comes out of `stream`, on a thread of its own.
+    fn of(mut stream: impl Read + Send + 'static) -> Self {
+        let transcript = Transcript::default();
+        let writer = transcript.clone();
+        thread::spawn(move || {
+            let mut piece = [0; 64 * 1024];
+            loop {
+                let count = stream.read(&mut piece).unwrap_or(0);
+                let mut text = writer.0.0.lock().unwrap();
+                text.bytes.extend_from_slice(&piece[..count]);
+                text.ended = count == 0;
+                writer.0.1.notify_all();
+                if text.ended {
+                    break;
+                }
+            }
+        });
+        transcript
+    }
+
+    /// Waits until `enough` says so of the bytes, or the stream ends; tells which.
+    fn wait(&self, enough: impl Fn(&[u8]) -> bool) -> bool {
+        let (text, news) = &*self.0;
+        let not_enough = |text: &mut Text| !enough(&text.bytes) && !text.ended;
+        let text = text.lock().unwrap();
+        let (text, _) = news.wait_timeout_while(text, PATIENCE, not_enough).unwrap();
+        enough(&text.bytes)
+    }
+
+    fn wait_for_end(&self) {
+        let (text, news) = &*self.0;
+        let _ = news.wait_timeout_while(text.lock().unwrap(), PATIENCE, |text| !text.ended);
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.0.0.lock().unwrap().bytes.clone()
+    }
+}
+
+/// A running program. It does not outlive the test.
+pub struct Program {
+    command: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Transcript,
+    stderr: Transcript,
+}
+
+/// What a program that has ended leaves behind.
+pub struct Finished {
+    pub command: String,
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Program {
+    pub fn start(mut command: Command) -> Self {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Program {
+            command: format!("{command:?}"),
+            stdin: child.stdin.take(),
+            stdout: Transcript::of(child.stdout.take().unwrap()),
+            stderr: Transcript::of(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to the program's standard input.
+    pub fn say(&mut self, text: impl AsRef<[u8]>) {
+        let stdin = self.stdin.as_mut().expect("standard input is open");
+        stdin.write_all(text.as_ref()).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    /// Closes the program's standard input.
+    pub fn end_of_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits until the program has written `text` to standard output.
+    pub fn expect_stdout(&self, text: &str) {
+        assert!(
+            self.stdout.wait(holds(text)),
+            "no {text:?} on stdout of {self:?}"
+        );
+    }
+
+    /// Waits until the program has written `text` to standard error.
+    pub fn expect_stderr(&self, text: &str) {
+        assert!(
+            self.stderr.wait(holds(text)),
+            "no {text:?} on stderr of {self:?}"
+        );
+    }
+
+    pub fn stdout(&self) -> Vec<u8> {
+        self.stdout.bytes()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.bytes()).into_owned()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until the program has ended.
+    pub fn finish(mut self) -> Finished {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "still running: {self:?}");
+            thread::sleep(Duration::from_millis(2));
+        };
+        self.stdout.wait_for_end();
+        self.stderr.wait_for_end();
+        Finished {
+            command: self.command.clone(),
+            status,
+            stdout: self.stdout.bytes(),
+            stderr: self.stderr.bytes(),
+        }
+    }
+}
+
+fn holds(text: &str) -> impl Fn(&[u8]) -> bool {
+    let text = text.as_bytes().to_vec();
+    move |bytes| text.is_empty() || bytes.windows(text.len()).any(|window| window == text)
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(
+            f,
+            &self.command,
+            "running",
+            &self.stdout.bytes(),
+            &self.stderr.bytes(),
+        )
+    }
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(
+            f,
+            &self.command,
+            &self.status.to_string(),
+            &self.stdout,
+            &self.stderr,
+        )
+    }
+}
+
+fn describe(
+    f: &mut fmt::Formatter<'_>,
+    command: &str,
+    status: &str,
+    stdout: &[u8],
+    stderr: &[u8],
+) -> fmt::Result {
+    writeln!(f, "{command}\nstatus: {status}")?;
+    for (name, bytes) in [("stdout", stdout), ("stderr", stderr)] {
+        writeln!(f, "{name}:")?;
+        for line in String::from_utf8_lossy(bytes).lines().take(200) {
+            writeln!(f, "  {line}")?;
+        }
+    }
+    Ok(())
+}
+
+impl Finished {
+    /// Asserts the exit status and all that was written.
+    pub fn assert(&self, status: i32, stdout: &[u8], stderr: &str) {
+        assert_eq!(self.status.code(), Some(status), "{self:?}");
+        assert_eq!(
+            self.stdout.escape_ascii().to_string(),
+            stdout.escape_ascii().to_string(),
+            "{self:?}"
+        );
+        assert_eq!(String::from_utf8_lossy(&self.stderr), stderr, "{self:?}");
+    }
+
+    /// Asserts the exit status, nothing on standard output, and one line on standard error that
+    /// holds `text`.
+    pub fn assert_one_error(&self, status: i32, text: &str) {
+        assert_eq!(self.status.code(), Some(status), "{self:?}");
+        assert_eq!(self.stdout, b"", "{self:?}");
+        let stderr = String::from_utf8_lossy(&self.stderr);
+        assert!(
+            stderr.ends_with('\n') && stderr.lines().count() == 1,
+            "not one line: {self:?}"
+        );
+        assert!(stderr.contains(text), "no {text:?}: {self:?}");
+    }
+}
+
+/// A running server.
+pub struct Server {
+    pub program: Program,
+    pub port: u16,
+}
+
+impl Server {
+    /// A server that tells of logins and joins.
+    pub fn start() -> Self {
+        Self::with(&["-v"])
+    }
+
+    /// A server with flags, on a port of its own.
+    pub fn with(flags: &[&str]) -> Self {
+        Self::run(chatbox(["server", "0"].iter().chain(flags).copied()))
+    }
+
+    /// The server that a command starts.
+    pub fn run(command: Command) -> Self {
+        let program = Program::start(command);
+        program.expect_stderr("listening on ");
+        let stderr = program.stderr();
+        let (_, address) = stderr.split_once("listening on ").unwrap();
+        let line = address.lines().next().unwrap();
+        let port = line.rsplit(':').next().unwrap().parse().unwrap();
+        Server { program, port }
+    }
+
+    /// A client's command line: `server.client("sender", &["bob"])`.
+    pub fn client(&self, applet: &str, args: &[&str]) -> Command {
+        let port = self.port.to_string();
+        let mut command = chatbox([applet, "localhost", &port]);
+        command.args(args);
+        command
+    }
+
+    /// A `receiver` in its room, which a server with `-v` tells of.
+    pub fn receiver(&self, user: &str, room: &str) -> Program {
+        let joined = |stderr: &[u8]| {
+            let stderr = String::from_utf8_lossy(stderr);
+            let of_user = |line: &&str| line.contains(&format!("receiver {user} ("));
+            let lines = stderr.lines().filter(of_user);
+            lines
+                .filter(|line| line.ends_with(&format!("joined room {room}")))
+                .count()
+        };
+        let before = joined(&self.program.stderr.bytes());
+        let program = Program::start(self.client("receiver", &[user, room]));
+        let more = |stderr: &[u8]| joined(stderr) > before;
+        assert!(
+            self.program.stderr.wait(more),
+            "not in room {room}: {program:?}"
+        );
+        program
+    }
+
+    /// Stops the server in an orderly way.
+    pub fn stop(self) -> Finished {
+        self.program.signal(Signal::TERM);
+        self.program.finish()
+    }
+}
+
+/// A client that speaks the protocol by hand.
+pub struct Peer {
+    stream: TcpStream,
+    input: BufReader<TcpStream>,
+}
+
+impl Peer {
+    pub fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("localhost", port)).unwrap();
+        Self::over(stream)
+    }
+
+    pub fn over(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Peer {
+            input: BufReader::new(stream.try_clone().unwrap()),
+            stream,
+        }
+    }
+
+    /// A client that has logged in as a sender and joined a room.
+    pub fn sender(port: u16, user: &str, room: &str) -> Self {
+        Self::member(port, "slogin", user, room)
+    }
+
+    /// A client that has logged in as a receiver and joined a room.
+    pub fn receiver(port: u16, user: &str, room: &str) -> Self {
+        Self::member(port, "rlogin", user, room)
+    }
+
+    fn member(port: u16, login: &str, user: &str, room: &str) -> Self {
+        let mut peer = Self::connect(port);
+        peer.ok(&format!("{login}:{user}"));
+        peer.ok(&format!("join:{room}"));
+        peer
+    }
+
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Shuts down the writing side.
+    pub fn end(&mut self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// The next line, without its end; `None` if there are no more.
+    pub fn next_line(&mut self) -> Option<Vec<u8>> {
+        let mut line = Vec::new();
+        match self.input.read_until(b'\n', &mut line) {
+            Ok(0) => None,
+            Ok(_) if line.pop() == Some(b'\n') => Some(line),
+            Ok(_) => panic!("half a line: {}", line.escape_ascii()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("no line: {error}"),
+        }
+    }
+
+    /// The next line, made visible.
+    pub fn line(&mut self) -> String {
+        self.next_line()
+            .expect("the server closed the connection")
+            .escape_ascii()
+            .to_string()
+    }
+
+    /// Sends a line and returns its answer.
+    pub fn ask(&mut self, request: &str) -> String {
+        self.send(format!("{request}\n"));
+        self.line()
+    }
+
+    /// Sends a line that has to be answered with `ok`.
+    pub fn ok(&mut self, request: &str) {
+        let answer = self.ask(request);
+        assert!(
+            answer.starts_with("ok:"),
+            "{request:?} was answered {answer:?}"
+        );
+    }
+
+    /// Sends a line that has to be answered with `err`.
+    pub fn err(&mut self, request: &str) {
+        let answer = self.ask(request);
+        assert!(
+            answer.starts_with("err:"),
+            "{request:?} was answered {answer:?}"
+        );
+    }
+
+    /// Asserts that the next line is this.
+    pub fn expect(&mut self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    /// Asserts that the server closes without another word.
+    pub fn expect_end(&mut self) {
+        let line = self.next_line();
+        assert_eq!(
+            line.map(|line| line.escape_ascii().to_string()),
+            None,
+            "more than the end"
+        );
+    }
+}
+
+/// `count` lines of the form `TAG:NUMBER`, for a pipelining sender.
+pub fn numbered(tag: &str, count: usize) -> String {
+    (0..count).fold(String::new(), |mut lines, number| {
+        let _ = writeln!(lines, "sendall:{tag}{number}");
+        lines
+    })
+}
