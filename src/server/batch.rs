@@ -15,6 +15,9 @@ use super::room::Room;
 /// A batch of this many bytes is published at once, without waiting for the end of the turn.
 const FULL: usize = 64 * 1024;
 
+/// Buffers that are kept at most.
+const SPARE: usize = 16;
+
 /// One worker's unpublished texts.
 #[derive(Debug, Default)]
 pub struct Batches {
@@ -58,7 +61,9 @@ impl Batches {
     pub fn publish(&mut self, publisher: &mut Publisher) {
         for mut batch in self.open.drain(..) {
             batch.publish(publisher);
-            self.spare.push(batch.lines);
+            if self.spare.len() < SPARE {
+                self.spare.push(batch.lines);
+            }
         }
     }
 

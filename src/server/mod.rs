@@ -229,8 +229,8 @@ impl Server {
         rooms.sort_by(|a, b| b.cmp(a));
         let queued: usize = rooms.iter().map(|((_, bytes), _)| bytes).sum();
         info!(
-            "up {} s; clients: {} new, {} senders, {} receivers, at most {}; {} rooms; {queued} bytes queued; \
-             so far {} texts, {} deliveries, {} receivers cut",
+            "report: up {} s; {} new clients, {} senders, {} receivers, at most {} in all; {} rooms, \
+             {queued} bytes queued; so far {} texts, {} deliveries, {} receivers cut",
             self.started.elapsed().as_secs(),
             places.taken(Kind::New),
             places.taken(Kind::Sender),
@@ -242,11 +242,12 @@ impl Server {
             tally.cut.load(Ordering::Relaxed),
         );
         for ((receivers, bytes), name) in rooms.iter().take(ROOMS_REPORTED) {
-            info!("room {name}: {receivers} receivers, {bytes} bytes queued");
+            info!("report: room {name}: {receivers} receivers, {bytes} bytes queued");
         }
         if rooms.len() > ROOMS_REPORTED {
-            info!("and {} rooms more", rooms.len() - ROOMS_REPORTED);
+            info!("report: and {} rooms more", rooms.len() - ROOMS_REPORTED);
         }
+        info!("end of report");
     }
 }
 

@@ -5,7 +5,7 @@
 //! socket does not take stays in its queue until the system says that there is room again.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -114,20 +114,34 @@ impl Worker {
     pub fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         while !self.is_done() {
-            if let Err(error) = self.sleep(&mut events)
-                && error.kind() != ErrorKind::Interrupted
-            {
-                error!("cannot wait for clients: {error}");
-                std::thread::sleep(CHECK);
-            }
-            for event in &events {
-                self.note(event);
-            }
-            while let Ok(message) = self.inbox.try_recv() {
-                self.take(message);
-            }
-            self.turn();
+            // A bug must not take all clients of this worker along.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.turn(&mut events)));
         }
+        for token in self.tokens() {
+            self.close(token, Farewell::Stopping);
+        }
+    }
+
+    /// Waits for something to do, and does it.
+    fn turn(&mut self, events: &mut Events) {
+        if let Err(error) = self.sleep(events)
+            && error.kind() != ErrorKind::Interrupted
+        {
+            error!("cannot wait for clients: {error}");
+            std::thread::sleep(CHECK);
+        }
+        for event in &*events {
+            self.note(event);
+        }
+        while let Ok(message) = self.inbox.try_recv() {
+            self.take(message);
+        }
+        self.serve_all();
+        self.publish();
+        self.write();
+        self.check_slow();
+        self.check_logins();
+        self.check_phase();
     }
 
     /// Waits until there is something to do.
@@ -192,8 +206,7 @@ impl Worker {
             Message::Finish(done) => self.finish(done),
             Message::Drain(deadline) => {
                 self.phase = Phase::Draining(deadline);
-                self.ripe
-                    .extend(self.connections.iter().map(|(token, _)| token));
+                self.ripe = self.tokens();
             }
         }
     }
@@ -216,6 +229,9 @@ impl Worker {
         if matches!(self.phase, Phase::Finishing(_)) {
             self.connections[token].finish();
         }
+        if self.connections[token].over_since.is_some() {
+            self.stalling.extend(self.id(token));
+        }
         self.with_turn(token, |connection, _, turn| connection.session.arrive(turn));
         self.answered.push(token);
         self.list(token);
@@ -236,6 +252,10 @@ impl Worker {
         }
         entry.insert(connection);
         Some(token)
+    }
+
+    fn tokens(&self) -> Vec<usize> {
+        self.connections.iter().map(|(token, _)| token).collect()
     }
 
     fn id(&self, token: usize) -> Option<SessionId> {
@@ -301,21 +321,16 @@ impl Worker {
         result.ok()
     }
 
-    /// Everything that has to be done, up to the point where there is nothing more to do without
-    /// a look at the sockets.
-    fn turn(&mut self) {
-        if !matches!(self.phase, Phase::Draining(_)) {
-            for _ in 0..self.ready.len().min(CLIENTS) {
-                if let Some(token) = self.ready.pop_front() {
-                    self.serve(token);
-                }
+    /// Serves those on the list, or the first of them.
+    fn serve_all(&mut self) {
+        if matches!(self.phase, Phase::Draining(_)) {
+            return;
+        }
+        for _ in 0..self.ready.len().min(CLIENTS) {
+            if let Some(token) = self.ready.pop_front() {
+                self.serve(token);
             }
         }
-        self.publish();
-        self.write();
-        self.check_slow();
-        self.check_logins();
-        self.check_phase();
     }
 
     fn serve(&mut self, token: usize) {
@@ -451,9 +466,9 @@ impl Worker {
             }
         }
         if let Phase::Draining(_) = self.phase {
-            let all: Vec<_> = self.connections.iter().map(|(token, _)| token).collect();
-            all.into_iter()
-                .for_each(|token| self.flush(token, Connection::flush_anyway));
+            for token in self.tokens() {
+                self.flush(token, Connection::flush_anyway);
+            }
         }
     }
 
@@ -492,8 +507,7 @@ impl Worker {
 
     fn finish(&mut self, done: mpsc::Sender<()>) {
         self.phase = Phase::Finishing(Some(done));
-        let tokens: Vec<_> = self.connections.iter().map(|(token, _)| token).collect();
-        for token in tokens {
+        for token in self.tokens() {
             self.connections[token].finish();
             self.list(token);
         }
@@ -538,9 +552,8 @@ impl Worker {
             stay: true,
         });
         if let Farewell::LoginTimeout = farewell {
-            let mut line = Vec::new();
-            Reply::Err(b"not logged in in time").encode(&mut line);
-            let _ = connection.stream.write(&line);
+            Reply::Err(b"not logged in in time").encode(connection.session.answers());
+            connection.flush();
         }
         connection.close();
     }

@@ -315,6 +315,48 @@ impl Server {
         program
     }
 
+    /// What the server says of itself on SIGUSR1: its first line, and one for each room.
+    pub fn report(&self) -> String {
+        let end = "end of report\n";
+        let stderr = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let before = self.program.stderr().matches(end).count();
+        self.program.signal(Signal::USR1);
+        let more = |bytes: &[u8]| stderr(bytes).matches(end).count() > before;
+        assert!(
+            self.program.stderr.wait(more),
+            "no report: {:?}",
+            self.program
+        );
+        let stderr = self.program.stderr();
+        let report = stderr.split(end).nth(before).unwrap();
+        let start = report.rfind("report: ").unwrap();
+        report[start..].to_owned()
+    }
+
+    /// A number that the server reports, by what follows it: `server.reports("bytes queued")`.
+    pub fn reports(&self, of: &str) -> u64 {
+        let report = self.report();
+        let (before, _) = report.split_once(&format!(" {of}")).expect(&report);
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits until what the server reports is enough.
+    pub fn wait_for_report(&self, of: &str, enough: impl Fn(u64) -> bool) -> u64 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let number = self.reports(of);
+            if enough(number) {
+                return number;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{number} {of}: {:?}",
+                self.program
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Stops the server in an orderly way.
     pub fn stop(self) -> Finished {
         self.program.signal(Signal::TERM);
