@@ -38,7 +38,7 @@ impl Error {
     /// The exit status: 2 for wrong usage, 1 for all that happens later.
     pub fn status(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
+            Error::Usage(_) | Error::Server(ServerError::UnknownHost { .. }) => 2,
             _ => 1,
         }
     }

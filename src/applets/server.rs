@@ -23,13 +23,51 @@ pub(super) const APPLET: Applet = Applet {
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    usage = "[-v...] [-q] PORT",
-    example = "{command_name} 5000"
+    usage = "[OPTIONS] PORT",
+    example = "{command_name} 5000",
+    example = "{command_name} --bind localhost --max-clients 100 5000"
 )]
 struct Arguments {
-    /// the port to listen on, on every interface; 0 for any that is free
+    /// the port to listen on; 0 for any that is free
     #[argh(positional, arg_name = "PORT", from_str_fn(port_to_listen_on))]
     port: u16,
+
+    /// listen on this address or name alone; may be given again for more (default: every
+    /// interface, IPv6 and IPv4)
+    #[argh(option, arg_name = "ADDR")]
+    bind: Vec<String>,
+
+    /// serve so many clients at most (default: as many as the limit on descriptors allows)
+    #[argh(option, arg_name = "N", from_str_fn(positive))]
+    max_clients: Option<usize>,
+
+    /// close clients that have not logged in after so long (default: 60)
+    #[argh(
+        option,
+        arg_name = "SECS",
+        default = "Duration::from_secs(60)",
+        from_str_fn(seconds)
+    )]
+    login_timeout: Duration,
+
+    /// hold back a room's senders while more than this is queued for one of its receivers
+    /// (default: 1048576)
+    #[argh(
+        option,
+        arg_name = "BYTES",
+        default = "1024 * 1024",
+        from_str_fn(positive)
+    )]
+    queue_limit: usize,
+
+    /// cut off a receiver that does not get its queue below that limit for so long (default: 5)
+    #[argh(
+        option,
+        arg_name = "SECS",
+        default = "Duration::from_secs(5)",
+        from_str_fn(seconds)
+    )]
+    stall_timeout: Duration,
 
     /// log logins, joins, departures and refusals too; twice for every refused request
     #[argh(switch, short = 'v')]
@@ -41,23 +79,18 @@ struct Arguments {
 }
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
-    let Arguments {
-        port,
-        verbose,
-        quiet,
-    } = call.arguments()?;
-    logging::start(LevelFilter::Info, verbose, quiet, true);
+    let arguments: Arguments = call.arguments()?;
+    logging::start(LevelFilter::Info, arguments.verbose, arguments.quiet, true);
     let events = signals::server_events().map_err(Error::Signals)?;
-    let limits = Limits {
-        login_timeout: Duration::from_secs(60),
-        queue_limit: 1024 * 1024,
-        stall_timeout: Duration::from_secs(5),
-    };
     let server = Server::start(Config {
-        port,
-        bind: Vec::new(),
-        max_clients: None,
-        limits,
+        port: arguments.port,
+        bind: arguments.bind,
+        max_clients: arguments.max_clients,
+        limits: Limits {
+            login_timeout: arguments.login_timeout,
+            queue_limit: arguments.queue_limit,
+            stall_timeout: arguments.stall_timeout,
+        },
     })?;
     server.run(events);
     Ok(())
@@ -66,4 +99,21 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
 fn port_to_listen_on(word: &str) -> Result<u16, String> {
     word.parse()
         .map_err(|_| "a port is a number from 1 to 65535, or 0 for any".into())
+}
+
+fn positive(word: &str) -> Result<usize, String> {
+    match word.parse() {
+        Ok(0) | Err(_) => Err("a whole number from 1 is needed".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// Seconds, with a fraction if need be.
+fn seconds(word: &str) -> Result<Duration, String> {
+    /// Ten years; far enough from where calculations with times overflow.
+    const MOST: f64 = 3.2e8;
+    match word.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= MOST => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("a number of seconds above 0 is needed".into()),
+    }
 }

@@ -29,6 +29,8 @@ mod listen;
 mod outbox;
 mod places;
 mod room;
+#[cfg(test)]
+mod room_model;
 mod session;
 mod worker;
 
@@ -135,30 +137,35 @@ impl Server {
         let descriptors = raise_descriptor_limit();
         let listeners = listen::listen_on(&config.bind, config.port)?;
         let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect();
-        let (mailboxes, workers) = start_workers(descriptors).map_err(ServerError::Start)?;
-        let reserved = open_descriptors() + SPARE_DESCRIPTORS;
-        let affordable = descriptors.saturating_sub(reserved).max(1);
-        let hub = Arc::new(Hub {
-            mailboxes,
-            directory: Arc::new(Directory::default()),
-            places: Arc::new(Places::new(config.max_clients.unwrap_or(affordable))),
-            limits: config.limits,
-            tally: Tally::default(),
-        });
         let listeners = listeners
             .into_iter()
             .map(mio::net::TcpListener::from_std)
             .collect();
-        let (acceptor, stopper) =
+        let acceptor = Recruit::new("acceptor").map_err(ServerError::Start)?;
+        let workers = recruit_workers(descriptors).map_err(ServerError::Start)?;
+        let mut mailboxes = Vec::new();
+        let mut loops = Vec::new();
+        for _ in &workers {
+            let (mailbox, poll, inbox) = mailbox().map_err(ServerError::Start)?;
+            mailboxes.push(mailbox);
+            loops.push((poll, inbox));
+        }
+        let hub = Arc::new(Hub {
+            mailboxes,
+            directory: Arc::new(Directory::default()),
+            places: Arc::new(Places::new(places(config.max_clients, descriptors))),
+            limits: config.limits,
+            tally: Tally::default(),
+        });
+        let (accept, stopper) =
             Acceptor::new(Arc::clone(&hub), listeners).map_err(ServerError::Start)?;
-        let acceptor = thread::Builder::new()
-            .name("acceptor".into())
-            .spawn(move || acceptor.run())
-            .map_err(ServerError::Start)?;
-        let workers = workers
-            .into_iter()
-            .filter_map(|(hand_in, thread)| hand_in.send(Arc::clone(&hub)).ok().map(|()| thread))
-            .collect();
+        let acceptor = acceptor.give(move || accept.run());
+        let workers = workers.into_iter().zip(loops).enumerate();
+        let workers = workers.map(|(index, (recruit, (poll, inbox)))| {
+            let worker = Worker::new(index, Arc::clone(&hub), inbox, poll);
+            recruit.give(move || worker.run())
+        });
+        let workers = workers.collect();
         for address in addresses.into_iter().flatten() {
             info!("listening on {address}");
         }
@@ -251,47 +258,63 @@ impl Server {
     }
 }
 
-/// A worker's thread, and the way to give it what it needs to begin.
-type Recruit = (mpsc::Sender<Arc<Hub>>, JoinHandle<()>);
-
-/// Starts a worker a processor, or as many as there are threads to be had.
-fn start_workers(descriptors: usize) -> io::Result<(Vec<Mailbox>, Vec<Recruit>)> {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    // Each needs two descriptors.
-    let affordable = (descriptors / 16).clamp(1, WorkerSet::MAX);
-    let mut mailboxes = Vec::new();
-    let mut recruits = Vec::new();
-    for index in 0..processors.max(2).min(affordable) {
-        match start_worker(index) {
-            Ok((mailbox, recruit)) => {
-                mailboxes.push(mailbox);
-                recruits.push(recruit);
-            }
-            Err(error) if index > 0 => {
-                warn!("cannot start more than {index} workers: {error}");
-                break;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((mailboxes, recruits))
+/// A thread that waits to be told what to do.
+struct Recruit {
+    thread: JoinHandle<()>,
+    orders: mpsc::Sender<Box<dyn FnOnce() + Send>>,
 }
 
-fn start_worker(index: usize) -> io::Result<(Mailbox, Recruit)> {
+impl Recruit {
+    fn new(name: &str) -> io::Result<Self> {
+        let (orders, wait) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+        // There are no orders if the server does not come to be.
+        let follow = move || wait.recv().into_iter().for_each(|order| order());
+        let thread = thread::Builder::new().name(name.into()).spawn(follow)?;
+        Ok(Recruit { thread, orders })
+    }
+
+    fn give(self, order: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+        // It waits for this, and for nothing else.
+        let _ = self.orders.send(Box::new(order));
+        self.thread
+    }
+}
+
+/// A thread for a worker a processor, or for as many as there are threads to be had.
+fn recruit_workers(descriptors: usize) -> io::Result<Vec<Recruit>> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    // Each needs two descriptors, which are the clients' if there are few.
+    let affordable = (descriptors / 16).clamp(1, WorkerSet::MAX);
+    let mut recruits = vec![Recruit::new("worker 0")?];
+    for index in 1..processors.max(2).min(affordable) {
+        match Recruit::new(&format!("worker {index}")) {
+            Ok(recruit) => recruits.push(recruit),
+            Err(error) => {
+                warn!("cannot have more than {index} workers: {error}");
+                break;
+            }
+        }
+    }
+    Ok(recruits)
+}
+
+/// What a worker and those who write to it need.
+fn mailbox() -> io::Result<(Mailbox, Poll, mpsc::Receiver<Message>)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
     let (queue, inbox) = mpsc::channel();
-    let (hand_in, begin) = mpsc::channel();
-    let begin_work = move || {
-        // The server did not come to be if nothing is handed in.
-        if let Ok(hub) = begin.recv() {
-            Worker::new(index, hub, inbox, poll).run();
-        }
-    };
-    let thread = thread::Builder::new()
-        .name(format!("worker {index}"))
-        .spawn(begin_work)?;
-    Ok((Mailbox::new(queue, waker), (hand_in, thread)))
+    Ok((Mailbox::new(queue, waker), poll, inbox))
+}
+
+/// How many clients there may be: as many as are wanted, if there are descriptors for them.
+fn places(wanted: Option<usize>, descriptors: usize) -> usize {
+    let reserved = open_descriptors() + SPARE_DESCRIPTORS;
+    let affordable = descriptors.saturating_sub(reserved).max(1);
+    let wanted = wanted.unwrap_or(affordable);
+    if wanted > affordable {
+        warn!("the limit on descriptors allows {affordable} clients, not {wanted}");
+    }
+    wanted.min(affordable)
 }
 
 /// Raises the soft limit on descriptors to the hard one and returns what it is then.

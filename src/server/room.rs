@@ -121,6 +121,8 @@ impl Room {
     /// on goes into its queue.
     pub fn enter(&self, worker: usize, token: usize, inlet: &Inlet) -> Seat {
         let mut state = lock(&self.state);
+        #[cfg(debug_assertions)]
+        self.have_a_bug_if_provoked();
         let key = state.crews[worker].members.insert(Member {
             inlet: inlet.clone(),
             token,
@@ -129,6 +131,13 @@ impl Room {
             self.set_congested(&mut state, |congested| congested + 1);
         }
         Seat { worker, key }
+    }
+
+    /// For a test of what a bug does to others.
+    #[cfg(debug_assertions)]
+    fn have_a_bug_if_provoked(&self) {
+        let trap = std::env::var("CHATBOX_PROVOKE_A_BUG");
+        assert_ne!(trap.as_deref(), Ok(self.name.as_str()), "provoked");
     }
 
     /// A receiver leaves. Returns the senders who need no longer wait.

@@ -566,7 +566,7 @@ impl Worker {
             Farewell::LoginTimeout => debug!("{session} closed: not logged in in time"),
             Farewell::LetGo => debug!("{session} closed: half-closed, and others need the place"),
             Farewell::Stopping => debug!("{session} closed: the server stops"),
-            Farewell::Panicked => error!("{session} closed: a bug in the server, please report it"),
+            Farewell::Panicked => debug!("{session} closed: the server has a bug"),
             Farewell::Stalled => {
                 let bytes = session.backlog().map_or(0, |backlog| backlog.bytes());
                 let seconds = self.hub.limits.stall_timeout.as_secs_f64();

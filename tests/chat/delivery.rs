@@ -67,7 +67,7 @@ fn everybody_talks(senders: usize, receivers: usize, texts: usize) {
 
 #[test]
 fn everybody_hears_everything_once_and_in_one_order() {
-    everybody_talks(8, 12, 1000);
+    everybody_talks(8, 20, 500);
 }
 
 /// So many receivers that they are spread over several of the server's threads.

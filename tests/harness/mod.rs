@@ -329,7 +329,7 @@ impl Server {
         );
         let stderr = self.program.stderr();
         let report = stderr.split(end).nth(before).unwrap();
-        let start = report.rfind("report: ").unwrap();
+        let start = report.rfind("report: up").unwrap();
         report[start..].to_owned()
     }
 
@@ -416,6 +416,11 @@ impl Peer {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
+    /// Closes so that the server notices at once, also in a quiet room.
+    pub fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+    }
+
     /// The next line, without its end; `None` if there are no more.
     pub fn next_line(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
@@ -482,4 +487,76 @@ pub fn numbered(tag: &str, count: usize) -> String {
         let _ = writeln!(lines, "sendall:{tag}{number}");
         lines
     })
+}
+
+/// Runs a server under limits, given as bash's `ulimit` takes them.
+pub fn limited(limits: &str, flags: &[&str]) -> Command {
+    let mut command = Command::new("bash");
+    command.args([
+        "-c",
+        &format!("ulimit {limits} && exec \"$0\" server 0 \"$@\""),
+    ]);
+    command.arg(env!("CARGO_BIN_EXE_chatbox")).args(flags);
+    command
+}
+
+/// What the system tells of a process.
+impl Program {
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.pid())).unwrap()
+    }
+
+    fn proc_status(&self, field: &str) -> u64 {
+        let status = self.proc("status");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    /// Resident memory, in KiB.
+    pub fn memory(&self) -> u64 {
+        self.proc_status("VmRSS")
+    }
+
+    /// The most resident memory there ever was, in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        self.proc_status("VmHWM")
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.proc_status("Threads")
+    }
+
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .unwrap()
+            .count()
+    }
+
+    /// Processor time used, in seconds.
+    pub fn processor_seconds(&self) -> f64 {
+        let stat = self.proc("stat");
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        ticks
+            .map(|ticks| ticks.parse::<f64>().unwrap())
+            .sum::<f64>()
+            / 100.0
+    }
+}
+
+/// Waits until something holds, looking again and again; panics with what `describe` says if that
+/// takes too long.
+pub fn wait_until(mut holds: impl FnMut() -> bool, describe: impl Fn() -> String) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{}", describe());
+        thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -1,0 +1,342 @@
+//! One room with its workers, receivers and senders, without sockets and threads: a test chooses
+//! in which order their steps happen.
+//!
+//! A step is what one thread does between two points where another could come in between: what
+//! happens under the room's lock, or to the far end of one queue. So every run of the server is,
+//! for one room, some order of these steps, and what holds for all orders holds for the server.
+
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind, Write};
+use std::mem;
+
+use proptest::prelude::*;
+
+use super::hub::SessionId;
+use super::outbox::{Drained, Outbox};
+use super::room::{Room, Seat};
+use crate::protocol::Name;
+
+const WORKERS: usize = 2;
+
+/// Receivers; each lives on the worker of its number, modulo [`WORKERS`].
+const RECEIVERS: usize = 3;
+
+/// Senders, likewise.
+const SENDERS: usize = 2;
+
+/// Bytes of a frame.
+const FRAME: usize = 4;
+
+/// A receiver may have one frame queued; the second makes its room wait.
+const MARK: usize = FRAME + 1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// A receiver enters the room, unless it is in it.
+    Enter(usize),
+    /// A receiver leaves the room for another one.
+    Leave(usize),
+    /// A sender sends a text, or gets in line if it has to wait.
+    Publish(usize),
+    /// A worker hears that another one has published.
+    Hear(usize),
+    /// A worker writes to the sockets of the receivers that it has something for.
+    Write(usize),
+    /// A receiver reads a few bytes, so that its socket takes as many again.
+    Read(usize),
+}
+
+/// A socket's buffer.
+#[derive(Default)]
+struct Socket {
+    /// Bytes that it takes before it is full.
+    room: usize,
+    got: Vec<u8>,
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(self.room);
+        if count == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.room -= count;
+        self.got.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Receiver {
+    outbox: Outbox,
+    socket: Socket,
+    seat: Option<Seat>,
+    /// The last write filled the socket: its worker waits for the system to tell when it has room.
+    full: bool,
+    /// What it has to get.
+    due: Vec<u8>,
+}
+
+struct Model {
+    room: Room,
+    receivers: Vec<Receiver>,
+    /// Whether each sender stands in line.
+    waiting: Vec<bool>,
+    /// Workers with a message that somebody has published.
+    told: BTreeSet<usize>,
+    /// For each worker, receivers to write to.
+    ripe: Vec<Vec<usize>>,
+    frames: u32,
+}
+
+impl Model {
+    fn new() -> Self {
+        let receiver = |_| Receiver {
+            outbox: Outbox::new(MARK),
+            socket: Socket {
+                room: FRAME + 1,
+                got: Vec::new(),
+            },
+            seat: None,
+            full: false,
+            due: Vec::new(),
+        };
+        Model {
+            room: Room::new(1, Name::parse(b"cafe").unwrap(), 0, WORKERS),
+            receivers: (0..RECEIVERS).map(receiver).collect(),
+            waiting: vec![false; SENDERS],
+            told: BTreeSet::new(),
+            ripe: vec![Vec::new(); WORKERS],
+            frames: 0,
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Enter(receiver) => self.enter(receiver),
+            Step::Leave(receiver) => self.leave(receiver),
+            Step::Publish(sender) => self.publish(sender),
+            Step::Hear(worker) => {
+                if self.told.remove(&worker) {
+                    self.room.look(worker, &mut self.ripe[worker]);
+                }
+            }
+            Step::Write(worker) => {
+                for receiver in mem::take(&mut self.ripe[worker]) {
+                    self.write(receiver);
+                }
+            }
+            Step::Read(receiver) => {
+                let Receiver { socket, full, .. } = &mut self.receivers[receiver];
+                socket.room += 3;
+                if mem::take(full) {
+                    self.ripe[receiver % WORKERS].push(receiver);
+                }
+            }
+        }
+        self.check(step);
+    }
+
+    fn enter(&mut self, number: usize) {
+        let receiver = &mut self.receivers[number];
+        if receiver.seat.is_none() {
+            let seat = self
+                .room
+                .enter(number % WORKERS, number, receiver.outbox.inlet());
+            receiver.seat = Some(seat);
+        }
+    }
+
+    fn leave(&mut self, number: usize) {
+        if let Some(seat) = self.receivers[number].seat.take() {
+            let relieved = self.room.leave(seat);
+            self.resume(relieved);
+            // It has an answer coming, for which its worker writes what is queued.
+            self.ripe[number % WORKERS].push(number);
+        }
+    }
+
+    fn publish(&mut self, sender: usize) {
+        let worker = sender % WORKERS;
+        let id = SessionId {
+            worker,
+            token: sender,
+            serial: sender as u64,
+        };
+        if self.waiting[sender] {
+            return;
+        }
+        if self.room.is_congested() && self.room.wait(id) {
+            self.waiting[sender] = true;
+            return;
+        }
+        self.frames += 1;
+        let frame = self.frames.to_be_bytes();
+        let published = self
+            .room
+            .publish(&frame.as_slice().into(), worker, &mut self.ripe[worker]);
+        self.told.extend(published.tell.iter());
+        let present = self
+            .receivers
+            .iter_mut()
+            .filter(|receiver| receiver.seat.is_some());
+        let count = present
+            .map(|receiver| receiver.due.extend_from_slice(&frame))
+            .count();
+        assert_eq!(published.receivers, count);
+    }
+
+    fn write(&mut self, number: usize) {
+        let receiver = &mut self.receivers[number];
+        let drained = receiver.outbox.drain(&mut receiver.socket).unwrap();
+        receiver.full = drained == Drained::Part;
+        if let Some(seat) = receiver.seat
+            && receiver.outbox.backlog().is_over()
+            && !receiver.outbox.backlog().above_mark()
+        {
+            let relieved = self.room.relieve(seat);
+            self.resume(relieved);
+        }
+    }
+
+    fn resume(&mut self, relieved: Vec<SessionId>) {
+        for sender in relieved {
+            assert!(
+                mem::take(&mut self.waiting[sender.token]),
+                "{sender:?} did not wait"
+            );
+        }
+    }
+
+    /// What holds after every step.
+    fn check(&self, after: Step) {
+        for (number, receiver) in self.receivers.iter().enumerate() {
+            let Receiver {
+                outbox,
+                socket,
+                seat,
+                full,
+                due,
+            } = receiver;
+            assert!(
+                due.starts_with(&socket.got),
+                "receiver {number} after {after:?}: order"
+            );
+            let queued = outbox.backlog().bytes();
+            assert_eq!(
+                queued,
+                due.len() - socket.got.len(),
+                "receiver {number} after {after:?}"
+            );
+            // Nothing lies in a queue that nobody will look into.
+            let worker = number % WORKERS;
+            let expected =
+                *full || self.ripe[worker].contains(&number) || self.told.contains(&worker);
+            assert!(
+                queued == 0 || expected,
+                "receiver {number} after {after:?}: forgotten"
+            );
+            if seat.is_some() && outbox.backlog().above_mark() {
+                assert!(
+                    self.room.is_congested(),
+                    "receiver {number} after {after:?}: not counted"
+                );
+            }
+        }
+        let anybody_waits = self.waiting.iter().any(|waits| *waits);
+        assert!(
+            !anybody_waits || self.room.is_congested(),
+            "after {after:?}: waits for nothing"
+        );
+    }
+
+    fn is_settled(&self) -> bool {
+        let mut receivers = self.receivers.iter();
+        let written = receivers.all(|receiver| receiver.outbox.backlog().bytes() == 0);
+        written && self.told.is_empty() && self.ripe.iter().all(Vec::is_empty)
+    }
+
+    /// Everybody does what there is to do until nothing is left to do.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            if self.is_settled() {
+                break;
+            }
+            (0..WORKERS).for_each(|worker| self.step(Step::Hear(worker)));
+            (0..WORKERS).for_each(|worker| self.step(Step::Write(worker)));
+            (0..RECEIVERS).for_each(|receiver| self.step(Step::Read(receiver)));
+        }
+        for (number, Receiver { socket, due, .. }) in self.receivers.iter().enumerate() {
+            assert_eq!(socket.got, *due, "receiver {number} in the end");
+        }
+        assert_eq!(self.waiting, [false; SENDERS], "in the end");
+        assert!(!self.room.is_congested(), "in the end");
+        (0..RECEIVERS).for_each(|receiver| self.leave(receiver));
+        assert_eq!(self.room.census(), (0, 0));
+    }
+}
+
+/// Runs the steps in this order, and then all that is left to do.
+fn run(steps: impl IntoIterator<Item = Step>) {
+    let mut model = Model::new();
+    steps.into_iter().for_each(|step| model.step(step));
+    model.settle();
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => (0..RECEIVERS).prop_map(Step::Enter),
+        1 => (0..RECEIVERS).prop_map(Step::Leave),
+        4 => (0..SENDERS).prop_map(Step::Publish),
+        3 => (0..WORKERS).prop_map(Step::Hear),
+        3 => (0..WORKERS).prop_map(Step::Write),
+        4 => (0..RECEIVERS).prop_map(Step::Read),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_long_run_delivers_everything_in_order_and_forgets_nobody(
+        steps in prop::collection::vec(any_step(), 0..120),
+    ) {
+        run(steps);
+    }
+}
+
+/// From a room where a receiver on each worker is one frame from its mark, every order of a few
+/// steps.
+#[test]
+fn every_order_of_a_few_steps_delivers_everything_in_order_and_forgets_nobody() {
+    const DEPTH: usize = 5;
+    let begin = [
+        Step::Enter(0),
+        Step::Enter(1),
+        Step::Publish(0),
+        Step::Publish(0),
+    ];
+    let choice = [
+        Step::Publish(0),
+        Step::Publish(1),
+        Step::Hear(1),
+        Step::Write(0),
+        Step::Write(1),
+        Step::Read(0),
+        Step::Read(1),
+        Step::Leave(1),
+        Step::Enter(1),
+    ];
+    for number in 0..choice.len().pow(DEPTH as u32) {
+        let mut rest = number;
+        let steps = (0..DEPTH).map(|_| {
+            let step = choice[rest % choice.len()];
+            rest /= choice.len();
+            step
+        });
+        run(begin.into_iter().chain(steps));
+    }
+}

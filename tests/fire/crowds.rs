@@ -1,0 +1,116 @@
+//! Many clients, rooms and names, one after the other: nothing of them is left.
+
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Peer, Server, limited, wait_until};
+
+#[test]
+fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
+    let server = Server::run(limited("-n 400", &[]));
+    let threads = server.program.threads();
+    let descriptors = server.program.descriptors();
+    let mut witness = Peer::receiver(server.port, "witness", "cafe");
+    let mut refused = 0;
+    for _ in 0..5000 {
+        let mut peer = Peer::connect(server.port);
+        peer.send("rlogin:eve\njoin:cafe\n");
+        // They are all gone as soon as they are in, but the server cannot know.
+        match peer.line().starts_with("ok:") {
+            true => peer.expect("ok:joined room cafe"),
+            false => refused += 1,
+        }
+    }
+    assert!(refused < 5, "{refused} were refused: {}", server.report());
+    Peer::sender(server.port, "bob", "cafe").ok("sendall:anybody?");
+    witness.expect("delivery:cafe:bob:anybody?");
+    witness.reset();
+    wait_until(
+        || server.reports("rooms") == 0 && server.program.descriptors() == descriptors,
+        || {
+            format!(
+                "{} descriptors: {}",
+                server.program.descriptors(),
+                server.report()
+            )
+        },
+    );
+    assert_eq!(server.program.threads(), threads);
+    println!("{refused} of 5000 were refused");
+}
+
+/// A receiver that closed is noticed also where nobody ever says anything, once its own system has
+/// forgotten about it.
+#[test]
+#[ignore = "takes over a minute"]
+fn a_receiver_that_closed_is_noticed_in_a_quiet_room() {
+    let server = Server::with(&[]);
+    for _ in 0..10 {
+        Peer::receiver(server.port, "eve", "cafe");
+    }
+    let begun = Instant::now();
+    while server.reports("rooms") > 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "{}",
+            server.report()
+        );
+        thread::sleep(Duration::from_secs(1));
+    }
+    println!("all noticed after {:?}", begun.elapsed());
+}
+
+/// All that is kept for rooms and names is given back.
+#[test]
+fn memory_returns_to_where_it_was() {
+    let server = Server::with(&[]);
+    let round = |name: &str| {
+        let rooms = |login: &str| {
+            let mut peer = Peer::connect(server.port);
+            peer.ok(login);
+            let mut writer = peer.stream().try_clone().unwrap();
+            let joins: Vec<_> = (0..50_000)
+                .map(|room| format!("join:{name}{room}\n"))
+                .collect();
+            let writing =
+                thread::spawn(move || writer.write_all(joins.concat().as_bytes()).unwrap());
+            for _ in 0..50_000 {
+                assert!(peer.line().starts_with("ok:"));
+            }
+            writing.join().unwrap();
+            peer.reset();
+        };
+        rooms("slogin:bob");
+        rooms("rlogin:eve");
+        for batch in 0..40 {
+            // Five hundred at a time, and all rooms at once.
+            let peers: Vec<_> = (0..250)
+                .flat_map(|number| {
+                    let user = format!("{name}{batch}x{number}");
+                    [
+                        Peer::sender(server.port, &user, &user),
+                        Peer::receiver(server.port, &user, &user),
+                    ]
+                })
+                .collect();
+            for mut peer in peers {
+                peer.send(b"\xff\0\x1b[2J\n:\n\njoin:\xff\nsendall:\r\r\n");
+                peer.send("rlogin:again\n");
+                while !peer.line().starts_with("err:already") {}
+                peer.reset();
+            }
+        }
+        wait_until(|| server.reports("rooms") == 0, || server.report());
+    };
+    // What the first round leaves behind are buffers that are used again.
+    round("first");
+    let before = server.program.memory();
+    round("second");
+    let after = server.program.memory();
+    assert!(
+        after < before + 4 * 1024,
+        "{before} KiB before, {after} KiB after"
+    );
+    println!("{before} KiB before, {after} KiB after");
+}

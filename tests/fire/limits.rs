@@ -1,0 +1,264 @@
+//! Tables that are full: descriptors, places, threads; and clients that do not log in.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{PATIENCE, Peer, Program, Server, chatbox, limited, wait_until};
+
+#[test]
+fn whoever_does_not_log_in_is_gone_by_the_deadline() {
+    let timeout = Duration::from_secs(3);
+    let server = Server::with(&["--login-timeout", "3"]);
+    let begun = Instant::now();
+    let connect = |_| Peer::connect(server.port);
+    let silent: Vec<_> = (0..300).map(connect).collect();
+    let dripping: Vec<_> = (0..300).map(connect).collect();
+    let streams: Vec<_> = dripping
+        .iter()
+        .map(|peer| peer.stream().try_clone().unwrap())
+        .collect();
+    let drip = thread::spawn(move || {
+        let mut streams = streams;
+        // One byte a second each, for as long as anybody listens.
+        while !streams.is_empty() {
+            streams.retain_mut(|stream| stream.write_all(b"x").is_ok());
+            thread::sleep(Duration::from_secs(1));
+        }
+    });
+    let mut quickest = Duration::MAX;
+    for _ in 0..20 {
+        let start = Instant::now();
+        Peer::sender(server.port, "honest", "cafe");
+        quickest = quickest.min(start.elapsed());
+    }
+    assert!(
+        quickest < Duration::from_millis(500),
+        "the quickest login took {quickest:?}"
+    );
+    for mut peer in silent {
+        assert!(peer.line().starts_with("err:"));
+        peer.expect_end();
+    }
+    for peer in dripping {
+        let mut rest = Vec::new();
+        // Bytes that came too late may have reset the connection.
+        let _ = (&mut peer.stream()).read_to_end(&mut rest);
+    }
+    let took = begun.elapsed();
+    assert!(took >= timeout, "closed already after {took:?}");
+    assert!(
+        took < timeout + Duration::from_secs(2),
+        "closed only after {took:?}"
+    );
+    drip.join().unwrap();
+    println!("all gone after {took:?}, the quickest login took {quickest:?}");
+}
+
+#[test]
+fn a_client_that_logged_in_may_be_silent() {
+    let server = Server::with(&["--login-timeout", "1"]);
+    let mut quiet = Peer::connect(server.port);
+    quiet.ok("slogin:quiet");
+    let mut late = Peer::connect(server.port);
+    assert!(late.line().starts_with("err:"));
+    late.expect_end();
+    quiet.ok("join:cafe");
+}
+
+#[test]
+fn one_client_too_many_is_told_so_and_there_is_room_again() {
+    let server = Server::with(&["--max-clients", "3"]);
+    let mut clients: Vec<_> = (0..3)
+        .map(|_| Peer::receiver(server.port, "eve", "cafe"))
+        .collect();
+    for _ in 0..50 {
+        let mut refused = Peer::connect(server.port);
+        assert!(refused.line().starts_with("err:"));
+        refused.expect_end();
+    }
+    let said = Program::start(server.client("sender", &["bob"])).finish();
+    said.assert_one_error(1, "full");
+    let mut bob = clients.pop().unwrap();
+    bob.err("quit:");
+    drop(clients.pop());
+    drop(bob);
+    enter(&server, 2);
+    // All are back to where they were.
+    wait_until(|| server.reports("receivers, at") == 3, || server.report());
+    assert_eq!(
+        Peer::connect(server.port).line().split(':').next(),
+        Some("err")
+    );
+}
+
+/// Lets `count` receivers in, who knock until they are.
+fn enter(server: &Server, count: usize) {
+    let mut entered: Vec<Peer> = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    while entered.len() < count {
+        assert!(
+            Instant::now() < deadline,
+            "{} of {count} got in",
+            entered.len()
+        );
+        let mut peer = Peer::connect(server.port);
+        peer.send("rlogin:eve\njoin:cafe\n");
+        if peer.line().starts_with("ok:") {
+            peer.expect("ok:joined room cafe");
+            entered.push(peer);
+        }
+    }
+    std::mem::forget(entered);
+}
+
+/// A client that knocks again whenever it is turned away.
+fn knock(port: u16, stop: &AtomicBool, entered: &AtomicUsize) {
+    while !stop.load(Ordering::SeqCst) {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+            continue;
+        };
+        stream
+            .set_read_timeout(Some(Duration::from_secs(1)))
+            .unwrap();
+        let _ = stream.write_all(b"rlogin:knocker\njoin:cafe\n");
+        let mut line = String::new();
+        let mut input = BufReader::new(stream);
+        let _ = input.read_line(&mut line);
+        if line.starts_with("ok:") {
+            entered.fetch_add(1, Ordering::SeqCst);
+            // Stays until everybody goes.
+            while !stop.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+#[test]
+fn two_hundred_knock_at_a_server_with_64_descriptors() {
+    let server = Server::run(limited("-n 64", &[]));
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let stop = Arc::new(AtomicBool::new(false));
+    let entered = Arc::new(AtomicUsize::new(0));
+    let knockers: Vec<_> = (0..200)
+        .map(|_| {
+            let (port, stop, entered) = (server.port, Arc::clone(&stop), Arc::clone(&entered));
+            thread::Builder::new()
+                .stack_size(256 * 1024)
+                .spawn(move || knock(port, &stop, &entered))
+                .unwrap()
+        })
+        .collect();
+    let places = server.reports("in all") as usize;
+    wait_until(
+        || entered.load(Ordering::SeqCst) == places - 2,
+        || server.report(),
+    );
+    let (used, begun) = (server.program.processor_seconds(), Instant::now());
+    for number in 0..30 {
+        sender.ok(&format!("sendall:{number}"));
+        receiver.expect(&format!("delivery:cafe:bob:{number}"));
+        thread::sleep(Duration::from_millis(100));
+    }
+    let share = (server.program.processor_seconds() - used) / begun.elapsed().as_secs_f64();
+    assert!(share < 0.1, "{share} of a processor");
+    let before = entered.load(Ordering::SeqCst);
+    let begun = Instant::now();
+    drop(sender);
+    wait_until(
+        || entered.load(Ordering::SeqCst) > before,
+        || server.report(),
+    );
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_secs(2),
+        "a place was free again after {took:?}"
+    );
+    stop.store(true, Ordering::SeqCst);
+    knockers
+        .into_iter()
+        .for_each(|knocker| knocker.join().unwrap());
+    let finished = server.stop();
+    let lines = String::from_utf8_lossy(&finished.stderr).lines().count();
+    assert!(lines < 40, "{lines} log lines: {finished:?}");
+    println!("{share} of a processor, a place was free again after {took:?}, {lines} log lines");
+}
+
+/// The server has all its threads from the start, so that it needs none for a newcomer.
+#[test]
+fn newcomers_need_no_thread() {
+    // The superuser's processes are not limited.
+    let as_somebody = |limits: &str| {
+        let mut command = limited(limits, &[]);
+        if rustix::process::getuid().is_root() {
+            command.uid(54_321);
+        }
+        command
+    };
+    let ordinary = Server::run(as_somebody("-u 100"));
+    let threads = ordinary.program.threads();
+    drop(ordinary);
+    // A thread fewer than it would like, and not one to spare: still a chat.
+    for limit in [threads, threads - 1] {
+        let server = Server::run(as_somebody(&format!("-u {limit}")));
+        assert_eq!(server.program.threads(), limit, "{:?}", server.program);
+        let mut receivers: Vec<_> = (0..300)
+            .map(|_| Peer::receiver(server.port, "eve", "cafe"))
+            .collect();
+        Peer::sender(server.port, "bob", "cafe").ok("sendall:hi");
+        receivers
+            .iter_mut()
+            .for_each(|receiver| receiver.expect("delivery:cafe:bob:hi"));
+        assert_eq!(server.program.threads(), limit, "{:?}", server.program);
+        assert_eq!(server.stop().status.code(), Some(0));
+    }
+    let finished = Program::start(as_somebody("-u 2")).finish();
+    finished.assert_one_error(1, "cannot start: ");
+}
+
+#[test]
+fn flags_that_make_no_sense_are_one_line() {
+    for (flag, values) in [
+        ("--max-clients", &["0", "-1", "many", "1.5", ""][..]),
+        (
+            "--login-timeout",
+            &["0", "-1", "soon", "nan", "inf", "1e300", ""],
+        ),
+        ("--stall-timeout", &["0", "-0.5", "never", ""]),
+        (
+            "--queue-limit",
+            &["0", "-1", "1M", "1e6", "99999999999999999999999", ""],
+        ),
+        ("--bind", &["no.such.host.invalid", "1.2.3.4.5", ""]),
+    ] {
+        for value in values {
+            let finished = Program::start(chatbox(["server", "0", flag, value])).finish();
+            finished.assert_one_error(2, "");
+        }
+        Program::start(chatbox(["server", "0", flag]))
+            .finish()
+            .assert_one_error(2, flag);
+    }
+}
+
+#[test]
+fn a_server_listens_where_it_is_told_to() {
+    let server = Server::with(&["--bind", "127.0.0.1", "--bind=127.0.0.2"]);
+    for (host, listens) in [
+        ("127.0.0.1", true),
+        ("127.0.0.2", true),
+        ("127.0.0.3", false),
+    ] {
+        let stream = TcpStream::connect((host, server.port));
+        assert_eq!(stream.is_ok(), listens, "{host}: {stream:?}");
+    }
+    let port = server.port.to_string();
+    let clash = Program::start(chatbox(["server", &port, "--bind", "127.0.0.2"])).finish();
+    clash.assert_one_error(1, "127.0.0.2");
+}
