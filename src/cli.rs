@@ -19,10 +19,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSI
 #[derive(Debug, Error)]
 pub enum UsageError {
     /// No applet is named.
-    #[error(
-        "which applet? usage: {NAME} APPLET ...; the applets are: {}",
-        applets::names()
-    )]
+    #[error("which applet? usage: {NAME} APPLET ...; the applets are: {}", applets::names())]
     NoApplet,
     /// There is no such applet.
     #[error("no applet is called '{}'; the applets are: {}", .0.escape_debug(), applets::names())]
@@ -64,10 +61,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     let program = args.next().unwrap_or_default();
     let args: Vec<OsString> = args.collect();
     let words = args.iter().enumerate().map(|(index, word)| {
-        let not_utf8 = || UsageError::NotUtf8 {
-            position: index + 1,
-            word: word.clone(),
-        };
+        let not_utf8 = || UsageError::NotUtf8 { position: index + 1, word: word.clone() };
         word.to_str().ok_or_else(not_utf8)
     });
     let words = words.collect::<Result<Vec<_>, _>>()?;
@@ -80,10 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
 fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
     let file_name = Path::new(program).file_name().and_then(OsStr::to_str);
     if let Some(applet) = file_name.and_then(applets::named) {
-        return (applet.run)(&Call {
-            name: &[applet.name],
-            words,
-        });
+        return (applet.run)(&Call { name: &[applet.name], words });
     }
     match words {
         [] => Err(UsageError::NoApplet.into()),
@@ -93,10 +84,7 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
         [name, words @ ..] => {
             let unknown = || UsageError::UnknownApplet((*name).into());
             let applet = applets::named(name).ok_or_else(unknown)?;
-            (applet.run)(&Call {
-                name: &[NAME, applet.name],
-                words,
-            })
+            (applet.run)(&Call { name: &[NAME, applet.name], words })
         }
     }
 }
@@ -122,17 +110,17 @@ fn overview() -> String {
 
 /// The applets' names, for scripts.
 fn list() -> String {
-    APPLETS
-        .iter()
-        .map(|applet| format!("{}\n", applet.name))
-        .collect()
+    APPLETS.iter().map(|applet| format!("{}\n", applet.name)).collect()
 }
 
-fn print(text: &str) -> Result<(), Error> {
+/// Writes to standard output.
+///
+/// # Errors
+///
+/// [`Error::Output`] if that fails.
+pub fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(Error::Output)
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
 }
 
 impl Call<'_> {
@@ -154,15 +142,16 @@ impl Call<'_> {
         })
     }
 
+    /// The error that the words do not fit together.
+    pub fn wrong(&self, problem: &str) -> UsageError {
+        let usage = format!("see {} --help", self.name.join(" "));
+        UsageError::Words { problem: problem.into(), usage }
+    }
+
     fn wrong_words<T: FromArgs>(&self, exit: &EarlyExit) -> UsageError {
         let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let help = T::from_args(self.name, &["--help"])
-            .err()
-            .map(|exit| exit.output);
-        let usage = help
-            .as_deref()
-            .and_then(|help| help.lines().next())
-            .unwrap_or_default();
+        let help = T::from_args(self.name, &["--help"]).err().map(|exit| exit.output);
+        let usage = help.as_deref().and_then(|help| help.lines().next()).unwrap_or_default();
         let mut problem = one_line(&exit.output);
         let mut usage = one_line(usage);
         for text in [&mut problem, &mut usage] {

@@ -58,6 +58,29 @@ pub enum ClientError {
 /// A server's answer to a request: the payload of its `ok`, or of its `err`.
 pub type Answer = Result<Vec<u8>, Vec<u8>>;
 
+/// Connects to the first of the host's addresses that answers.
+///
+/// # Errors
+///
+/// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
+pub fn connect(host: &str, port: u16) -> Result<TcpStream, ClientError> {
+    let unknown = |source| ClientError::UnknownHost { host: host.into(), source };
+    let open = |address| -> io::Result<TcpStream> {
+        debug!("connecting to {address}");
+        let stream = TcpStream::connect_timeout(&address, CONNECT)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    let mut last = ErrorKind::NotFound.into();
+    for address in (host, port).to_socket_addrs().map_err(unknown)? {
+        match open(address) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(ClientError::Connect { host: host.into(), port, source: last })
+}
+
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Connection {
@@ -69,40 +92,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first of the host's addresses that answers.
+    /// Connects to a server, see [`connect`].
     ///
     /// # Errors
     ///
     /// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
     pub fn open(host: &str, port: u16) -> Result<Self, ClientError> {
-        let unknown = |source| ClientError::UnknownHost {
-            host: host.into(),
-            source,
-        };
-        let mut last = ErrorKind::NotFound.into();
-        for address in (host, port).to_socket_addrs().map_err(unknown)? {
-            debug!("connecting to {address}");
-            match TcpStream::connect_timeout(&address, CONNECT) {
-                Ok(stream) => return Self::over(stream).map_err(ClientError::Broken),
-                Err(error) => last = error,
-            }
-        }
-        Err(ClientError::Connect {
-            host: host.into(),
-            port,
-            source: last,
-        })
-    }
-
-    fn over(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
+        let stream = connect(host, port)?;
         let lines = LineSplitter::new(MAX_REPLY);
-        Ok(Connection {
-            stream,
-            lines,
-            buffer: vec![0; READ].into(),
-            unread: 0..0,
-        })
+        Ok(Connection { stream, lines, buffer: vec![0; READ].into(), unread: 0..0 })
     }
 
     /// Sends a request and waits for its answer.
@@ -191,14 +189,8 @@ pub fn report_unexpected(line: Line<'_>) {
     match line {
         Line::TooLong => warn!("the server sent a line of more than {MAX_REPLY} bytes"),
         Line::Whole(line) if line.len() > SHOWN => {
-            warn!(
-                "the server sent an unexpected line: {}...",
-                line[..SHOWN].escape_ascii()
-            );
+            warn!("the server sent an unexpected line: {}...", line[..SHOWN].escape_ascii());
         }
-        Line::Whole(line) => warn!(
-            "the server sent an unexpected line: {}",
-            line.escape_ascii()
-        ),
+        Line::Whole(line) => warn!("the server sent an unexpected line: {}", line.escape_ascii()),
     }
 }

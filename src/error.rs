@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use thiserror::Error;
 
+use crate::bench::BenchError;
 use crate::cli::UsageError;
 use crate::client::ClientError;
 use crate::server::ServerError;
@@ -23,6 +24,12 @@ pub enum Error {
     /// A sender or receiver cannot go on.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A load cannot begin.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    /// A load has shown that the server loses, doubles or swaps texts.
+    #[error("the server lost, duplicated or reordered texts")]
+    Unclean,
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),

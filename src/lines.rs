@@ -29,12 +29,7 @@ pub struct LineSplitter {
 impl LineSplitter {
     /// A splitter for lines of at most `limit` bytes, ending included.
     pub fn new(limit: usize) -> Self {
-        LineSplitter {
-            limit,
-            partial: Vec::new(),
-            skipping: false,
-            spent: false,
-        }
+        LineSplitter { limit, partial: Vec::new(), skipping: false, spent: false }
     }
 
     /// Takes the next line off the front of `input`. If no line ends in `input`, keeps what has

@@ -11,23 +11,13 @@ pub fn start(normal: LevelFilter, more: u8, quiet: bool, times: bool) {
         true => LevelFilter::Error,
         false => (0..more).fold(normal, |level, _| level.increment_severity()),
     };
-    let timestamp = if times {
-        Timestamp::Second
-    } else {
-        Timestamp::Off
-    };
+    let timestamp = if times { Timestamp::Second } else { Timestamp::Off };
     let mut logger = stderrlog::new();
-    logger
-        .module(env!("CARGO_PKG_NAME"))
-        .verbosity(level)
-        .timestamp(timestamp);
+    logger.module(env!("CARGO_PKG_NAME")).verbosity(level).timestamp(timestamp);
     std::panic::set_hook(Box::new(|bug| {
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("a thread");
-        error!(
-            "a bug in {thread}, please report it: {}",
-            bug.to_string().escape_debug()
-        );
+        error!("a bug in {thread}, please report it: {}", bug.to_string().escape_debug());
     }));
     // Fails only if a logger is there already, and then that one will do.
     let _ = logger.init();

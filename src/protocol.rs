@@ -149,9 +149,7 @@ impl<'a> Request<'a> {
         }
         let length = tag.len() + 1 + payload.len() + 1;
         if length > MAX_REQUEST {
-            return Err(EncodeError::TooLong {
-                over: length - MAX_REQUEST,
-            });
+            return Err(EncodeError::TooLong { over: length - MAX_REQUEST });
         }
         append_line(out, tag, payload);
         Ok(())
@@ -245,39 +243,21 @@ mod tests {
     #[test]
     fn only_letters_and_digits_make_a_name() {
         for good in ["a", "Z", "0", "bob", "R2D2"] {
-            assert_eq!(
-                Name::parse(good.as_bytes()).map(|name| name.to_string()),
-                Ok(good.into())
-            );
+            assert_eq!(Name::parse(good.as_bytes()).map(|name| name.to_string()), Ok(good.into()));
         }
-        for bad in [
-            &b""[..],
-            b" ",
-            b"a b",
-            b"a-b",
-            b"a\0",
-            b"a:b",
-            b"\xff",
-            "é".as_bytes(),
-        ] {
+        for bad in [&b""[..], b" ", b"a b", b"a-b", b"a\0", b"a:b", b"\xff", "é".as_bytes()] {
             assert_eq!(Name::parse(bad), Err(NameError), "{}", bad.escape_ascii());
         }
     }
 
     #[test]
     fn the_first_colon_splits() {
-        assert_eq!(
-            Request::parse(b"sendall:a:b:"),
-            Ok(Request::SendAll(b"a:b:"))
-        );
+        assert_eq!(Request::parse(b"sendall:a:b:"), Ok(Request::SendAll(b"a:b:")));
         assert_eq!(Request::parse(b"sendall:"), Ok(Request::SendAll(b"")));
         assert_eq!(Request::parse(b"quit"), Err(RequestError::NoColon));
         assert_eq!(Request::parse(b""), Err(RequestError::NoColon));
         assert_eq!(Request::parse(b":"), Err(RequestError::UnknownTag));
-        assert_eq!(
-            Request::parse(b"senduser:bob:hi"),
-            Err(RequestError::UnknownTag)
-        );
+        assert_eq!(Request::parse(b"senduser:bob:hi"), Err(RequestError::UnknownTag));
         assert_eq!(Request::parse(b"Join:cafe"), Err(RequestError::UnknownTag));
     }
 
@@ -285,10 +265,7 @@ mod tests {
     fn the_longest_text_fits_and_one_byte_more_does_not() {
         let text = vec![b'x'; MAX_TEXT + 1];
         let mut out = Vec::new();
-        assert_eq!(
-            Request::SendAll(&text).encode(&mut out),
-            Err(EncodeError::TooLong { over: 1 })
-        );
+        assert_eq!(Request::SendAll(&text).encode(&mut out), Err(EncodeError::TooLong { over: 1 }));
         assert!(out.is_empty());
         assert_eq!(Request::SendAll(&text[1..]).encode(&mut out), Ok(()));
         assert_eq!((MAX_TEXT, out.len()), (246, MAX_REQUEST));
@@ -298,10 +275,7 @@ mod tests {
     fn a_line_break_is_not_smuggled_in() {
         for text in [&b"a\nquit:"[..], b"a\r", b"\n"] {
             let mut out = Vec::new();
-            assert_eq!(
-                Request::SendAll(text).encode(&mut out),
-                Err(EncodeError::LineBreak)
-            );
+            assert_eq!(Request::SendAll(text).encode(&mut out), Err(EncodeError::LineBreak));
             assert!(out.is_empty());
         }
         assert_eq!(Request::SendAll(b"a\rb").encode(&mut Vec::new()), Ok(()));
@@ -312,12 +286,7 @@ mod tests {
         let name = |tag: &str| vec![b'n'; MAX_REQUEST - tag.len() - 2];
         let (room, sender, text) = (name(JOIN), name(SLOGIN), name(SENDALL));
         let mut out = Vec::new();
-        Reply::Delivery(Delivery {
-            room: &room,
-            sender: &sender,
-            text: &text,
-        })
-        .encode(&mut out);
+        Reply::Delivery(Delivery { room: &room, sender: &sender, text: &text }).encode(&mut out);
         assert_eq!(out.len(), MAX_DELIVERY);
     }
 }

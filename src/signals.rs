@@ -30,22 +30,12 @@ pub fn server_events() -> io::Result<impl Iterator<Item = Event>> {
     flag::register(SIGPIPE, Arc::new(AtomicBool::new(false)))?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
     let arrived = std::iter::repeat_with(move || signals.wait().collect::<Vec<_>>()).flatten();
-    Ok(arrived.map(|signal| {
-        if signal == SIGUSR1 {
-            Event::Report
-        } else {
-            Event::Stop
-        }
-    }))
+    Ok(arrived.map(|signal| if signal == SIGUSR1 { Event::Report } else { Event::Stop }))
 }
 
 /// Ends the process the way SIGPIPE does, which is what a shell expects of a program whose output
 /// nobody reads any more. Returns only if that fails.
 pub fn end_as_by_sigpipe() -> Error {
     let ended = signal_hook::low_level::emulate_default_handler(SIGPIPE);
-    Error::Output(
-        ended
-            .err()
-            .unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()),
-    )
+    Error::Output(ended.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))
 }

@@ -1,8 +1,11 @@
 //! The applets: one file each, one line each in the table.
 
+mod bench;
 mod receiver;
 mod sender;
 mod server;
+
+use std::time::Duration;
 
 use crate::cli::Call;
 use crate::error::Error;
@@ -19,7 +22,7 @@ pub struct Applet {
 }
 
 /// All applets.
-pub const APPLETS: &[Applet] = &[server::APPLET, sender::APPLET, receiver::APPLET];
+pub const APPLETS: &[Applet] = &[server::APPLET, sender::APPLET, receiver::APPLET, bench::APPLET];
 
 /// The applet of that name.
 pub fn named(name: &str) -> Option<&'static Applet> {
@@ -37,5 +40,22 @@ fn port_to_connect_to(word: &str) -> Result<u16, String> {
     match word.parse() {
         Ok(0) | Err(_) => Err("a port is a number from 1 to 65535".into()),
         Ok(port) => Ok(port),
+    }
+}
+
+fn positive(word: &str) -> Result<usize, String> {
+    match word.parse() {
+        Ok(0) | Err(_) => Err("a whole number from 1 is needed".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// Seconds, with a fraction if need be.
+fn seconds(word: &str) -> Result<Duration, String> {
+    /// Ten years; far enough from where calculations with times overflow.
+    const MOST: f64 = 3.2e8;
+    match word.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= MOST => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("a number of seconds above 0 is needed".into()),
     }
 }

@@ -16,11 +16,8 @@ use crate::logging;
 use crate::protocol::{Delivery, Reply, Request};
 use crate::signals;
 
-pub(super) const APPLET: Applet = Applet {
-    name: "receiver",
-    summary: "print what is said in a room",
-    run,
-};
+pub(super) const APPLET: Applet =
+    Applet { name: "receiver", summary: "print what is said in a room", run };
 
 /// Prints what is said in a room of a chat, one line each: 'SENDER: TEXT'. Runs until it is
 /// interrupted or the server goes away.
@@ -57,14 +54,7 @@ struct Arguments {
 }
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
-    let Arguments {
-        host,
-        port,
-        user,
-        room,
-        verbose,
-        quiet,
-    } = call.arguments()?;
+    let Arguments { host, port, user, room, verbose, quiet } = call.arguments()?;
     logging::start(LevelFilter::Warn, verbose, quiet, false);
     let mut connection = Connection::open(&host, port)?;
     connection.demand(&Request::LogInReceiver(user.as_bytes()))?;
@@ -95,12 +85,10 @@ fn append(lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
 
 fn print(lines: &[u8]) -> Result<(), Error> {
     let mut out = io::stdout().lock();
-    out.write_all(lines)
-        .and_then(|()| out.flush())
-        .map_err(|error| match error.kind() {
-            ErrorKind::BrokenPipe => signals::end_as_by_sigpipe(),
-            _ => Error::Output(error),
-        })
+    out.write_all(lines).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => signals::end_as_by_sigpipe(),
+        _ => Error::Output(error),
+    })
 }
 
 /// Waits until there is something to read, or ends if nobody reads what is printed any more: that

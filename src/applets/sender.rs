@@ -13,11 +13,8 @@ use crate::error::{Error as AppletError, complain, pass_on};
 use crate::logging;
 use crate::protocol::Request;
 
-pub(super) const APPLET: Applet = Applet {
-    name: "sender",
-    summary: "send lines of standard input to a room",
-    run,
-};
+pub(super) const APPLET: Applet =
+    Applet { name: "sender", summary: "send lines of standard input to a room", run };
 
 /// Sends what it reads from standard input, line by line, to a room of a chat. '/join ROOM'
 /// enters a room, '/leave' leaves it, '/quit' ends.
@@ -66,13 +63,7 @@ enum Mistake {
 }
 
 fn run(call: &Call<'_>) -> Result<(), AppletError> {
-    let Arguments {
-        host,
-        port,
-        user,
-        verbose,
-        quiet,
-    } = call.arguments()?;
+    let Arguments { host, port, user, verbose, quiet } = call.arguments()?;
     logging::start(LevelFilter::Warn, verbose, quiet, false);
     let mut connection = Connection::open(&host, port)?;
     connection.demand(&Request::LogInSender(user.as_bytes()))?;
@@ -84,11 +75,7 @@ fn run(call: &Call<'_>) -> Result<(), AppletError> {
             show_prompt().map_err(AppletError::Output)?;
         }
         line.clear();
-        if input
-            .read_until(b'\n', &mut line)
-            .map_err(AppletError::Input)?
-            == 0
-        {
+        if input.read_until(b'\n', &mut line).map_err(AppletError::Input)? == 0 {
             return Ok(());
         }
         match understand(&line) {
@@ -137,10 +124,7 @@ fn is_space(byte: &u8) -> bool {
 fn trim(line: &[u8]) -> &[u8] {
     let is_text = |byte: &u8| !is_space(byte);
     let start = line.iter().position(is_text).unwrap_or(line.len());
-    let end = line
-        .iter()
-        .rposition(is_text)
-        .map_or(start, |last| last + 1);
+    let end = line.iter().rposition(is_text).map_or(start, |last| last + 1);
     &line[start..end]
 }
 

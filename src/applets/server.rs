@@ -12,11 +12,8 @@ use crate::logging;
 use crate::server::{Config, Limits, Server};
 use crate::signals;
 
-pub(super) const APPLET: Applet = Applet {
-    name: "server",
-    summary: "bring texts from senders to receivers, in rooms",
-    run,
-};
+pub(super) const APPLET: Applet =
+    Applet { name: "server", summary: "bring texts from senders to receivers, in rooms", run };
 
 /// Serves a chat: brings what senders say in a room to the receivers in that room. Runs until
 /// SIGINT or SIGTERM. Logs to standard error.
@@ -38,7 +35,7 @@ struct Arguments {
     bind: Vec<String>,
 
     /// serve so many clients at most (default: as many as the limit on descriptors allows)
-    #[argh(option, arg_name = "N", from_str_fn(positive))]
+    #[argh(option, arg_name = "N", from_str_fn(super::positive))]
     max_clients: Option<usize>,
 
     /// close clients that have not logged in after so long (default: 60)
@@ -46,18 +43,13 @@ struct Arguments {
         option,
         arg_name = "SECS",
         default = "Duration::from_secs(60)",
-        from_str_fn(seconds)
+        from_str_fn(super::seconds)
     )]
     login_timeout: Duration,
 
     /// hold back a room's senders while more than this is queued for one of its receivers
     /// (default: 1048576)
-    #[argh(
-        option,
-        arg_name = "BYTES",
-        default = "1024 * 1024",
-        from_str_fn(positive)
-    )]
+    #[argh(option, arg_name = "BYTES", default = "1024 * 1024", from_str_fn(super::positive))]
     queue_limit: usize,
 
     /// cut off a receiver that does not get its queue below that limit for so long (default: 5)
@@ -65,7 +57,7 @@ struct Arguments {
         option,
         arg_name = "SECS",
         default = "Duration::from_secs(5)",
-        from_str_fn(seconds)
+        from_str_fn(super::seconds)
     )]
     stall_timeout: Duration,
 
@@ -97,23 +89,5 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
 }
 
 fn port_to_listen_on(word: &str) -> Result<u16, String> {
-    word.parse()
-        .map_err(|_| "a port is a number from 1 to 65535, or 0 for any".into())
-}
-
-fn positive(word: &str) -> Result<usize, String> {
-    match word.parse() {
-        Ok(0) | Err(_) => Err("a whole number from 1 is needed".into()),
-        Ok(number) => Ok(number),
-    }
-}
-
-/// Seconds, with a fraction if need be.
-fn seconds(word: &str) -> Result<Duration, String> {
-    /// Ten years; far enough from where calculations with times overflow.
-    const MOST: f64 = 3.2e8;
-    match word.parse() {
-        Ok(seconds) if seconds > 0.0 && seconds <= MOST => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a number of seconds above 0 is needed".into()),
-    }
+    word.parse().map_err(|_| "a port is a number from 1 to 65535, or 0 for any".into())
 }

@@ -64,20 +64,8 @@ impl Acceptor {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let waker = Waker::new(registry, Token(listeners.len()))?;
-        let stopper = Stopper {
-            stop: Arc::clone(&stop),
-            waker,
-        };
-        Ok((
-            Acceptor {
-                hub,
-                listeners,
-                poll,
-                stop,
-                warned: None,
-            },
-            stopper,
-        ))
+        let stopper = Stopper { stop: Arc::clone(&stop), waker };
+        Ok((Acceptor { hub, listeners, poll, stop, warned: None }, stopper))
     }
 
     /// Accepts until stopped. Closes the listeners at the end.
@@ -132,8 +120,7 @@ impl Acceptor {
             return self.refuse(stream, peer);
         };
         let worker = self.hub.least_busy(0);
-        self.hub
-            .hand_over(worker, Message::Connected(stream, peer, place));
+        self.hub.hand_over(worker, Message::Connected(stream, peer, place));
     }
 
     /// Lets go of a receiver that may be gone already, if there is one, and waits for a place.
@@ -154,9 +141,7 @@ impl Acceptor {
     fn refuse(&mut self, mut stream: TcpStream, peer: SocketAddr) {
         let max = self.hub.places.max;
         debug!("refused client {peer}: all {max} places are taken");
-        self.warn(&format_args!(
-            "refusing clients: all {max} places are taken"
-        ));
+        self.warn(&format_args!("refusing clients: all {max} places are taken"));
         let mut line = Vec::new();
         Reply::Err(b"the server is full, try again later").encode(&mut line);
         let _ = stream.write(&line);
@@ -166,10 +151,7 @@ impl Acceptor {
     }
 
     fn warn(&mut self, text: &std::fmt::Arguments<'_>) {
-        if self
-            .warned
-            .is_none_or(|warned| warned.elapsed() >= WARN_EVERY)
-        {
+        if self.warned.is_none_or(|warned| warned.elapsed() >= WARN_EVERY) {
             warn!("{text}");
             self.warned = Some(Instant::now());
         }

@@ -73,11 +73,7 @@ impl Batches {
         let of_room = |batch: &Batch| batch.room.number() == room.number();
         let place = self.open.iter().rposition(of_room).unwrap_or_else(|| {
             let lines = self.spare.pop().unwrap_or_default();
-            self.open.push(Batch {
-                room: Arc::clone(room),
-                lines,
-                texts: 0,
-            });
+            self.open.push(Batch { room: Arc::clone(room), lines, texts: 0 });
             self.open.len() - 1
         });
         &mut self.open[place]
@@ -95,9 +91,7 @@ impl Batch {
         let published = self.room.publish(&frame, *worker, ripe);
         let texts = mem::take(&mut self.texts);
         hub.tally.texts.fetch_add(texts, Ordering::Relaxed);
-        hub.tally
-            .deliveries
-            .fetch_add(texts * published.receivers as u64, Ordering::Relaxed);
+        hub.tally.deliveries.fetch_add(texts * published.receivers as u64, Ordering::Relaxed);
         for other in published.tell.iter() {
             hub.tell(other, Message::Published(Arc::clone(&self.room)));
         }

@@ -102,8 +102,9 @@ impl Connection {
         }
     }
 
-    /// Takes down what the system says of the socket.
-    pub fn note(&mut self, event: &Event) {
+    /// Takes down what the system says of the socket; tells whether there is something to write
+    /// or to end now.
+    pub fn note(&mut self, event: &Event) -> bool {
         let ending = event.is_read_closed() || event.is_error();
         match self.input {
             Input::Ended => {}
@@ -114,10 +115,13 @@ impl Connection {
         // Both directions are down. Whoever still has something to read finds out by reading.
         if self.input == Input::Ended && (event.is_error() || event.is_write_closed()) {
             self.output = Output::Gone;
+            return true;
         }
-        if event.is_writable() && self.output == Output::Full {
+        let unblocked = self.output == Output::Full && event.is_writable();
+        if unblocked {
             self.output = Output::Open;
         }
+        unblocked
     }
 
     /// There may be lines to carry out now.
@@ -174,18 +178,12 @@ impl Connection {
 
     /// Reads what is there. A short read leaves the socket empty, unless it has ended.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let most = self
-            .quota
-            .map_or(buffer.len(), |quota| quota.min(buffer.len()));
+        let most = self.quota.map_or(buffer.len(), |quota| quota.min(buffer.len()));
         let count = match self.stream.read(&mut buffer[..most]) {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::Interrupted => return 0,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.input = if self.quota.is_some() {
-                    Input::Ended
-                } else {
-                    Input::Idle
-                };
+                self.input = if self.quota.is_some() { Input::Ended } else { Input::Idle };
                 return 0;
             }
             Err(_) => {
@@ -205,12 +203,7 @@ impl Connection {
 
     /// Writes answers and deliveries until there are no more or the socket is full.
     pub fn flush(&mut self) {
-        let Connection {
-            session,
-            stream,
-            output,
-            ..
-        } = self;
+        let Connection { session, stream, output, .. } = self;
         if *output == Output::Open {
             let all = match session.outbox() {
                 Some(outbox) => outbox.drain(stream).map(|drained| drained == Drained::All),

@@ -34,25 +34,15 @@ impl Directory {
         let Rooms { by_name, made } = &mut *rooms;
         let entry = by_name.entry(name.clone()).or_insert_with(|| {
             *made += 1;
-            Entry {
-                room: Arc::new(make(*made)),
-                guests: 0,
-            }
+            Entry { room: Arc::new(make(*made)), guests: 0 }
         });
         entry.guests += 1;
-        Guest {
-            room: Arc::clone(&entry.room),
-            directory: Arc::clone(self),
-        }
+        Guest { room: Arc::clone(&entry.room), directory: Arc::clone(self) }
     }
 
     /// All rooms, in no order.
     pub fn rooms(&self) -> Vec<Arc<Room>> {
-        lock(&self.rooms)
-            .by_name
-            .values()
-            .map(|entry| Arc::clone(&entry.room))
-            .collect()
+        lock(&self.rooms).by_name.values().map(|entry| Arc::clone(&entry.room)).collect()
     }
 
     fn leave(&self, name: &Name) {

@@ -77,12 +77,7 @@ pub struct Mailbox {
 impl Mailbox {
     /// A mailbox that puts messages into `queue` and wakes the worker with `waker`.
     pub fn new(queue: mpsc::Sender<Message>, waker: Waker) -> Self {
-        Mailbox {
-            queue,
-            waker,
-            asleep: AtomicBool::new(false),
-            sessions: AtomicUsize::new(0),
-        }
+        Mailbox { queue, waker, asleep: AtomicBool::new(false), sessions: AtomicUsize::new(0) }
     }
 
     /// Says that the worker is about to sleep. It has to look into its queue once more before it
@@ -188,8 +183,6 @@ impl Hub {
             let sessions = self.mailboxes[*worker].sessions.load(Ordering::Relaxed);
             (sessions, *worker != preferred)
         };
-        (0..self.mailboxes.len())
-            .min_by_key(load)
-            .unwrap_or(preferred)
+        (0..self.mailboxes.len()).min_by_key(load).unwrap_or(preferred)
     }
 }

@@ -33,16 +33,10 @@ pub fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>, Server
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut port = port;
     for host in hosts {
-        let resolve = |source| ServerError::UnknownHost {
-            host: host.clone(),
-            source,
-        };
+        let resolve = |source| ServerError::UnknownHost { host: host.clone(), source };
         for address in (host.as_str(), port).to_socket_addrs().map_err(resolve)? {
             let address = SocketAddr::new(address.ip(), port);
-            if listeners
-                .iter()
-                .any(|other| other.local_addr().is_ok_and(|a| a == address))
-            {
+            if listeners.iter().any(|other| other.local_addr().is_ok_and(|a| a == address)) {
                 continue;
             }
             let listener = listen_at(address, true)?;
@@ -64,10 +58,7 @@ fn listen_everywhere(port: u16) -> Result<TcpListener, ServerError> {
             ) || source.raw_os_error()
                 == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) =>
         {
-            listen_at(
-                SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
-                false,
-            )
+            listen_at(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port), false)
         }
         result => result,
     }
@@ -75,16 +66,11 @@ fn listen_everywhere(port: u16) -> Result<TcpListener, ServerError> {
 
 fn local_port(listener: &TcpListener, address: SocketAddr) -> Result<u16, ServerError> {
     let local = listener.local_addr();
-    Ok(local
-        .map_err(|source| ServerError::Listen { address, source })?
-        .port())
+    Ok(local.map_err(|source| ServerError::Listen { address, source })?.port())
 }
 
 fn listen_at(address: SocketAddr, only_v6: bool) -> Result<TcpListener, ServerError> {
-    open(address, only_v6).map_err(|error| ServerError::Listen {
-        address,
-        source: error.into(),
-    })
+    open(address, only_v6).map_err(|error| ServerError::Listen { address, source: error.into() })
 }
 
 fn open(address: SocketAddr, only_v6: bool) -> rustix::io::Result<TcpListener> {

@@ -43,7 +43,6 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use mio::{Poll, Waker};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
 use acceptor::{Acceptor, Stopper};
@@ -52,6 +51,8 @@ pub use hub::Limits;
 use hub::{Hub, Mailbox, Message, Tally, WorkerSet};
 use places::{Kind, Places};
 use worker::{WAKE, Worker};
+
+use crate::descriptors;
 
 /// How long carrying out what had been received may take when the server stops.
 const FINISH: Duration = Duration::from_secs(2);
@@ -134,13 +135,10 @@ impl Server {
     ///
     /// [`ServerError`] if it cannot listen or cannot have its threads.
     pub fn start(config: Config) -> Result<Self, ServerError> {
-        let descriptors = raise_descriptor_limit();
+        let descriptors = descriptors::raise_limit();
         let listeners = listen::listen_on(&config.bind, config.port)?;
         let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect();
-        let listeners = listeners
-            .into_iter()
-            .map(mio::net::TcpListener::from_std)
-            .collect();
+        let listeners = listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
         let acceptor = Recruit::new("acceptor").map_err(ServerError::Start)?;
         let workers = recruit_workers(descriptors).map_err(ServerError::Start)?;
         let mut mailboxes = Vec::new();
@@ -169,13 +167,7 @@ impl Server {
         for address in addresses.into_iter().flatten() {
             info!("listening on {address}");
         }
-        Ok(Server {
-            hub,
-            stopper,
-            acceptor,
-            workers,
-            started: Instant::now(),
-        })
+        Ok(Server { hub, stopper, acceptor, workers, started: Instant::now() })
     }
 
     /// Runs until `events` end or hold [`Event::Stop`], then stops in an orderly way.
@@ -193,13 +185,7 @@ impl Server {
     fn stop(self) {
         info!("stopping");
         let begun = Instant::now();
-        let Server {
-            hub,
-            stopper,
-            acceptor,
-            workers,
-            ..
-        } = self;
+        let Server { hub, stopper, acceptor, workers, .. } = self;
         stopper.stop();
         let _ = acceptor.join();
         // Twice: a session that was on its way from one worker to another when the first round
@@ -222,17 +208,9 @@ impl Server {
 
     /// Logs the server's state.
     fn report(&self) {
-        let Hub {
-            places,
-            directory,
-            tally,
-            ..
-        } = &*self.hub;
+        let Hub { places, directory, tally, .. } = &*self.hub;
         let rooms = directory.rooms();
-        let mut rooms: Vec<_> = rooms
-            .iter()
-            .map(|room| (room.census(), room.name()))
-            .collect();
+        let mut rooms: Vec<_> = rooms.iter().map(|room| (room.census(), room.name())).collect();
         rooms.sort_by(|a, b| b.cmp(a));
         let queued: usize = rooms.iter().map(|((_, bytes), _)| bytes).sum();
         info!(
@@ -308,32 +286,11 @@ fn mailbox() -> io::Result<(Mailbox, Poll, mpsc::Receiver<Message>)> {
 
 /// How many clients there may be: as many as are wanted, if there are descriptors for them.
 fn places(wanted: Option<usize>, descriptors: usize) -> usize {
-    let reserved = open_descriptors() + SPARE_DESCRIPTORS;
+    let reserved = descriptors::open_now() + SPARE_DESCRIPTORS;
     let affordable = descriptors.saturating_sub(reserved).max(1);
     let wanted = wanted.unwrap_or(affordable);
     if wanted > affordable {
         warn!("the limit on descriptors allows {affordable} clients, not {wanted}");
     }
     wanted.min(affordable)
-}
-
-/// Raises the soft limit on descriptors to the hard one and returns what it is then.
-fn raise_descriptor_limit() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    current
-        .and_then(|limit| usize::try_from(limit).ok())
-        .unwrap_or(usize::MAX)
-}
-
-/// Descriptors that are open now, or a guess where the system does not tell.
-fn open_descriptors() -> usize {
-    std::fs::read_dir("/dev/fd").map_or(16, Iterator::count)
 }

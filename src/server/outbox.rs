@@ -97,16 +97,9 @@ impl Outbox {
     /// A new queue that should not hold more than `mark` bytes.
     pub fn new(mark: usize) -> Self {
         let (sender, receiver) = mpsc::channel();
-        let backlog = Backlog {
-            bytes: AtomicUsize::new(0),
-            mark,
-            over: AtomicBool::new(false),
-        };
+        let backlog = Backlog { bytes: AtomicUsize::new(0), mark, over: AtomicBool::new(false) };
         Outbox {
-            inlet: Inlet {
-                queue: sender,
-                backlog: Arc::new(backlog),
-            },
+            inlet: Inlet { queue: sender, backlog: Arc::new(backlog) },
             queue: receiver,
             head: VecDeque::new(),
             written: 0,
@@ -188,10 +181,7 @@ mod tests {
         }
 
         fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-            let all: Vec<u8> = slices
-                .iter()
-                .flat_map(|slice| slice.iter().copied())
-                .collect();
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
             let count = all.len().min(self.most).min(self.left);
             if count == 0 {
                 return Err(ErrorKind::WouldBlock.into());
@@ -217,21 +207,14 @@ mod tests {
                     want.extend_from_slice(&frame);
                     outbox.inlet().push(frame.into());
                 }
-                let mut socket = Socket {
-                    got: Vec::new(),
-                    most,
-                    left,
-                };
+                let mut socket = Socket { got: Vec::new(), most, left };
                 let drained = outbox.drain(&mut socket).unwrap();
                 let all = left >= want.len();
                 assert_eq!(drained, if all { Drained::All } else { Drained::Part });
                 assert_eq!(outbox.backlog().bytes(), want.len().saturating_sub(left));
                 socket.left = usize::MAX;
                 assert_eq!(outbox.drain(&mut socket).unwrap(), Drained::All);
-                assert_eq!(
-                    socket.got, want,
-                    "{most} bytes a write, {left} before a pause"
-                );
+                assert_eq!(socket.got, want, "{most} bytes a write, {left} before a pause");
                 assert_eq!(outbox.backlog().bytes(), 0);
             }
         }

@@ -54,14 +54,9 @@ impl Places {
     /// Takes a place for a new client, if there is one.
     pub fn take(self: &Arc<Self>) -> Option<Place> {
         let more = |taken| (taken < self.max).then_some(taken + 1);
-        self.taken
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
-            .ok()?;
+        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         self.count(Kind::New).fetch_add(1, Ordering::SeqCst);
-        Some(Place {
-            places: Arc::clone(self),
-            kind: Kind::New,
-        })
+        Some(Place { places: Arc::clone(self), kind: Kind::New })
     }
 
     /// Every place is taken.
@@ -83,9 +78,7 @@ impl Places {
     pub fn wait(&self, before: u64, most: Duration) {
         let guard = lock(&self.given_back);
         // Whatever comes of it, the wait is over.
-        let _ = self
-            .news
-            .wait_timeout_while(guard, most, |count| *count <= before);
+        let _ = self.news.wait_timeout_while(guard, most, |count| *count <= before);
     }
 
     /// A receiver has shut down its writing side.
@@ -100,9 +93,7 @@ impl Places {
 
     /// The receiver that shut down its writing side the longest time ago, no longer on the list.
     pub fn oldest_half_closed(&self) -> Option<SessionId> {
-        lock(&self.half_closed)
-            .pop_first()
-            .map(|(_, session)| session)
+        lock(&self.half_closed).pop_first().map(|(_, session)| session)
     }
 
     fn count(&self, kind: Kind) -> &AtomicUsize {

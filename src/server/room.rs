@@ -84,11 +84,7 @@ impl Room {
             name,
             home,
             congested: AtomicUsize::new(0),
-            state: Mutex::new(State {
-                crews,
-                congested: 0,
-                waiting: Vec::new(),
-            }),
+            state: Mutex::new(State { crews, congested: 0, waiting: Vec::new() }),
         }
     }
 
@@ -123,10 +119,7 @@ impl Room {
         let mut state = lock(&self.state);
         #[cfg(debug_assertions)]
         self.have_a_bug_if_provoked();
-        let key = state.crews[worker].members.insert(Member {
-            inlet: inlet.clone(),
-            token,
-        });
+        let key = state.crews[worker].members.insert(Member { inlet: inlet.clone(), token });
         if inlet.backlog().above_mark() && inlet.backlog().set_over(true) {
             self.set_congested(&mut state, |congested| congested + 1);
         }
@@ -154,10 +147,7 @@ impl Room {
     /// to `ripe`: they are the caller's to write to.
     pub fn publish(&self, frame: &Frame, worker: usize, ripe: &mut Vec<usize>) -> Published {
         let mut state = lock(&self.state);
-        let mut published = Published {
-            receivers: 0,
-            tell: WorkerSet::default(),
-        };
+        let mut published = Published { receivers: 0, tell: WorkerSet::default() };
         let mut newly_over = 0;
         for (index, crew) in state.crews.iter_mut().enumerate() {
             if crew.members.is_empty() {
@@ -209,9 +199,7 @@ impl Room {
 
     /// Takes a sender who has gone out of the line.
     pub fn stop_waiting(&self, session: SessionId) {
-        lock(&self.state)
-            .waiting
-            .retain(|waiting| *waiting != session);
+        lock(&self.state).waiting.retain(|waiting| *waiting != session);
     }
 
     /// A receiver's queue may have got below its mark. Returns the senders who need no longer

@@ -96,10 +96,7 @@ impl Model {
     fn new() -> Self {
         let receiver = |_| Receiver {
             outbox: Outbox::new(MARK),
-            socket: Socket {
-                room: FRAME + 1,
-                got: Vec::new(),
-            },
+            socket: Socket { room: FRAME + 1, got: Vec::new() },
             seat: None,
             full: false,
             due: Vec::new(),
@@ -143,9 +140,7 @@ impl Model {
     fn enter(&mut self, number: usize) {
         let receiver = &mut self.receivers[number];
         if receiver.seat.is_none() {
-            let seat = self
-                .room
-                .enter(number % WORKERS, number, receiver.outbox.inlet());
+            let seat = self.room.enter(number % WORKERS, number, receiver.outbox.inlet());
             receiver.seat = Some(seat);
         }
     }
@@ -161,11 +156,7 @@ impl Model {
 
     fn publish(&mut self, sender: usize) {
         let worker = sender % WORKERS;
-        let id = SessionId {
-            worker,
-            token: sender,
-            serial: sender as u64,
-        };
+        let id = SessionId { worker, token: sender, serial: sender as u64 };
         if self.waiting[sender] {
             return;
         }
@@ -175,17 +166,10 @@ impl Model {
         }
         self.frames += 1;
         let frame = self.frames.to_be_bytes();
-        let published = self
-            .room
-            .publish(&frame.as_slice().into(), worker, &mut self.ripe[worker]);
+        let published = self.room.publish(&frame.as_slice().into(), worker, &mut self.ripe[worker]);
         self.told.extend(published.tell.iter());
-        let present = self
-            .receivers
-            .iter_mut()
-            .filter(|receiver| receiver.seat.is_some());
-        let count = present
-            .map(|receiver| receiver.due.extend_from_slice(&frame))
-            .count();
+        let present = self.receivers.iter_mut().filter(|receiver| receiver.seat.is_some());
+        let count = present.map(|receiver| receiver.due.extend_from_slice(&frame)).count();
         assert_eq!(published.receivers, count);
     }
 
@@ -204,53 +188,28 @@ impl Model {
 
     fn resume(&mut self, relieved: Vec<SessionId>) {
         for sender in relieved {
-            assert!(
-                mem::take(&mut self.waiting[sender.token]),
-                "{sender:?} did not wait"
-            );
+            assert!(mem::take(&mut self.waiting[sender.token]), "{sender:?} did not wait");
         }
     }
 
     /// What holds after every step.
     fn check(&self, after: Step) {
         for (number, receiver) in self.receivers.iter().enumerate() {
-            let Receiver {
-                outbox,
-                socket,
-                seat,
-                full,
-                due,
-            } = receiver;
-            assert!(
-                due.starts_with(&socket.got),
-                "receiver {number} after {after:?}: order"
-            );
+            let Receiver { outbox, socket, seat, full, due } = receiver;
+            assert!(due.starts_with(&socket.got), "receiver {number} after {after:?}: order");
             let queued = outbox.backlog().bytes();
-            assert_eq!(
-                queued,
-                due.len() - socket.got.len(),
-                "receiver {number} after {after:?}"
-            );
+            assert_eq!(queued, due.len() - socket.got.len(), "receiver {number} after {after:?}");
             // Nothing lies in a queue that nobody will look into.
             let worker = number % WORKERS;
             let expected =
                 *full || self.ripe[worker].contains(&number) || self.told.contains(&worker);
-            assert!(
-                queued == 0 || expected,
-                "receiver {number} after {after:?}: forgotten"
-            );
+            assert!(queued == 0 || expected, "receiver {number} after {after:?}: forgotten");
             if seat.is_some() && outbox.backlog().above_mark() {
-                assert!(
-                    self.room.is_congested(),
-                    "receiver {number} after {after:?}: not counted"
-                );
+                assert!(self.room.is_congested(), "receiver {number} after {after:?}: not counted");
             }
         }
         let anybody_waits = self.waiting.iter().any(|waits| *waits);
-        assert!(
-            !anybody_waits || self.room.is_congested(),
-            "after {after:?}: waits for nothing"
-        );
+        assert!(!anybody_waits || self.room.is_congested(), "after {after:?}: waits for nothing");
     }
 
     fn is_settled(&self) -> bool {
@@ -313,12 +272,7 @@ proptest! {
 #[test]
 fn every_order_of_a_few_steps_delivers_everything_in_order_and_forgets_nobody() {
     const DEPTH: usize = 5;
-    let begin = [
-        Step::Enter(0),
-        Step::Enter(1),
-        Step::Publish(0),
-        Step::Publish(0),
-    ];
+    let begin = [Step::Enter(0), Step::Enter(1), Step::Publish(0), Step::Publish(0)];
     let choice = [
         Step::Publish(0),
         Step::Publish(1),

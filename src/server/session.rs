@@ -79,15 +79,8 @@ pub struct Session {
 #[derive(Debug)]
 enum Standing {
     New,
-    Sender {
-        user: Name,
-        room: Option<Stand>,
-    },
-    Receiver {
-        user: Name,
-        outbox: Outbox,
-        room: Option<(Guest, Seat)>,
-    },
+    Sender { user: Name, room: Option<Stand> },
+    Receiver { user: Name, outbox: Outbox, room: Option<(Guest, Seat)> },
 }
 
 /// A sender's place in a room.
@@ -102,13 +95,7 @@ impl Session {
     /// A client that has just connected.
     pub fn new(peer: SocketAddr, place: Place) -> Self {
         let (standing, answers, arriving) = (Standing::New, Vec::new(), None);
-        Session {
-            peer,
-            place,
-            standing,
-            answers,
-            arriving,
-        }
+        Session { peer, place, standing, answers, arriving }
     }
 
     /// Carries out one line and appends its answer.
@@ -147,11 +134,7 @@ impl Session {
         self.standing = match kind {
             Kind::Receiver => {
                 let outbox = Outbox::new(turn.publisher.hub.limits.queue_limit);
-                Standing::Receiver {
-                    user,
-                    outbox,
-                    room: None,
-                }
+                Standing::Receiver { user, outbox, room: None }
             }
             _ => Standing::Sender { user, room: None },
         };
@@ -175,12 +158,7 @@ impl Session {
         self.go_out(turn);
         let Publisher { hub, worker, .. } = turn.publisher;
         let guest = hub.directory.enter(&name, |number| {
-            Room::new(
-                number,
-                name.clone(),
-                hub.least_busy(worker),
-                hub.mailboxes.len(),
-            )
+            Room::new(number, name.clone(), hub.least_busy(worker), hub.mailboxes.len())
         });
         let home = match self.standing {
             Standing::Receiver { .. } => guest.room().next_home(),
@@ -213,15 +191,10 @@ impl Session {
                     name.as_bytes(),
                     user.as_str().as_bytes(),
                 );
-                *room = Some(Stand {
-                    guest,
-                    head: head.into(),
-                });
+                *room = Some(Stand { guest, head: head.into() });
             }
             Standing::Receiver { outbox, room, .. } => {
-                let seat = guest
-                    .room()
-                    .enter(turn.id.worker, turn.id.token, outbox.inlet());
+                let seat = guest.room().enter(turn.id.worker, turn.id.token, outbox.inlet());
                 *room = Some((guest, seat));
             }
         }
@@ -232,12 +205,8 @@ impl Session {
             Standing::New => Err(Refusal::NotLoggedIn),
             Standing::Receiver { .. } => Err(Refusal::SendersOnly),
             Standing::Sender { room: None, .. } => Err(Refusal::NotInRoom),
-            Standing::Sender {
-                room: Some(Stand { guest, head }),
-                ..
-            } => {
-                turn.batches
-                    .add(guest.room(), head, text, &mut turn.publisher);
+            Standing::Sender { room: Some(Stand { guest, head }), .. } => {
+                turn.batches.add(guest.room(), head, text, &mut turn.publisher);
                 Reply::Ok(b"sent").encode(&mut self.answers);
                 Ok(Step::Go)
             }
@@ -292,9 +261,7 @@ impl Session {
         if let Standing::Receiver { outbox, .. } = &self.standing
             && !self.answers.is_empty()
         {
-            outbox
-                .inlet()
-                .push(std::mem::take(&mut self.answers).into());
+            outbox.inlet().push(std::mem::take(&mut self.answers).into());
         }
     }
 
@@ -326,11 +293,7 @@ impl Session {
 
     /// A receiver's queue has become shorter: senders who waited for that go on.
     pub fn relieve_room(&self, turn: &Turn<'_>) {
-        if let Standing::Receiver {
-            outbox,
-            room: Some((guest, seat)),
-            ..
-        } = &self.standing
+        if let Standing::Receiver { outbox, room: Some((guest, seat)), .. } = &self.standing
             && outbox.backlog().is_over()
             && !outbox.backlog().above_mark()
         {
@@ -341,10 +304,9 @@ impl Session {
     /// The room whose receivers a sender has to wait for.
     pub fn congested_room(&self) -> Option<&Arc<Room>> {
         match &self.standing {
-            Standing::Sender {
-                room: Some(Stand { guest, .. }),
-                ..
-            } => Some(guest.room()).filter(|room| room.is_congested()),
+            Standing::Sender { room: Some(Stand { guest, .. }), .. } => {
+                Some(guest.room()).filter(|room| room.is_congested())
+            }
             _ => None,
         }
     }

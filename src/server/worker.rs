@@ -178,8 +178,7 @@ impl Worker {
         let Some(connection) = self.connections.get_mut(token) else {
             return;
         };
-        connection.note(event);
-        if event.is_writable() || connection.is_lost() {
+        if connection.note(event) {
             self.answered.push(token);
         }
         self.list(token);
@@ -242,9 +241,7 @@ impl Worker {
         let token = entry.key();
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) =
-            self.poll
-                .registry()
-                .register(&mut connection.stream, Token(token), interest)
+            self.poll.registry().register(&mut connection.stream, Token(token), interest)
         {
             warn!("cannot watch {}: {error}", connection.session);
             self.hub.mailboxes[self.index].remove_session();
@@ -260,11 +257,7 @@ impl Worker {
 
     fn id(&self, token: usize) -> Option<SessionId> {
         let serial = self.connections.get(token)?.serial;
-        Some(SessionId {
-            worker: self.index,
-            token,
-            serial,
-        })
+        Some(SessionId { worker: self.index, token, serial })
     }
 
     /// The session is still here, and not another one in its place.
@@ -292,27 +285,10 @@ impl Worker {
         action: impl FnOnce(&mut Connection, &mut [u8], &mut Turn<'_>) -> T,
     ) -> Option<T> {
         let id = self.id(token)?;
-        let Worker {
-            connections,
-            batches,
-            hub,
-            ripe,
-            buffer,
-            phase,
-            ..
-        } = self;
-        let publisher = Publisher {
-            hub,
-            worker: id.worker,
-            ripe,
-        };
+        let Worker { connections, batches, hub, ripe, buffer, phase, .. } = self;
+        let publisher = Publisher { hub, worker: id.worker, ripe };
         let stay = !matches!(phase, Phase::Running);
-        let mut turn = Turn {
-            id,
-            batches,
-            publisher,
-            stay,
-        };
+        let mut turn = Turn { id, batches, publisher, stay };
         let connection = connections.get_mut(token)?;
         let result = catch_unwind(AssertUnwindSafe(|| action(connection, buffer, &mut turn)));
         if result.is_err() {
@@ -387,18 +363,8 @@ impl Worker {
     }
 
     fn publish(&mut self) {
-        let Worker {
-            index,
-            hub,
-            batches,
-            ripe,
-            ..
-        } = self;
-        batches.publish(&mut Publisher {
-            hub,
-            worker: *index,
-            ripe,
-        });
+        let Worker { index, hub, batches, ripe, .. } = self;
+        batches.publish(&mut Publisher { hub, worker: *index, ripe });
     }
 
     /// Writes deliveries and answers.
@@ -428,11 +394,7 @@ impl Worker {
             let lost = connection.is_lost();
             return self.close(token, if lost { Farewell::Lost } else { Farewell::Done });
         }
-        match connection
-            .session
-            .backlog()
-            .is_some_and(|backlog| backlog.is_over())
-        {
+        match connection.session.backlog().is_some_and(|backlog| backlog.is_over()) {
             false => connection.over_since = None,
             true if connection.over_since.is_none() => {
                 connection.over_since = Some(Instant::now());
@@ -484,10 +446,9 @@ impl Worker {
     fn check_phase(&mut self) {
         let done = match self.phase {
             Phase::Running | Phase::Finishing(None) => false,
-            Phase::Finishing(Some(_)) => self
-                .connections
-                .iter()
-                .all(|(_, connection)| connection.is_finished()),
+            Phase::Finishing(Some(_)) => {
+                self.connections.iter().all(|(_, connection)| connection.is_finished())
+            }
             Phase::Draining(_) => {
                 let connections = self.connections.iter();
                 let written = connections.filter(|(_, connection)| connection.all_written());
@@ -537,20 +498,9 @@ impl Worker {
         {
             room.stop_waiting(id);
         }
-        let Worker {
-            batches, hub, ripe, ..
-        } = self;
-        let publisher = Publisher {
-            hub,
-            worker: id.worker,
-            ripe,
-        };
-        connection.session.go_out(&mut Turn {
-            id,
-            batches,
-            publisher,
-            stay: true,
-        });
+        let Worker { batches, hub, ripe, .. } = self;
+        let publisher = Publisher { hub, worker: id.worker, ripe };
+        connection.session.go_out(&mut Turn { id, batches, publisher, stay: true });
         if let Farewell::LoginTimeout = farewell {
             Reply::Err(b"not logged in in time").encode(connection.session.answers());
             connection.flush();

@@ -10,18 +10,12 @@ use crate::harness::{Peer, Server};
 /// Bytes without a line break, a few of them special.
 fn payload(most: usize) -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![4 => any::<u8>(), 1 => Just(b':'), 1 => Just(b'\r'), 1 => Just(0)];
-    vec(
-        byte.prop_map(|byte| if byte == b'\n' { b' ' } else { byte }),
-        0..most,
-    )
+    vec(byte.prop_map(|byte| if byte == b'\n' { b' ' } else { byte }), 0..most)
 }
 
 fn word() -> impl Strategy<Value = Vec<u8>> {
-    vec(
-        prop::char::ranges(vec!['a'..='z', 'A'..='Z', '0'..='9'].into()),
-        1..20,
-    )
-    .prop_map(|chars| chars.into_iter().collect::<String>().into_bytes())
+    vec(prop::char::ranges(vec!['a'..='z', 'A'..='Z', '0'..='9'].into()), 1..20)
+        .prop_map(|chars| chars.into_iter().collect::<String>().into_bytes())
 }
 
 /// Lines as friends and enemies write them. None is a sender's `quit`, after which there would be
@@ -39,12 +33,10 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
     ];
     let end = prop_oneof![Just(&b"\n"[..]), Just(&b"\r\n"[..])];
     let whole = (line, end).prop_map(|(line, end)| [&line, end].concat());
-    vec(whole, 0..60)
-        .prop_map(|lines| lines.concat())
-        .prop_filter("no farewell", |bytes| {
-            let spoils = |line: &[u8]| line.starts_with(b"quit:") || line.starts_with(b"rlogin:");
-            !bytes.split(|byte| *byte == b'\n').any(spoils)
-        })
+    vec(whole, 0..60).prop_map(|lines| lines.concat()).prop_filter("no farewell", |bytes| {
+        let spoils = |line: &[u8]| line.starts_with(b"quit:") || line.starts_with(b"rlogin:");
+        !bytes.split(|byte| *byte == b'\n').any(spoils)
+    })
 }
 
 proptest! {
@@ -96,11 +88,7 @@ proptest! {
 #[test]
 fn any_bytes_cut_anywhere_get_one_answer_a_line() {
     let server = Server::with(&[]);
-    let config = ProptestConfig {
-        cases: 100,
-        failure_persistence: None,
-        ..Default::default()
-    };
+    let config = ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() };
     proptest!(config, |(bytes in lines(), cuts in vec(any::<prop::sample::Index>(), 0..20))| {
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);
@@ -118,8 +106,5 @@ fn any_bytes_cut_anywhere_get_one_answer_a_line() {
     });
     let finished = server.stop();
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
-    assert!(
-        !String::from_utf8_lossy(&finished.stderr).contains("panic"),
-        "{finished:?}"
-    );
+    assert!(!String::from_utf8_lossy(&finished.stderr).contains("panic"), "{finished:?}");
 }

@@ -45,17 +45,9 @@ fn receiver() {
     receiver.expect_stdout(&want);
     receiver.signal(crate::harness::Signal::TERM);
     let finished = receiver.finish();
-    assert_eq!(
-        String::from_utf8_lossy(&finished.stdout),
-        want,
-        "{finished:?}"
-    );
+    assert_eq!(String::from_utf8_lossy(&finished.stdout), want, "{finished:?}");
     assert_eq!(finished.stderr, b"", "{finished:?}");
-    assert_eq!(
-        server.join().unwrap(),
-        case("receiver.received"),
-        "{finished:?}"
-    );
+    assert_eq!(server.join().unwrap(), case("receiver.received"), "{finished:?}");
 }
 
 #[test]
@@ -68,10 +60,8 @@ fn sender() {
     let received = String::from_utf8(server.join().unwrap()).unwrap();
     let want = String::from_utf8(case("sender.received")).unwrap();
     // The payload of `quit` is the sender's to choose.
-    let without_payload = |text: &str| {
-        text.rsplit_once("quit:")
-            .map(|(before, _)| before.to_owned())
-    };
+    let without_payload =
+        |text: &str| text.rsplit_once("quit:").map(|(before, _)| before.to_owned());
     assert_eq!(without_payload(&received), without_payload(&want));
 }
 
@@ -115,9 +105,5 @@ fn expect_in_the_end(receiver: Program, server: Server, want: &str) {
     let server = server.stop();
     assert_eq!(server.status.code(), Some(0), "{server:?}");
     assert_eq!(server.stdout, b"", "{server:?}");
-    receiver.finish().assert(
-        1,
-        &case(want),
-        "chatbox: the server closed the connection\n",
-    );
+    receiver.finish().assert(1, &case(want), "chatbox: the server closed the connection\n");
 }

@@ -54,12 +54,7 @@ impl Script {
 
 #[test]
 fn a_refusal_is_passed_on_exactly() {
-    for reason in [
-        "sorry, we are closed",
-        " spaces: and colons ",
-        "",
-        "p\u{e4}\u{1f980}",
-    ] {
+    for reason in ["sorry, we are closed", " spaces: and colons ", "", "p\u{e4}\u{1f980}"] {
         for (applet, args) in [("sender", &["bob"][..]), ("receiver", &["bob", "cafe"])] {
             let script = Script::new();
             let client = script.start(applet, args);
@@ -99,11 +94,7 @@ fn a_sender_waits_for_each_answer_and_goes_on_after_an_error() {
     sender.say("/join cafe\n  hello:  there \n\n   \n/leave\n/join  bar \n/quit\n");
     for (request, answer, error) in [
         ("join:cafe", "ok:1", ""),
-        (
-            "sendall:hello:  there",
-            "err: no: not so ",
-            " no: not so \n",
-        ),
+        ("sendall:hello:  there", "err: no: not so ", " no: not so \n"),
         ("leave:", "ok:", ""),
         ("join:bar", "err:full", "full\n"),
         ("quit:", "err:stay", ""),
@@ -132,24 +123,10 @@ fn a_sender_sends_nothing_for_a_line_that_makes_no_sense() {
     let stderr = String::from_utf8_lossy(&finished.stderr).into_owned();
     let lines: Vec<_> = stderr.lines().collect();
     assert_eq!(lines.len(), 7, "one line each: {finished:?}");
-    assert!(
-        lines[0].contains("/join ROOM") && lines[1].contains("/join ROOM"),
-        "{finished:?}"
-    );
-    assert!(
-        lines[2..5]
-            .iter()
-            .all(|line| line.contains("unknown command")),
-        "{finished:?}"
-    );
-    assert!(
-        lines[5].contains("too long to send by 1 byte"),
-        "{finished:?}"
-    );
-    assert!(
-        lines[6].contains("too long to send by 2 bytes"),
-        "{finished:?}"
-    );
+    assert!(lines[0].contains("/join ROOM") && lines[1].contains("/join ROOM"), "{finished:?}");
+    assert!(lines[2..5].iter().all(|line| line.contains("unknown command")), "{finished:?}");
+    assert!(lines[5].contains("too long to send by 1 byte"), "{finished:?}");
+    assert!(lines[6].contains("too long to send by 2 bytes"), "{finished:?}");
     // And no `quit:` at the end of input.
     peer.expect_end();
 }
@@ -194,21 +171,14 @@ fn a_receiver_prints_what_is_said_and_nothing_else() {
     peer.send(
         "delivery:cafe:bob:hi\r\ndelivery:bar:robert_de_bobert:a:b: c \ndelivery:cafe:bob:\n",
     );
-    peer.send(format!(
-        "delivery:{room}:{user}:{long}\ndelivery:cafe:bob:e"
-    ));
-    receiver.expect_stdout(&format!(
-        "bob: hi\nrobert_de_bobert: a:b: c \nbob: \n{user}: {long}\n"
-    ));
+    peer.send(format!("delivery:{room}:{user}:{long}\ndelivery:cafe:bob:e"));
+    receiver.expect_stdout(&format!("bob: hi\nrobert_de_bobert: a:b: c \nbob: \n{user}: {long}\n"));
     peer.send("nd\n");
     receiver.expect_stdout("bob: end\n");
     drop(peer);
     let finished = receiver.finish();
     assert_eq!(finished.status.code(), Some(1), "{finished:?}");
-    assert_eq!(
-        finished.stderr, b"chatbox: the server closed the connection\n",
-        "{finished:?}"
-    );
+    assert_eq!(finished.stderr, b"chatbox: the server closed the connection\n", "{finished:?}");
 }
 
 #[test]
@@ -248,16 +218,8 @@ fn a_client_ends_by_the_signal_that_ends_it() {
         for client in [receiver, sender] {
             client.signal(signal);
             let finished = client.finish();
-            assert_eq!(
-                finished.status.signal(),
-                Some(signal.as_raw()),
-                "{finished:?}"
-            );
-            assert_eq!(
-                (finished.stdout.len(), finished.stderr.len()),
-                (0, 0),
-                "{finished:?}"
-            );
+            assert_eq!(finished.status.signal(), Some(signal.as_raw()), "{finished:?}");
+            assert_eq!((finished.stdout.len(), finished.stderr.len()), (0, 0), "{finished:?}");
         }
         other.expect_end();
     }
@@ -267,9 +229,7 @@ fn a_client_ends_by_the_signal_that_ends_it() {
 fn shell(script: &str, server: &Server) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]);
-    command
-        .env("chatbox", env!("CARGO_BIN_EXE_chatbox"))
-        .env("port", server.port.to_string());
+    command.env("chatbox", env!("CARGO_BIN_EXE_chatbox")).env("port", server.port.to_string());
     command
 }
 
@@ -297,10 +257,7 @@ fn a_receiver_whose_output_is_full_says_so() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(
-        stderr.contains("cannot write to standard output"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("cannot write to standard output"), "{stderr}");
 }
 
 #[test]
@@ -315,12 +272,7 @@ fn a_line_is_printed_when_it_arrives() {
 
 #[test]
 fn what_cannot_be_reached_is_one_line() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-        .to_string();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     for (applet, rest) in [("sender", &["bob"][..]), ("receiver", &["bob", "cafe"])] {
         let run = |host: &str, port: &str| {
             let mut command = chatbox([applet, host, port]);

@@ -57,11 +57,7 @@ fn any_other_name_is_the_executable_itself() {
         let mut command = Command::new(&link);
         command.arg("--version");
         let finished = Program::start(command).finish();
-        finished.assert(
-            0,
-            format!("chatbox {}\n", env!("CARGO_PKG_VERSION")).as_bytes(),
-            "",
-        );
+        finished.assert(0, format!("chatbox {}\n", env!("CARGO_PKG_VERSION")).as_bytes(), "");
         Program::start(Command::new(&link))
             .finish()
             .assert_one_error(2, "server, sender, receiver");
@@ -76,10 +72,7 @@ fn help_goes_to_stdout_and_tells_what_there_is() {
         assert_eq!(finished.status.code(), Some(0), "{finished:?}");
         assert_eq!(finished.stderr, b"", "{finished:?}");
         for applet in APPLETS {
-            assert!(
-                text.contains(&format!("\n  {applet} ")),
-                "no {applet}: {finished:?}"
-            );
+            assert!(text.contains(&format!("\n  {applet} ")), "no {applet}: {finished:?}");
         }
     }
     for (applet, words) in [
@@ -93,27 +86,13 @@ fn help_goes_to_stdout_and_tells_what_there_is() {
             assert_eq!(finished.status.code(), Some(0), "{finished:?}");
             assert_eq!(finished.stderr, b"", "{finished:?}");
             let usage = text.lines().next().unwrap();
-            assert!(
-                usage.starts_with(&format!("Usage: chatbox {applet} [")),
-                "{finished:?}"
-            );
-            assert!(
-                usage.ends_with(&format!("] {}", words.join(" "))),
-                "{finished:?}"
-            );
+            assert!(usage.starts_with(&format!("Usage: chatbox {applet} [")), "{finished:?}");
+            assert!(usage.ends_with(&format!("] {}", words.join(" "))), "{finished:?}");
             for word in words {
-                assert!(
-                    text.contains(&format!("\n  {word} ")),
-                    "{word} unexplained: {finished:?}"
-                );
+                assert!(text.contains(&format!("\n  {word} ")), "{word} unexplained: {finished:?}");
             }
-            let example = text
-                .split_once("Examples:\n")
-                .map(|(_, example)| example.trim());
-            assert!(
-                example.is_some_and(|example| example.contains(applet)),
-                "{finished:?}"
-            );
+            let example = text.split_once("Examples:\n").map(|(_, example)| example.trim());
+            assert!(example.is_some_and(|example| example.contains(applet)), "{finished:?}");
         }
     }
 }
@@ -173,42 +152,24 @@ fn words_that_are_not_utf8_are_an_error() {
     for before in [&[][..], &["server"], &["sender", "localhost", "5000"]] {
         let mut command = chatbox(before.iter().copied());
         command.arg(word);
-        Program::start(command)
-            .finish()
-            .assert_one_error(2, "b\\xffb");
+        Program::start(command).finish().assert_one_error(2, "b\\xffb");
     }
 }
 
 #[test]
 fn full_and_closed_pipes_are_an_error_and_no_panic() {
-    let full = std::fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    let output = chatbox(["--help"])
-        .stdout(full)
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = chatbox(["--help"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(
-        stderr.contains("cannot write to standard output"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("cannot write to standard output"), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = chatbox(["server", "--help"])
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+    let output =
+        chatbox(["server", "--help"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !output.status.success() && !stderr.contains("panic"),
-        "{stderr}"
-    );
+    assert!(!output.status.success() && !stderr.contains("panic"), "{stderr}");
 }
 
 #[test]
@@ -239,19 +200,10 @@ fn quiet_and_verbose_servers() {
     quiet.signal(crate::harness::Signal::TERM);
     quiet.finish().assert(0, b"", "");
     let lines = String::from_utf8_lossy(&normal.stderr).into_owned();
-    assert_eq!(
-        lines.lines().count(),
-        3,
-        "listening, stopping, stopped: {normal:?}"
-    );
+    assert_eq!(lines.lines().count(), 3, "listening, stopping, stopped: {normal:?}");
     let lines = String::from_utf8_lossy(&loud.stderr).into_owned();
-    for what in [
-        "sender bob (",
-        "logged in",
-        "joined room cafe",
-        "bad user name",
-        "bad room name",
-    ] {
+    for what in ["sender bob (", "logged in", "joined room cafe", "bad user name", "bad room name"]
+    {
         assert!(lines.contains(what), "no {what:?}: {loud:?}");
     }
     assert!(!lines.contains(['\x1b', '\x07']), "unescaped: {loud:?}");

@@ -14,11 +14,7 @@ fn hear(receiver: &mut Peer, count: usize) -> Vec<String> {
 fn assert_complete(lines: &[String], senders: usize, texts: usize) {
     let mut next = vec![0; senders];
     for line in lines {
-        let (user, text) = line
-            .strip_prefix("delivery:cafe:s")
-            .unwrap()
-            .split_once(':')
-            .unwrap();
+        let (user, text) = line.strip_prefix("delivery:cafe:s").unwrap().split_once(':').unwrap();
         let sender: usize = user.parse().unwrap();
         assert_eq!(text, format!("text{}", next[sender]), "of sender {sender}");
         next[sender] += 1;
@@ -51,14 +47,9 @@ fn everybody_talks(senders: usize, receivers: usize, texts: usize) {
             })
         })
         .collect();
-    sending
-        .into_iter()
-        .for_each(|sender| sender.join().unwrap());
+    sending.into_iter().for_each(|sender| sender.join().unwrap());
     Peer::sender(port, "end", "cafe").ok("sendall:of all");
-    let heard: Vec<_> = receiving
-        .into_iter()
-        .map(|receiver| receiver.join().unwrap())
-        .collect();
+    let heard: Vec<_> = receiving.into_iter().map(|receiver| receiver.join().unwrap()).collect();
     assert_complete(&heard[0], senders, texts);
     for (number, other) in heard.iter().enumerate() {
         assert_eq!(*other, heard[0], "receiver {number} heard another order");
@@ -128,11 +119,7 @@ fn texts_reach_the_room_that_the_sender_was_in() {
     assert!(sender.line().starts_with("err:"));
     for (index, receiver) in receivers.iter_mut().enumerate() {
         for round in 0..10 {
-            receiver.expect(&format!(
-                "delivery:{}:bob:{}",
-                rooms[index],
-                round * 3 + index
-            ));
+            receiver.expect(&format!("delivery:{}:bob:{}", rooms[index], round * 3 + index));
         }
         Peer::sender(server.port, "amy", rooms[index]).ok("sendall:sentinel");
         receiver.expect(&format!("delivery:{}:amy:sentinel", rooms[index]));

@@ -31,13 +31,7 @@ fn contents(folder: &Path) -> BTreeSet<String> {
                 folders.push(entry.path());
             } else {
                 let path = entry.path();
-                found.insert(
-                    path.strip_prefix(folder)
-                        .unwrap()
-                        .to_str()
-                        .unwrap()
-                        .to_owned(),
-                );
+                found.insert(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned());
             }
         }
     }
@@ -47,20 +41,12 @@ fn contents(folder: &Path) -> BTreeSet<String> {
 fn assert_installed(prefix: &Path) {
     for applet in ["server", "sender", "receiver"] {
         let link = prefix.join("bin").join(applet);
-        assert_eq!(
-            fs::read_link(&link).unwrap(),
-            Path::new("chatbox"),
-            "{}",
-            link.display()
-        );
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("chatbox"), "{}", link.display());
         let mut command = Command::new(link);
         command.arg("--help");
         let finished = Program::start(command).finish();
         let usage = format!("Usage: {applet} ");
-        assert!(
-            String::from_utf8_lossy(&finished.stdout).starts_with(&usage),
-            "{finished:?}"
-        );
+        assert!(String::from_utf8_lossy(&finished.stdout).starts_with(&usage), "{finished:?}");
     }
 }
 
@@ -88,10 +74,7 @@ fn install_again_and_uninstall() {
     let before = contents(&prefix);
     let first = install(&prefix, &[]);
     assert_success(&first);
-    assert!(
-        String::from_utf8_lossy(&first.stdout).contains("not on your PATH"),
-        "{first:?}"
-    );
+    assert!(String::from_utf8_lossy(&first.stdout).contains("not on your PATH"), "{first:?}");
     assert_installed(&prefix);
     let installed = contents(&prefix);
 

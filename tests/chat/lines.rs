@@ -14,10 +14,7 @@ fn pipelined_requests_get_all_their_answers_in_order() {
     peer.expect("ok:joined room cafe");
     for tag in ["ok", "err", "ok", "ok", "err", "ok"] {
         let answer = peer.line();
-        assert!(
-            answer.starts_with(&format!("{tag}:")),
-            "{answer:?} is no {tag}"
-        );
+        assert!(answer.starts_with(&format!("{tag}:")), "{answer:?} is no {tag}");
     }
     peer.expect_end();
     receiver.expect("delivery:cafe:bob:1");
@@ -64,20 +61,13 @@ fn the_longest_line_is_255_bytes_with_its_end() {
     let server = Server::with(&[]);
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     let mut sender = Peer::sender(server.port, "bob", "cafe");
-    for (length, end, fits) in [
-        (246, "\n", true),
-        (247, "\n", false),
-        (245, "\r\n", true),
-        (246, "\r\n", false),
-    ] {
+    for (length, end, fits) in
+        [(246, "\n", true), (247, "\n", false), (245, "\r\n", true), (246, "\r\n", false)]
+    {
         let text = "x".repeat(length);
         sender.send(format!("sendall:{text}{end}"));
         let answer = sender.line();
-        assert_eq!(
-            answer.starts_with("ok:"),
-            fits,
-            "{length} bytes and {end:?}: {answer:?}"
-        );
+        assert_eq!(answer.starts_with("ok:"), fits, "{length} bytes and {end:?}: {answer:?}");
         if fits {
             receiver.expect(&format!("delivery:cafe:bob:{text}"));
         }
@@ -127,11 +117,7 @@ fn bytes_of_any_kind_arrive_as_they_were_sent() {
         sender.send([b"sendall:", text, b"\n"].concat());
         assert!(sender.line().starts_with("ok:"));
         // Only a carriage return right before the end belongs to the end.
-        let want = [
-            b"delivery:cafe:bob:",
-            text.strip_suffix(b"\r").unwrap_or(text),
-        ]
-        .concat();
+        let want = [b"delivery:cafe:bob:", text.strip_suffix(b"\r").unwrap_or(text)].concat();
         assert_eq!(
             receiver.next_line().unwrap().escape_ascii().to_string(),
             want.escape_ascii().to_string()

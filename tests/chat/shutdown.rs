@@ -52,12 +52,9 @@ fn what_was_sent_before_a_stop_is_delivered() {
     for _ in 0..5 {
         let server = Server::with(&[]);
         let port = server.port;
-        let mut receivers: Vec<_> = (0..3)
-            .map(|_| Peer::receiver(port, "eve", "cafe"))
-            .collect();
-        let mut senders: Vec<_> = (0..3)
-            .map(|number| Peer::sender(port, &format!("s{number}"), "cafe"))
-            .collect();
+        let mut receivers: Vec<_> = (0..3).map(|_| Peer::receiver(port, "eve", "cafe")).collect();
+        let mut senders: Vec<_> =
+            (0..3).map(|number| Peer::sender(port, &format!("s{number}"), "cafe")).collect();
         let texts = 2000;
         for sender in &mut senders {
             sender.send(numbered("n", texts));
@@ -66,11 +63,7 @@ fn what_was_sent_before_a_stop_is_delivered() {
         server.program.signal(Signal::TERM);
         let finished = server.program.finish();
         assert_eq!(finished.status.code(), Some(0), "{finished:?}");
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "{:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         let mut answered = vec![0; senders.len()];
         for (count, sender) in answered.iter_mut().zip(&mut senders) {
             while let Some(answer) = sender.next_line() {
@@ -78,11 +71,7 @@ fn what_was_sent_before_a_stop_is_delivered() {
                 *count += 1;
             }
         }
-        assert_eq!(
-            answered,
-            vec![texts; senders.len()],
-            "answers: {finished:?}"
-        );
+        assert_eq!(answered, vec![texts; senders.len()], "answers: {finished:?}");
         for receiver in &mut receivers {
             let mut heard = vec![0; senders.len()];
             while let Some(line) = receiver.next_line() {
@@ -119,10 +108,7 @@ fn a_receiver_that_does_not_read_holds_up_a_stop_only_so_long() {
     let finished = server.stop();
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
     let took = begun.elapsed();
-    assert!(
-        took < Duration::from_secs(10),
-        "took {took:?}: {finished:?}"
-    );
+    assert!(took < Duration::from_secs(10), "took {took:?}: {finished:?}");
 }
 
 #[test]
@@ -132,11 +118,7 @@ fn a_second_signal_ends_a_stopping_server_at_once() {
     server.program.expect_stderr("stopping");
     server.program.signal(Signal::INT);
     let finished = server.program.finish();
-    assert_eq!(
-        finished.status.signal(),
-        Some(Signal::INT.as_raw()),
-        "{finished:?}"
-    );
+    assert_eq!(finished.status.signal(), Some(Signal::INT.as_raw()), "{finished:?}");
 }
 
 #[test]

@@ -59,22 +59,13 @@ const TABLE: &[Row] = &[
     ("join:", ERR),
     ("join:no way", ERR),
     ("join:there ", ERR),
-    (
-        "sendall:hello",
-        [None, None, Some(SenderIn(HERE)), None, None],
-    ),
+    ("sendall:hello", [None, None, Some(SenderIn(HERE)), None, None]),
     ("sendall:", [None, None, Some(SenderIn(HERE)), None, None]),
-    (
-        "sendall::a:b",
-        [None, None, Some(SenderIn(HERE)), None, None],
-    ),
+    ("sendall::a:b", [None, None, Some(SenderIn(HERE)), None, None]),
     ("leave:", [None, None, Some(Sender), None, None]),
     ("leave:now", [None, None, Some(Sender), None, None]),
     ("quit:", [None, Some(Closed), Some(Closed), None, None]),
-    (
-        "quit:bye bye",
-        [None, Some(Closed), Some(Closed), None, None],
-    ),
+    ("quit:bye bye", [None, Some(Closed), Some(Closed), None, None]),
     ("senduser:bob:hello", ERR),
     ("empty:", ERR),
     ("ok:", ERR),
@@ -115,11 +106,7 @@ impl Witnesses {
         let mut heard = None;
         for (room, sender) in &mut self.senders {
             sender.ok("sendall:sentinel");
-            let (_, receiver) = self
-                .receivers
-                .iter_mut()
-                .find(|(of, _)| of == room)
-                .unwrap();
+            let (_, receiver) = self.receivers.iter_mut().find(|(of, _)| of == room).unwrap();
             loop {
                 let line = receiver.line();
                 if line == format!("delivery:{room}:mouth:sentinel") {
@@ -165,11 +152,7 @@ fn state_of(peer: &mut Peer, closed: bool, witnesses: &mut Witnesses) -> State {
         return Closed;
     }
     if peer.ask("sendall:where am i").starts_with("ok:") {
-        return SenderIn(
-            witnesses
-                .heard("where am i")
-                .expect("a text goes to some room"),
-        );
+        return SenderIn(witnesses.heard("where am i").expect("a text goes to some room"));
     }
     if peer.ask("slogin:ann").starts_with("ok:") {
         return New;
@@ -199,17 +182,10 @@ fn every_line_in_every_state() {
             let mut peer = peer_in(server.port, state);
             let answer = peer.ask(line);
             let tag = if outcome.is_some() { "ok:" } else { "err:" };
-            assert!(
-                answer.starts_with(tag),
-                "{line:?} in {state:?} was answered {answer:?}"
-            );
+            assert!(answer.starts_with(tag), "{line:?} in {state:?} was answered {answer:?}");
             let closed = *outcome == Some(Closed);
             let after = state_of(&mut peer, closed, &mut witnesses);
-            assert_eq!(
-                after,
-                outcome.unwrap_or(state),
-                "after {line:?} in {state:?}, {answer:?}"
-            );
+            assert_eq!(after, outcome.unwrap_or(state), "after {line:?} in {state:?}, {answer:?}");
         }
     }
 }
@@ -221,10 +197,7 @@ fn an_over_long_line_is_one_error_in_every_state() {
     for state in STATES {
         for length in [256, 257, 1000, 70_000] {
             let mut peer = peer_in(server.port, state);
-            peer.err(&format!(
-                "sendall:{}",
-                "x".repeat(length - "sendall:\n".len())
-            ));
+            peer.err(&format!("sendall:{}", "x".repeat(length - "sendall:\n".len())));
             let after = state_of(&mut peer, false, &mut witnesses);
             assert_eq!(after, state, "after a line of {length} bytes");
         }
@@ -251,12 +224,9 @@ fn a_failed_login_can_be_tried_again() {
 #[test]
 fn one_name_may_be_logged_in_any_number_of_times() {
     let server = Server::with(&[]);
-    let mut receivers: Vec<_> = (0..3)
-        .map(|_| Peer::receiver(server.port, "ann", "cafe"))
-        .collect();
-    let mut senders: Vec<_> = (0..3)
-        .map(|_| Peer::sender(server.port, "ann", "cafe"))
-        .collect();
+    let mut receivers: Vec<_> =
+        (0..3).map(|_| Peer::receiver(server.port, "ann", "cafe")).collect();
+    let mut senders: Vec<_> = (0..3).map(|_| Peer::sender(server.port, "ann", "cafe")).collect();
     for sender in &mut senders {
         sender.ok("sendall:it is me");
     }

@@ -28,13 +28,7 @@ fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
     witness.reset();
     wait_until(
         || server.reports("rooms") == 0 && server.program.descriptors() == descriptors,
-        || {
-            format!(
-                "{} descriptors: {}",
-                server.program.descriptors(),
-                server.report()
-            )
-        },
+        || format!("{} descriptors: {}", server.program.descriptors(), server.report()),
     );
     assert_eq!(server.program.threads(), threads);
     println!("{refused} of 5000 were refused");
@@ -51,11 +45,7 @@ fn a_receiver_that_closed_is_noticed_in_a_quiet_room() {
     }
     let begun = Instant::now();
     while server.reports("rooms") > 0 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(120),
-            "{}",
-            server.report()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(120), "{}", server.report());
         thread::sleep(Duration::from_secs(1));
     }
     println!("all noticed after {:?}", begun.elapsed());
@@ -70,9 +60,7 @@ fn memory_returns_to_where_it_was() {
             let mut peer = Peer::connect(server.port);
             peer.ok(login);
             let mut writer = peer.stream().try_clone().unwrap();
-            let joins: Vec<_> = (0..50_000)
-                .map(|room| format!("join:{name}{room}\n"))
-                .collect();
+            let joins: Vec<_> = (0..50_000).map(|room| format!("join:{name}{room}\n")).collect();
             let writing =
                 thread::spawn(move || writer.write_all(joins.concat().as_bytes()).unwrap());
             for _ in 0..50_000 {
@@ -108,9 +96,6 @@ fn memory_returns_to_where_it_was() {
     let before = server.program.memory();
     round("second");
     let after = server.program.memory();
-    assert!(
-        after < before + 4 * 1024,
-        "{before} KiB before, {after} KiB after"
-    );
+    assert!(after < before + 4 * 1024, "{before} KiB before, {after} KiB after");
     println!("{before} KiB before, {after} KiB after");
 }

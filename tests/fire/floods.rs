@@ -40,9 +40,8 @@ fn flood(sender: Peer, count: usize, size: usize) -> JoinHandle<Duration> {
         let writing = thread::spawn(move || {
             for hundred in 0..count / 100 {
                 let numbers = hundred * 100..(hundred + 1) * 100;
-                let lines: String = numbers
-                    .map(|number| format!("sendall:{}\n", text(number, size)))
-                    .collect();
+                let lines: String =
+                    numbers.map(|number| format!("sendall:{}\n", text(number, size))).collect();
                 writer.write_all(lines.as_bytes()).unwrap();
             }
         });
@@ -63,32 +62,20 @@ fn flood(sender: Peer, count: usize, size: usize) -> JoinHandle<Duration> {
 /// others get all of them.
 fn one_stops_reading(stop: impl FnOnce(&Server) -> Option<Program>) {
     let server = Server::with(&["-v", "--stall-timeout", "3"]);
-    let readers: Vec<_> = (0..19)
-        .map(|n| Peer::receiver(server.port, &format!("r{n}"), "cafe"))
-        .collect();
+    let readers: Vec<_> =
+        (0..19).map(|n| Peer::receiver(server.port, &format!("r{n}"), "cafe")).collect();
     let stopped = stop(&server);
     let sender = Peer::sender(server.port, "s", "cafe");
     let before = server.program.memory();
     let (count, size) = (100_000, 100);
-    let readers: Vec<_> = readers
-        .into_iter()
-        .map(|peer| read_all(peer, count, size))
-        .collect();
+    let readers: Vec<_> = readers.into_iter().map(|peer| read_all(peer, count, size)).collect();
     let longest = flood(sender, count, size).join().unwrap();
-    readers
-        .into_iter()
-        .for_each(|reader| drop(reader.join().unwrap()));
+    readers.into_iter().for_each(|reader| drop(reader.join().unwrap()));
     let grown = server.program.peak_memory() - before;
     assert!(grown < 32 * MIB, "memory grew by {grown} KiB");
-    assert!(
-        longest < Duration::from_secs(5),
-        "longest pause {longest:?}"
-    );
+    assert!(longest < Duration::from_secs(5), "longest pause {longest:?}");
     let stderr = server.program.stderr();
-    let warnings: Vec<_> = stderr
-        .lines()
-        .filter(|line| line.contains("WARN"))
-        .collect();
+    let warnings: Vec<_> = stderr.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
         warnings[0].contains("receiver stalled (") && warnings[0].contains("cafe"),
@@ -137,12 +124,7 @@ fn a_slow_receiver_gets_all_of_a_flood() {
     let (begun, mut piece) = (Instant::now(), vec![0; 20_000]);
     while heard.len() < count * line {
         let read = stream.read(&mut piece).expect("it is not cut");
-        assert!(
-            read > 0,
-            "cut after {} bytes: {}",
-            heard.len(),
-            server.program.stderr()
-        );
+        assert!(read > 0, "cut after {} bytes: {}", heard.len(), server.program.stderr());
         heard.extend_from_slice(&piece[..read]);
         // 400 KB a second: the pace of this reader, which nothing waits for.
         let due = begun + Duration::from_secs_f64(heard.len() as f64 / 400e3);
@@ -191,28 +173,19 @@ fn a_sender_that_never_reads_its_answers_waits_alone() {
     deaf.ok("slogin:deaf");
     // Its answers are longer than its requests: the server has to stop reading some time.
     let stream = deaf.stream().try_clone().unwrap();
-    stream
-        .set_write_timeout(Some(Duration::from_millis(300)))
-        .unwrap();
+    stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
     let sent = send_until_stuck(stream);
     for number in 0..200 {
         other.ok(&format!("sendall:{number}"));
         receiver.expect(&format!("delivery:cafe:amy:{number}"));
     }
     let grown = server.program.peak_memory() - before;
-    assert!(
-        grown < 8 * MIB,
-        "memory grew by {grown} KiB after {sent} bytes of requests"
-    );
+    assert!(grown < 8 * MIB, "memory grew by {grown} KiB after {sent} bytes of requests");
     let used = server.program.processor_seconds();
     let begun = Instant::now();
     let finished = server.stop();
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
-    assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "took {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(10), "took {:?}", begun.elapsed());
     println!("{sent} bytes of requests, memory grew by {grown} KiB, {used} s of processor time");
 }
 
@@ -234,17 +207,10 @@ fn a_sender_that_dies_while_it_waits_is_forgotten() {
     let server = Server::with(&[]);
     let stalled = Peer::receiver(server.port, "stalled", "cafe");
     let mut deaf: Vec<_> = (0..5)
-        .map(|_| {
-            Peer::sender(server.port, "s", "cafe")
-                .stream()
-                .try_clone()
-                .unwrap()
-        })
+        .map(|_| Peer::sender(server.port, "s", "cafe").stream().try_clone().unwrap())
         .collect();
     for sender in &mut deaf {
-        sender
-            .set_write_timeout(Some(Duration::from_millis(200)))
-            .unwrap();
+        sender.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
         let lines = format!("sendall:{}\n", text(0, 200)).repeat(100);
         while sender.write(lines.as_bytes()).is_ok() {}
     }

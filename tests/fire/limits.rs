@@ -18,10 +18,7 @@ fn whoever_does_not_log_in_is_gone_by_the_deadline() {
     let connect = |_| Peer::connect(server.port);
     let silent: Vec<_> = (0..300).map(connect).collect();
     let dripping: Vec<_> = (0..300).map(connect).collect();
-    let streams: Vec<_> = dripping
-        .iter()
-        .map(|peer| peer.stream().try_clone().unwrap())
-        .collect();
+    let streams: Vec<_> = dripping.iter().map(|peer| peer.stream().try_clone().unwrap()).collect();
     let drip = thread::spawn(move || {
         let mut streams = streams;
         // One byte a second each, for as long as anybody listens.
@@ -36,10 +33,7 @@ fn whoever_does_not_log_in_is_gone_by_the_deadline() {
         Peer::sender(server.port, "honest", "cafe");
         quickest = quickest.min(start.elapsed());
     }
-    assert!(
-        quickest < Duration::from_millis(500),
-        "the quickest login took {quickest:?}"
-    );
+    assert!(quickest < Duration::from_millis(500), "the quickest login took {quickest:?}");
     for mut peer in silent {
         assert!(peer.line().starts_with("err:"));
         peer.expect_end();
@@ -51,10 +45,7 @@ fn whoever_does_not_log_in_is_gone_by_the_deadline() {
     }
     let took = begun.elapsed();
     assert!(took >= timeout, "closed already after {took:?}");
-    assert!(
-        took < timeout + Duration::from_secs(2),
-        "closed only after {took:?}"
-    );
+    assert!(took < timeout + Duration::from_secs(2), "closed only after {took:?}");
     drip.join().unwrap();
     println!("all gone after {took:?}, the quickest login took {quickest:?}");
 }
@@ -73,9 +64,7 @@ fn a_client_that_logged_in_may_be_silent() {
 #[test]
 fn one_client_too_many_is_told_so_and_there_is_room_again() {
     let server = Server::with(&["--max-clients", "3"]);
-    let mut clients: Vec<_> = (0..3)
-        .map(|_| Peer::receiver(server.port, "eve", "cafe"))
-        .collect();
+    let mut clients: Vec<_> = (0..3).map(|_| Peer::receiver(server.port, "eve", "cafe")).collect();
     for _ in 0..50 {
         let mut refused = Peer::connect(server.port);
         assert!(refused.line().starts_with("err:"));
@@ -90,10 +79,7 @@ fn one_client_too_many_is_told_so_and_there_is_room_again() {
     enter(&server, 2);
     // All are back to where they were.
     wait_until(|| server.reports("receivers, at") == 3, || server.report());
-    assert_eq!(
-        Peer::connect(server.port).line().split(':').next(),
-        Some("err")
-    );
+    assert_eq!(Peer::connect(server.port).line().split(':').next(), Some("err"));
 }
 
 /// Lets `count` receivers in, who knock until they are.
@@ -101,11 +87,7 @@ fn enter(server: &Server, count: usize) {
     let mut entered: Vec<Peer> = Vec::new();
     let deadline = Instant::now() + PATIENCE;
     while entered.len() < count {
-        assert!(
-            Instant::now() < deadline,
-            "{} of {count} got in",
-            entered.len()
-        );
+        assert!(Instant::now() < deadline, "{} of {count} got in", entered.len());
         let mut peer = Peer::connect(server.port);
         peer.send("rlogin:eve\njoin:cafe\n");
         if peer.line().starts_with("ok:") {
@@ -122,9 +104,7 @@ fn knock(port: u16, stop: &AtomicBool, entered: &AtomicUsize) {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
             continue;
         };
-        stream
-            .set_read_timeout(Some(Duration::from_secs(1)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let _ = stream.write_all(b"rlogin:knocker\njoin:cafe\n");
         let mut line = String::new();
         let mut input = BufReader::new(stream);
@@ -156,10 +136,7 @@ fn two_hundred_knock_at_a_server_with_64_descriptors() {
         })
         .collect();
     let places = server.reports("in all") as usize;
-    wait_until(
-        || entered.load(Ordering::SeqCst) == places - 2,
-        || server.report(),
-    );
+    wait_until(|| entered.load(Ordering::SeqCst) == places - 2, || server.report());
     let (used, begun) = (server.program.processor_seconds(), Instant::now());
     for number in 0..30 {
         sender.ok(&format!("sendall:{number}"));
@@ -171,19 +148,11 @@ fn two_hundred_knock_at_a_server_with_64_descriptors() {
     let before = entered.load(Ordering::SeqCst);
     let begun = Instant::now();
     drop(sender);
-    wait_until(
-        || entered.load(Ordering::SeqCst) > before,
-        || server.report(),
-    );
+    wait_until(|| entered.load(Ordering::SeqCst) > before, || server.report());
     let took = begun.elapsed();
-    assert!(
-        took < Duration::from_secs(2),
-        "a place was free again after {took:?}"
-    );
+    assert!(took < Duration::from_secs(2), "a place was free again after {took:?}");
     stop.store(true, Ordering::SeqCst);
-    knockers
-        .into_iter()
-        .for_each(|knocker| knocker.join().unwrap());
+    knockers.into_iter().for_each(|knocker| knocker.join().unwrap());
     let finished = server.stop();
     let lines = String::from_utf8_lossy(&finished.stderr).lines().count();
     assert!(lines < 40, "{lines} log lines: {finished:?}");
@@ -208,13 +177,10 @@ fn newcomers_need_no_thread() {
     for limit in [threads, threads - 1] {
         let server = Server::run(as_somebody(&format!("-u {limit}")));
         assert_eq!(server.program.threads(), limit, "{:?}", server.program);
-        let mut receivers: Vec<_> = (0..300)
-            .map(|_| Peer::receiver(server.port, "eve", "cafe"))
-            .collect();
+        let mut receivers: Vec<_> =
+            (0..300).map(|_| Peer::receiver(server.port, "eve", "cafe")).collect();
         Peer::sender(server.port, "bob", "cafe").ok("sendall:hi");
-        receivers
-            .iter_mut()
-            .for_each(|receiver| receiver.expect("delivery:cafe:bob:hi"));
+        receivers.iter_mut().for_each(|receiver| receiver.expect("delivery:cafe:bob:hi"));
         assert_eq!(server.program.threads(), limit, "{:?}", server.program);
         assert_eq!(server.stop().status.code(), Some(0));
     }
@@ -226,35 +192,23 @@ fn newcomers_need_no_thread() {
 fn flags_that_make_no_sense_are_one_line() {
     for (flag, values) in [
         ("--max-clients", &["0", "-1", "many", "1.5", ""][..]),
-        (
-            "--login-timeout",
-            &["0", "-1", "soon", "nan", "inf", "1e300", ""],
-        ),
+        ("--login-timeout", &["0", "-1", "soon", "nan", "inf", "1e300", ""]),
         ("--stall-timeout", &["0", "-0.5", "never", ""]),
-        (
-            "--queue-limit",
-            &["0", "-1", "1M", "1e6", "99999999999999999999999", ""],
-        ),
+        ("--queue-limit", &["0", "-1", "1M", "1e6", "99999999999999999999999", ""]),
         ("--bind", &["no.such.host.invalid", "1.2.3.4.5", ""]),
     ] {
         for value in values {
             let finished = Program::start(chatbox(["server", "0", flag, value])).finish();
             finished.assert_one_error(2, "");
         }
-        Program::start(chatbox(["server", "0", flag]))
-            .finish()
-            .assert_one_error(2, flag);
+        Program::start(chatbox(["server", "0", flag])).finish().assert_one_error(2, flag);
     }
 }
 
 #[test]
 fn a_server_listens_where_it_is_told_to() {
     let server = Server::with(&["--bind", "127.0.0.1", "--bind=127.0.0.2"]);
-    for (host, listens) in [
-        ("127.0.0.1", true),
-        ("127.0.0.2", true),
-        ("127.0.0.3", false),
-    ] {
+    for (host, listens) in [("127.0.0.1", true), ("127.0.0.2", true), ("127.0.0.3", false)] {
         let stream = TcpStream::connect((host, server.port));
         assert_eq!(stream.is_ok(), listens, "{host}: {stream:?}");
     }

@@ -3,12 +3,7 @@
 //!
 //! The tests that take minutes are ignored; README.md says how to run them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "../harness/mod.rs"]
 mod harness;

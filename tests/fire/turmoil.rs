@@ -107,21 +107,12 @@ fn turmoil(duration: Duration) -> Duration {
     }
     wait_until(
         || server.reports("rooms") == 1 && server.program.descriptors() == descriptors,
-        || {
-            format!(
-                "{} descriptors: {}",
-                server.program.descriptors(),
-                server.report()
-            )
-        },
+        || format!("{} descriptors: {}", server.program.descriptors(), server.report()),
     );
     assert_eq!(server.program.threads(), threads);
     assert_eq!(server.reports("senders"), 1, "{}", server.report());
     assert_eq!(server.reports("receivers, at"), 1, "{}", server.report());
-    println!(
-        "{number} texts, the longest took {longest:?}; {}",
-        server.report()
-    );
+    println!("{number} texts, the longest took {longest:?}; {}", server.report());
     longest
 }
 
@@ -144,9 +135,8 @@ fn send_until_the_end(mut sender: Peer) -> usize {
     let writing = thread::spawn(move || {
         let mut number = 0;
         loop {
-            let lines: String = (0..50)
-                .map(|more| format!("sendall:{}\n", number + more))
-                .collect();
+            let lines: String =
+                (0..50).map(|more| format!("sendall:{}\n", number + more)).collect();
             if writer.write_all(lines.as_bytes()).is_err() {
                 break;
             }
@@ -167,20 +157,13 @@ fn send_until_the_end(mut sender: Peer) -> usize {
 /// Stops a server in a flood; returns the port that it listened at.
 fn stop_in_a_flood(server: Server) -> u16 {
     let port = server.port;
-    let mut receivers: Vec<_> = (0..4)
-        .map(|_| Peer::receiver(port, "eve", "cafe"))
-        .collect();
-    let senders: Vec<_> = (0..4)
-        .map(|number| Peer::sender(port, &format!("s{number}"), "cafe"))
-        .collect();
-    let senders: Vec<_> = senders
-        .into_iter()
-        .map(|sender| thread::spawn(|| send_until_the_end(sender)))
-        .collect();
+    let mut receivers: Vec<_> = (0..4).map(|_| Peer::receiver(port, "eve", "cafe")).collect();
+    let senders: Vec<_> =
+        (0..4).map(|number| Peer::sender(port, &format!("s{number}"), "cafe")).collect();
+    let senders: Vec<_> =
+        senders.into_iter().map(|sender| thread::spawn(|| send_until_the_end(sender))).collect();
     // The flood has begun.
-    receivers
-        .iter_mut()
-        .for_each(|receiver| drop(receiver.line()));
+    receivers.iter_mut().for_each(|receiver| drop(receiver.line()));
     let receivers: Vec<_> = receivers
         .into_iter()
         .map(|mut receiver| {
@@ -206,22 +189,13 @@ fn stop_in_a_flood(server: Server) -> u16 {
     let finished = server.program.finish();
     let took = begun.elapsed();
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
-    assert!(
-        took < Duration::from_secs(10),
-        "took {took:?}: {finished:?}"
-    );
-    let answered: Vec<_> = senders
-        .into_iter()
-        .map(|sender| sender.join().unwrap())
-        .collect();
+    assert!(took < Duration::from_secs(10), "took {took:?}: {finished:?}");
+    let answered: Vec<_> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
     for receiver in receivers {
         let heard = receiver.join().unwrap();
         for (heard, answered) in heard.iter().zip(&answered) {
             let heard = heard.unwrap_or(0);
-            assert!(
-                heard >= *answered,
-                "{answered} answered, {heard} heard: {finished:?}"
-            );
+            assert!(heard >= *answered, "{answered} answered, {heard} heard: {finished:?}");
         }
     }
     println!("stopped after {took:?}, {answered:?} answered");

@@ -18,11 +18,7 @@ impl Cable {
     fn new(number: u8) -> Self {
         let name = format!("chatbox{}x{number}", std::process::id());
         let subnet = format!("10.{}.{number}", 200 + std::process::id() % 50);
-        let cable = Cable {
-            here: format!("{subnet}.1"),
-            there: format!("{subnet}.2"),
-            name,
-        };
+        let cable = Cable { here: format!("{subnet}.1"), there: format!("{subnet}.2"), name };
         let Cable { name, here, there } = &cable;
         let (inner, outer) = (format!("i{number}"), format!("o{number}"));
         ip(&format!("netns add {name}"));
@@ -38,13 +34,7 @@ impl Cable {
     /// A receiver on the other host.
     fn receiver(&self, server: &Server, user: &str, room: &str) -> Program {
         let mut command = Command::new("ip");
-        command.args([
-            "netns",
-            "exec",
-            &self.name,
-            env!("CARGO_BIN_EXE_chatbox"),
-            "receiver",
-        ]);
+        command.args(["netns", "exec", &self.name, env!("CARGO_BIN_EXE_chatbox"), "receiver"]);
         command.args([&self.here, &server.port.to_string(), user, room]);
         let program = Program::start(command);
         server.program.expect_stderr(&format!("receiver {user} ("));
@@ -59,17 +49,12 @@ impl Cable {
 
 impl Drop for Cable {
     fn drop(&mut self) {
-        let _ = Command::new("ip")
-            .args(["netns", "del", &self.name])
-            .status();
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
 }
 
 fn ip(words: &str) {
-    let output = Command::new("ip")
-        .args(words.split(' '))
-        .output()
-        .expect("iproute2 is installed");
+    let output = Command::new("ip").args(words.split(' ')).output().expect("iproute2 is installed");
     assert!(output.status.success(), "ip {words}: {output:?}");
 }
 
@@ -77,11 +62,7 @@ fn ip(words: &str) {
 fn notice(server: &Server, most: Duration) -> Duration {
     let begun = Instant::now();
     while server.reports("receivers, at") > 0 {
-        assert!(
-            begun.elapsed() < most,
-            "not noticed after {most:?}: {}",
-            server.report()
-        );
+        assert!(begun.elapsed() < most, "not noticed after {most:?}: {}", server.report());
         thread::sleep(Duration::from_millis(500));
     }
     begun.elapsed()

@@ -94,13 +94,8 @@ pub struct Finished {
 
 impl Program {
     pub fn start(mut command: Command) -> Self {
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Program {
             command: format!("{command:?}"),
             stdin: child.stdin.take(),
@@ -128,18 +123,12 @@ impl Program {
 
     /// Waits until the program has written `text` to standard output.
     pub fn expect_stdout(&self, text: &str) {
-        assert!(
-            self.stdout.wait(holds(text)),
-            "no {text:?} on stdout of {self:?}"
-        );
+        assert!(self.stdout.wait(holds(text)), "no {text:?} on stdout of {self:?}");
     }
 
     /// Waits until the program has written `text` to standard error.
     pub fn expect_stderr(&self, text: &str) {
-        assert!(
-            self.stderr.wait(holds(text)),
-            "no {text:?} on stderr of {self:?}"
-        );
+        assert!(self.stderr.wait(holds(text)), "no {text:?} on stderr of {self:?}");
     }
 
     pub fn stdout(&self) -> Vec<u8> {
@@ -194,25 +183,13 @@ impl Drop for Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        describe(
-            f,
-            &self.command,
-            "running",
-            &self.stdout.bytes(),
-            &self.stderr.bytes(),
-        )
+        describe(f, &self.command, "running", &self.stdout.bytes(), &self.stderr.bytes())
     }
 }
 
 impl fmt::Debug for Finished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        describe(
-            f,
-            &self.command,
-            &self.status.to_string(),
-            &self.stdout,
-            &self.stderr,
-        )
+        describe(f, &self.command, &self.status.to_string(), &self.stdout, &self.stderr)
     }
 }
 
@@ -251,10 +228,7 @@ impl Finished {
         assert_eq!(self.status.code(), Some(status), "{self:?}");
         assert_eq!(self.stdout, b"", "{self:?}");
         let stderr = String::from_utf8_lossy(&self.stderr);
-        assert!(
-            stderr.ends_with('\n') && stderr.lines().count() == 1,
-            "not one line: {self:?}"
-        );
+        assert!(stderr.ends_with('\n') && stderr.lines().count() == 1, "not one line: {self:?}");
         assert!(stderr.contains(text), "no {text:?}: {self:?}");
     }
 }
@@ -301,17 +275,12 @@ impl Server {
             let stderr = String::from_utf8_lossy(stderr);
             let of_user = |line: &&str| line.contains(&format!("receiver {user} ("));
             let lines = stderr.lines().filter(of_user);
-            lines
-                .filter(|line| line.ends_with(&format!("joined room {room}")))
-                .count()
+            lines.filter(|line| line.ends_with(&format!("joined room {room}"))).count()
         };
         let before = joined(&self.program.stderr.bytes());
         let program = Program::start(self.client("receiver", &[user, room]));
         let more = |stderr: &[u8]| joined(stderr) > before;
-        assert!(
-            self.program.stderr.wait(more),
-            "not in room {room}: {program:?}"
-        );
+        assert!(self.program.stderr.wait(more), "not in room {room}: {program:?}");
         program
     }
 
@@ -322,11 +291,7 @@ impl Server {
         let before = self.program.stderr().matches(end).count();
         self.program.signal(Signal::USR1);
         let more = |bytes: &[u8]| stderr(bytes).matches(end).count() > before;
-        assert!(
-            self.program.stderr.wait(more),
-            "no report: {:?}",
-            self.program
-        );
+        assert!(self.program.stderr.wait(more), "no report: {:?}", self.program);
         let stderr = self.program.stderr();
         let report = stderr.split(end).nth(before).unwrap();
         let start = report.rfind("report: up").unwrap();
@@ -348,11 +313,7 @@ impl Server {
             if enough(number) {
                 return number;
             }
-            assert!(
-                Instant::now() < deadline,
-                "{number} {of}: {:?}",
-                self.program
-            );
+            assert!(Instant::now() < deadline, "{number} {of}: {:?}", self.program);
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -380,10 +341,7 @@ impl Peer {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Peer {
-            input: BufReader::new(stream.try_clone().unwrap()),
-            stream,
-        }
+        Peer { input: BufReader::new(stream.try_clone().unwrap()), stream }
     }
 
     /// A client that has logged in as a sender and joined a room.
@@ -435,10 +393,7 @@ impl Peer {
 
     /// The next line, made visible.
     pub fn line(&mut self) -> String {
-        self.next_line()
-            .expect("the server closed the connection")
-            .escape_ascii()
-            .to_string()
+        self.next_line().expect("the server closed the connection").escape_ascii().to_string()
     }
 
     /// Sends a line and returns its answer.
@@ -450,19 +405,13 @@ impl Peer {
     /// Sends a line that has to be answered with `ok`.
     pub fn ok(&mut self, request: &str) {
         let answer = self.ask(request);
-        assert!(
-            answer.starts_with("ok:"),
-            "{request:?} was answered {answer:?}"
-        );
+        assert!(answer.starts_with("ok:"), "{request:?} was answered {answer:?}");
     }
 
     /// Sends a line that has to be answered with `err`.
     pub fn err(&mut self, request: &str) {
         let answer = self.ask(request);
-        assert!(
-            answer.starts_with("err:"),
-            "{request:?} was answered {answer:?}"
-        );
+        assert!(answer.starts_with("err:"), "{request:?} was answered {answer:?}");
     }
 
     /// Asserts that the next line is this.
@@ -473,11 +422,7 @@ impl Peer {
     /// Asserts that the server closes without another word.
     pub fn expect_end(&mut self) {
         let line = self.next_line();
-        assert_eq!(
-            line.map(|line| line.escape_ascii().to_string()),
-            None,
-            "more than the end"
-        );
+        assert_eq!(line.map(|line| line.escape_ascii().to_string()), None, "more than the end");
     }
 }
 
@@ -492,10 +437,7 @@ pub fn numbered(tag: &str, count: usize) -> String {
 /// Runs a server under limits, given as bash's `ulimit` takes them.
 pub fn limited(limits: &str, flags: &[&str]) -> Command {
     let mut command = Command::new("bash");
-    command.args([
-        "-c",
-        &format!("ulimit {limits} && exec \"$0\" server 0 \"$@\""),
-    ]);
+    command.args(["-c", &format!("ulimit {limits} && exec \"$0\" server 0 \"$@\"")]);
     command.arg(env!("CARGO_BIN_EXE_chatbox")).args(flags);
     command
 }
@@ -508,15 +450,8 @@ impl Program {
 
     fn proc_status(&self, field: &str) -> u64 {
         let status = self.proc("status");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        line.unwrap()
-            .split_whitespace()
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap()
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// Resident memory, in KiB.
@@ -534,9 +469,7 @@ impl Program {
     }
 
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
-            .unwrap()
-            .count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
     /// Processor time used, in seconds.
@@ -544,10 +477,7 @@ impl Program {
         let stat = self.proc("stat");
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks = fields.split_whitespace().skip(11).take(2);
-        ticks
-            .map(|ticks| ticks.parse::<f64>().unwrap())
-            .sum::<f64>()
-            / 100.0
+        ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
     }
 }
 

@@ -1,0 +1,157 @@
+//! The `bench` applet: a load for any server that speaks the protocol.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use argh::{ArgsInfo, FromArgs};
+use log::LevelFilter;
+
+use super::Applet;
+use crate::bench::{self, End, MIN_SIZE, Plan};
+use crate::cli::{self, Call};
+use crate::error::Error;
+use crate::logging;
+use crate::protocol::MAX_TEXT;
+
+pub(super) const APPLET: Applet =
+    Applet { name: "bench", summary: "load a server and measure what comes of it", run };
+
+/// Loads a chat server and reports deliveries a second, the time from send to delivery, and what
+/// was lost, duplicated, reordered or refused. Exits with 1 if anything was lost, duplicated or
+/// reordered.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    help_triggers("-h", "--help"),
+    usage = "[OPTIONS] HOST PORT",
+    example = "{command_name} localhost 5000",
+    example = "{command_name} --senders 4 --receivers 50 --window 64 localhost 5000"
+)]
+struct Arguments {
+    /// the server's name or address
+    #[argh(positional, arg_name = "HOST")]
+    host: String,
+
+    /// the server's port
+    #[argh(positional, arg_name = "PORT", from_str_fn(super::port_to_connect_to))]
+    port: u16,
+
+    /// clients that send (default: 1)
+    #[argh(option, arg_name = "N", default = "1", from_str_fn(super::positive))]
+    senders: usize,
+
+    /// clients that receive (default: 10)
+    #[argh(option, arg_name = "N", default = "10", from_str_fn(super::positive))]
+    receivers: usize,
+
+    /// rooms that they are spread over (default: 1)
+    #[argh(option, arg_name = "N", default = "1", from_str_fn(super::positive))]
+    rooms: usize,
+
+    /// texts that each sender sends; without it, --seconds says when to stop
+    #[argh(option, arg_name = "N")]
+    messages: Option<u32>,
+
+    /// bytes of a text (default: 64)
+    #[argh(option, arg_name = "BYTES", default = "64", from_str_fn(size))]
+    size: usize,
+
+    /// texts that a sender may have without an answer; 1 is a person who waits (default: 1)
+    #[argh(option, arg_name = "N", default = "1", from_str_fn(super::positive))]
+    window: usize,
+
+    /// how long to send (default: 5)
+    #[argh(option, arg_name = "SECS", from_str_fn(super::seconds))]
+    seconds: Option<Duration>,
+
+    /// texts a second, of all senders together; a text counts as sent when it is due, so that a
+    /// server that stalls does not look better for it
+    #[argh(option, arg_name = "N", from_str_fn(rate))]
+    rate: Option<f64>,
+
+    /// print one JSON object instead of a table
+    #[argh(switch)]
+    json: bool,
+
+    /// draw how the times from send to delivery are distributed
+    #[argh(switch)]
+    histogram: bool,
+
+    /// say more of what goes on
+    #[argh(switch, short = 'v')]
+    verbose: u8,
+
+    /// say errors alone, and show no progress
+    #[argh(switch, short = 'q')]
+    quiet: bool,
+}
+
+fn run(call: &Call<'_>) -> Result<(), Error> {
+    let arguments: Arguments = call.arguments()?;
+    logging::start(LevelFilter::Warn, arguments.verbose, arguments.quiet, false);
+    let end = match (arguments.messages, arguments.seconds) {
+        (Some(_), Some(_)) => {
+            return Err(call.wrong("--messages and --seconds exclude each other").into());
+        }
+        (Some(messages), None) => End::Texts(messages),
+        (None, seconds) => End::After(seconds.unwrap_or(Duration::from_secs(5))),
+    };
+    if arguments.senders > 1 << 16 {
+        return Err(call.wrong("there can be 65536 senders at most").into());
+    }
+    let plan = Plan {
+        host: arguments.host,
+        port: arguments.port,
+        senders: arguments.senders,
+        receivers: arguments.receivers,
+        rooms: arguments.rooms,
+        end,
+        size: arguments.size,
+        // Without an answer there may be as many as the rate demands.
+        window: if arguments.rate.is_some() { usize::MAX } else { arguments.window },
+        rate: arguments.rate,
+    };
+    let mut progress = Progress { shown: io::stderr().is_terminal() && !arguments.quiet };
+    let report = bench::run(&plan, |report| progress.show(&report.progress()));
+    progress.show("");
+    let report = report?;
+    let mut text = match arguments.json {
+        true => format!("{}\n", report.json(&plan)),
+        false => report.table(&plan),
+    };
+    if arguments.histogram {
+        text += &format!("\n{}", report.picture());
+    }
+    cli::print(&text)?;
+    match report.is_clean() {
+        true => Ok(()),
+        false => Err(Error::Unclean),
+    }
+}
+
+/// One line on a terminal, written over again and again.
+struct Progress {
+    shown: bool,
+}
+
+impl Progress {
+    fn show(&mut self, text: &str) {
+        // Nobody misses it if it cannot be written.
+        if self.shown && write!(io::stderr(), "\r\x1b[K{text}").is_err() {
+            self.shown = false;
+        }
+    }
+}
+
+fn size(word: &str) -> Result<usize, String> {
+    match word.parse() {
+        Ok(size @ MIN_SIZE..=MAX_TEXT) => Ok(size),
+        _ => Err(format!("a text has from {MIN_SIZE} to {MAX_TEXT} bytes")),
+    }
+}
+
+fn rate(word: &str) -> Result<f64, String> {
+    match word.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
+        _ => Err("a number above 0 is needed".into()),
+    }
+}

@@ -1,0 +1,271 @@
+//! What came of a load: the figures, as a table for people, as JSON for programs, and as a picture.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use super::text::Arrival;
+use super::{End, Plan};
+
+/// Percentiles that are reported.
+const PERCENTILES: [(&str, f64); 5] =
+    [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
+
+/// Columns of the longest bar in the picture.
+const BAR: usize = 60;
+
+/// What came of a load, so far.
+#[derive(Debug)]
+pub struct Report {
+    /// From the first text to the last answer or delivery.
+    pub seconds: f64,
+    /// Texts sent.
+    pub texts: u64,
+    /// Texts of which a receiver got one, once each.
+    pub deliveries: u64,
+    /// Deliveries that did not come, of texts that were answered `ok`.
+    pub lost: u64,
+    /// Deliveries that came once more.
+    pub duplicated: u64,
+    /// Deliveries that came after a later one of the same sender.
+    pub reordered: u64,
+    /// Texts answered `err`.
+    pub refused: u64,
+    /// Texts that got no answer.
+    pub unanswered: u64,
+    /// Connections that the server closed.
+    pub cut: u64,
+    /// Lines that have no place in the protocol, or texts that nobody sent.
+    pub strays: u64,
+    /// From send to delivery, in nanoseconds.
+    latency: Histogram<u64>,
+    /// From send to answer, in nanoseconds.
+    answer: Histogram<u64>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Report {
+            seconds: 0.0,
+            texts: 0,
+            deliveries: 0,
+            lost: 0,
+            duplicated: 0,
+            reordered: 0,
+            refused: 0,
+            unanswered: 0,
+            cut: 0,
+            strays: 0,
+            latency: histogram(),
+            answer: histogram(),
+        }
+    }
+}
+
+/// From a microsecond to an hour, to three digits.
+#[allow(clippy::expect_used, reason = "the bounds are constants that make sense")]
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3).expect("bounds make sense")
+}
+
+impl Report {
+    /// Takes down a delivery and how long it took, in nanoseconds.
+    pub fn take_delivery(&mut self, arrival: Arrival, took: u64) {
+        match arrival {
+            Arrival::Again => self.duplicated += 1,
+            Arrival::InOrder | Arrival::Late => {
+                self.deliveries += 1;
+                self.reordered += u64::from(arrival == Arrival::Late);
+                self.latency.saturating_record(took);
+            }
+        }
+    }
+
+    /// Takes down an answer and how long it took, in nanoseconds.
+    pub fn take_answer(&mut self, took: u64) {
+        self.answer.saturating_record(took);
+    }
+
+    /// Nothing was lost, duplicated or reordered.
+    pub fn is_clean(&self) -> bool {
+        self.lost + self.duplicated + self.reordered == 0
+    }
+
+    fn a_second(&self, count: u64) -> f64 {
+        if self.seconds > 0.0 { count as f64 / self.seconds } else { 0.0 }
+    }
+
+    /// One line about how far it is.
+    pub fn progress(&self) -> String {
+        format!(
+            "{:.1} s: {} texts, {} deliveries, {} a second",
+            self.seconds,
+            grouped(self.texts),
+            grouped(self.deliveries),
+            grouped(self.a_second(self.deliveries) as u64),
+        )
+    }
+
+    /// The table for people.
+    pub fn table(&self, plan: &Plan) -> String {
+        let mut table = format!("{plan}\n\n");
+        let mut row = |name: &str, count: u64| {
+            let rate = grouped(self.a_second(count) as u64);
+            let _ = writeln!(table, "{name:<12}{:>14}{rate:>14} a second", grouped(count));
+        };
+        row("texts", self.texts);
+        row("deliveries", self.deliveries);
+        table.push('\n');
+        let heads = PERCENTILES.map(|(name, _)| format!("{name:>10}"));
+        let _ = writeln!(table, "{:<22}{}", "", heads.concat());
+        for (name, histogram) in
+            [("send to delivery", &self.latency), ("send to answer", &self.answer)]
+        {
+            let values = PERCENTILES.map(|(_, percentile)| {
+                format!("{:>10}", time(histogram.value_at_percentile(percentile)))
+            });
+            let _ = writeln!(table, "{name:<22}{}", values.concat());
+        }
+        table.push('\n');
+        for (name, count) in self.faults() {
+            let _ = writeln!(table, "{name:<12}{:>14}", grouped(count));
+        }
+        table
+    }
+
+    fn faults(&self) -> Vec<(&'static str, u64)> {
+        let mut faults = vec![
+            ("lost", self.lost),
+            ("duplicated", self.duplicated),
+            ("reordered", self.reordered),
+            ("refused", self.refused),
+        ];
+        // What should not be at all.
+        let rare =
+            [("unanswered", self.unanswered), ("cut off", self.cut), ("strays", self.strays)];
+        faults.extend(rare.into_iter().filter(|(_, count)| *count > 0));
+        faults
+    }
+
+    /// One object for programs. Times are in microseconds.
+    pub fn json(&self, plan: &Plan) -> Value {
+        let times = |histogram: &Histogram<u64>| {
+            let values = PERCENTILES.map(|(name, percentile)| {
+                (name.to_owned(), json!(histogram.value_at_percentile(percentile) as f64 / 1e3))
+            });
+            Value::Object(values.into_iter().collect())
+        };
+        json!({
+            "senders": plan.senders,
+            "receivers": plan.receivers,
+            "rooms": plan.rooms,
+            "size": plan.size,
+            "window": plan.window,
+            "rate": plan.rate,
+            "seconds": self.seconds,
+            "texts": self.texts,
+            "texts_per_second": self.a_second(self.texts),
+            "deliveries": self.deliveries,
+            "deliveries_per_second": self.a_second(self.deliveries),
+            "delivery_us": times(&self.latency),
+            "answer_us": times(&self.answer),
+            "lost": self.lost,
+            "duplicated": self.duplicated,
+            "reordered": self.reordered,
+            "refused": self.refused,
+            "unanswered": self.unanswered,
+            "cut_off": self.cut,
+            "strays": self.strays,
+        })
+    }
+
+    /// How the times from send to delivery are distributed, as bars.
+    pub fn picture(&self) -> String {
+        let mut picture = String::from("send to delivery\n");
+        // Four bars a doubling make a picture that fits on a screen.
+        let mut bars = Vec::new();
+        for bar in self.latency.iter_log(self.latency.min().max(1_000), 2f64.powf(0.25)) {
+            bars.push((bar.value_iterated_to(), bar.count_since_last_iteration()));
+        }
+        let most = bars.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
+        for (upto, count) in bars {
+            let columns = (count as f64 * BAR as f64 / most as f64).ceil() as usize;
+            let share = 100.0 * count as f64 / self.latency.len().max(1) as f64;
+            let line = format!("{:>9} {share:>6.2} % {}", time(upto), "#".repeat(columns));
+            let _ = writeln!(picture, "{}", line.trim_end());
+        }
+        picture
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan { senders, receivers, rooms, size, window, rate, end, .. } = self;
+        write!(
+            f,
+            "{senders} senders, {receivers} receivers, {rooms} rooms, texts of {size} bytes"
+        )?;
+        match rate {
+            Some(rate) => write!(f, ", {rate} texts a second")?,
+            None => write!(f, ", at most {window} of a sender without an answer")?,
+        }
+        match end {
+            End::Texts(count) => write!(f, ", {count} of each sender"),
+            End::After(duration) => write!(f, ", for {} s", duration.as_secs_f64()),
+        }
+    }
+}
+
+/// A number with its digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A time given in nanoseconds, to three digits.
+fn time(nanoseconds: u64) -> String {
+    let seconds = Duration::from_nanos(nanoseconds).as_secs_f64();
+    let (value, unit) = match nanoseconds {
+        0..1_000_000 => (seconds * 1e6, "us"),
+        1_000_000..1_000_000_000 => (seconds * 1e3, "ms"),
+        _ => (seconds, "s"),
+    };
+    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.digits$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_readable() {
+        let numbers = [0, 12, 123, 1234, 123_456, 1_234_567];
+        let want = ["0", "12", "123", "1,234", "123,456", "1,234,567"];
+        assert_eq!(numbers.map(grouped), want);
+        let times = [0, 1_500, 99_940, 999_000, 1_000_000, 12_300_000, 3_000_000_000];
+        let want = ["0.00 us", "1.50 us", "99.9 us", "999 us", "1.00 ms", "12.3 ms", "3.00 s"];
+        assert_eq!(times.map(time), want);
+    }
+
+    #[test]
+    fn faults_are_counted_as_what_they_are() {
+        let mut report = Report::default();
+        assert!(report.is_clean());
+        report.take_delivery(Arrival::InOrder, 5_000);
+        assert!(report.is_clean() && report.deliveries == 1);
+        report.take_delivery(Arrival::Again, 5_000);
+        assert_eq!((report.deliveries, report.duplicated, report.is_clean()), (1, 1, false));
+        report.take_delivery(Arrival::Late, 5_000);
+        assert_eq!((report.deliveries, report.reordered), (2, 1));
+    }
+}

@@ -1,0 +1,110 @@
+//! What a text carries, and the check that a receiver gets each once and in order.
+
+use std::collections::BTreeSet;
+
+/// Digits of each part of a stamp: sender, number, time.
+const DIGITS: [usize; 3] = [4, 8, 16];
+
+/// The shortest text, in bytes: a stamp and nothing else.
+pub const MIN_SIZE: usize = DIGITS[0] + DIGITS[1] + DIGITS[2];
+
+/// What every text starts with, in hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The sender's number.
+    pub sender: u16,
+    /// Counts the sender's texts.
+    pub number: u32,
+    /// When it was to be sent, in nanoseconds since the load began.
+    pub sent: u64,
+}
+
+impl Stamp {
+    /// Writes the stamp over the start of `text`, which has at least [`MIN_SIZE`] bytes.
+    pub fn write(self, text: &mut [u8]) {
+        let parts = [u64::from(self.sender), u64::from(self.number), self.sent];
+        let mut rest = text;
+        for (mut part, digits) in parts.into_iter().zip(DIGITS) {
+            let (place, after) = rest.split_at_mut(digits);
+            for digit in place.iter_mut().rev() {
+                *digit = b"0123456789abcdef"[(part & 15) as usize];
+                part >>= 4;
+            }
+            rest = after;
+        }
+    }
+
+    /// The stamp at the start of `text`, if there is one.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let mut rest = text;
+        let mut parts = [0; 3];
+        for (part, digits) in parts.iter_mut().zip(DIGITS) {
+            let (place, after) = rest.split_at_checked(digits)?;
+            for digit in place {
+                *part = *part << 4 | u64::from(char::from(*digit).to_digit(16)?);
+            }
+            rest = after;
+        }
+        let [sender, number, sent] = parts;
+        Some(Stamp { sender: sender.try_into().ok()?, number: number.try_into().ok()?, sent })
+    }
+}
+
+/// What one receiver has got of one sender.
+#[derive(Debug, Default)]
+pub struct Track {
+    /// The number that comes next, if all goes well.
+    next: u32,
+    /// Numbers below `next` that have not come.
+    missing: BTreeSet<u32>,
+}
+
+/// How a text comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// In order, though some before it may be missing.
+    InOrder,
+    /// After one that was sent after it.
+    Late,
+    /// Once more.
+    Again,
+}
+
+impl Track {
+    /// Takes down that number `number` has come.
+    pub fn take(&mut self, number: u32) -> Arrival {
+        if number >= self.next {
+            self.missing.extend(self.next..number);
+            self.next = number + 1;
+            Arrival::InOrder
+        } else if self.missing.remove(&number) {
+            Arrival::Late
+        } else {
+            Arrival::Again
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_survives_the_trip() {
+        let stamp = Stamp { sender: 0xbeef, number: 123_456, sent: u64::MAX - 5 };
+        let mut text = vec![b'x'; MIN_SIZE + 3];
+        stamp.write(&mut text);
+        assert_eq!(Stamp::read(&text), Some(stamp));
+        assert_eq!(Stamp::read(&text[..MIN_SIZE - 1]), None);
+        assert_eq!(Stamp::read(&[b' '; MIN_SIZE]), None);
+    }
+
+    #[test]
+    fn a_track_tells_late_ones_from_doubles() {
+        let mut track = Track::default();
+        let arrivals: Vec<_> = [0, 3, 1, 1, 4, 4, 2].map(|number| track.take(number)).into();
+        use Arrival::{Again, InOrder, Late};
+        assert_eq!(arrivals, [InOrder, InOrder, Late, Again, InOrder, Again, Late]);
+        assert!(track.missing.is_empty());
+    }
+}
