@@ -73,7 +73,8 @@ uninstall() {
         fi
     done <"$record"
     rm -f "$record"
-    rmdir "${record%/*}" 2>/dev/null || :
+    # Folders that are empty now are of no use to anybody.
+    rmdir "${record%/*}" "$root/share" "$bin" "$root" 2>/dev/null || :
     [ -z "$left" ] || fail "left what is not as it was installed:$left"
     echo "removed chatbox from $bin"
 }
@@ -94,7 +95,9 @@ plan() {
 refuse_to_overwrite() {
     foreign=
     while read -r _ _ path; do
-        if exists "$root/$path" && ! is_ours "$path"; then
+        if [ -d "$root/$path" ] && [ ! -L "$root/$path" ]; then
+            fail "$root/$path is a folder"
+        elif exists "$root/$path" && ! is_ours "$path"; then
             foreign="$foreign $root/$path"
         fi
     done
@@ -104,11 +107,8 @@ refuse_to_overwrite() {
 
 # Puts a new file or link in the place of an old one, in one step: what runs goes on running.
 replace() {
-    if [ -d "$2" ]; then
-        # A folder cannot be replaced, and a link to one would be followed.
-        [ -L "$2" ] || fail "$2 is a folder"
-        rm -f "$2"
-    fi
+    # A link to a folder would be followed.
+    [ ! -d "$2" ] || rm -f "$2"
     mv -f "$1" "$2"
 }
 
@@ -123,7 +123,10 @@ remove_outdated() {
 }
 
 install() {
-    [ -n "$binary" ] || { build && binary=$source/target/release/chatbox; }
+    if [ -z "$binary" ]; then
+        build
+        binary=$source/target/release/chatbox
+    fi
     applets=$("$binary" --list) || fail "$binary does not run"
     plan | refuse_to_overwrite
     mkdir -p "$bin" "${record%/*}"
@@ -182,6 +185,10 @@ case $prefix in
     *) prefix=$PWD/$prefix ;;
 esac
 prefix=${prefix%/}
+case $binary in
+    "" | /*) ;;
+    *) binary=$PWD/$binary ;;
+esac
 source=$(cd "$(dirname "$0")" && pwd)
 root=${DESTDIR:-}$prefix
 bin=$root/bin

@@ -1,21 +1,18 @@
 //! What senders and receivers share: a connection to a server, requests and their answers.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::{debug, error};
 use thiserror::Error;
 
-use crate::lines::{Line, LineSplitter};
+use crate::lines::{Line, LineReader};
 use crate::protocol::{EncodeError, Reply, Request};
 
 /// The longest line that is taken from a server, in bytes: far more than a legal delivery has.
 const MAX_REPLY: usize = 16 * 1024;
-
-/// Bytes that one read takes at most.
-const READ: usize = 64 * 1024;
 
 /// How long an address may take to answer.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -64,6 +61,8 @@ pub type Answer = Result<Vec<u8>, Vec<u8>>;
 ///
 /// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
 pub fn connect(host: &str, port: u16) -> Result<TcpStream, ClientError> {
+    // As in a URL, and as the server's log has it.
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let unknown = |source| ClientError::UnknownHost { host: host.into(), source };
     let open = |address| -> io::Result<TcpStream> {
         debug!("connecting to {address}");
@@ -84,11 +83,7 @@ pub fn connect(host: &str, port: u16) -> Result<TcpStream, ClientError> {
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
-    lines: LineSplitter,
-    buffer: Box<[u8]>,
-    /// The part of `buffer` that was read and not yet looked at.
-    unread: std::ops::Range<usize>,
+    input: LineReader<TcpStream>,
 }
 
 impl Connection {
@@ -98,9 +93,7 @@ impl Connection {
     ///
     /// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
     pub fn open(host: &str, port: u16) -> Result<Self, ClientError> {
-        let stream = connect(host, port)?;
-        let lines = LineSplitter::new(MAX_REPLY);
-        Ok(Connection { stream, lines, buffer: vec![0; READ].into(), unread: 0..0 })
+        Ok(Connection { input: LineReader::new(connect(host, port)?, MAX_REPLY) })
     }
 
     /// Sends a request and waits for its answer.
@@ -113,7 +106,7 @@ impl Connection {
         request.encode(&mut line)?;
         // A server that refuses the client says so and closes before it reads: a failed write is
         // no reason not to listen.
-        let sent = self.stream.write_all(&line);
+        let sent = self.input.source().write_all(&line);
         let answer = self.answer();
         match (sent, answer) {
             (Err(error), Err(_)) => Err(ClientError::Broken(error)),
@@ -149,36 +142,27 @@ impl Connection {
 
     /// The next line among those that were read.
     pub fn next_line(&mut self) -> Option<Line<'_>> {
-        let mut rest = &self.buffer[self.unread.clone()];
-        let line = self.lines.next(&mut rest);
-        self.unread.start = self.unread.end - rest.len();
-        line
+        self.input.next_line()
     }
 
-    /// Reads more, and waits for it if there is nothing to read yet. To be called when
-    /// [`Connection::next_line`] has no more lines.
+    /// Reads more, and waits for it if there is nothing to read yet. To be called when there is no
+    /// [`Connection::next_line`].
     ///
     /// # Errors
     ///
     /// [`ClientError::Closed`] if the server has closed, [`ClientError::Broken`] if it vanished.
     pub fn fill(&mut self) -> Result<(), ClientError> {
-        loop {
-            match self.stream.read(&mut self.buffer) {
-                Ok(0) => return Err(ClientError::Closed),
-                Ok(count) => {
-                    self.unread = 0..count;
-                    return Ok(());
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(ClientError::Broken(error)),
-            }
+        match self.input.fill() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ClientError::Closed),
+            Err(error) => Err(ClientError::Broken(error)),
         }
     }
 }
 
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        self.input.source().as_fd()
     }
 }
 
@@ -187,10 +171,10 @@ pub fn report_unexpected(line: Line<'_>) {
     /// Enough to see what it is.
     const SHOWN: usize = 80;
     match line {
-        Line::TooLong => warn!("the server sent a line of more than {MAX_REPLY} bytes"),
+        Line::TooLong => error!("the server sent a line of more than {MAX_REPLY} bytes"),
         Line::Whole(line) if line.len() > SHOWN => {
-            warn!("the server sent an unexpected line: {}...", line[..SHOWN].escape_ascii());
+            error!("the server sent an unexpected line: {}...", line[..SHOWN].escape_ascii());
         }
-        Line::Whole(line) => warn!("the server sent an unexpected line: {}", line.escape_ascii()),
+        Line::Whole(line) => error!("the server sent an unexpected line: {}", line.escape_ascii()),
     }
 }

@@ -5,17 +5,14 @@ use std::io::{self, Write};
 use thiserror::Error;
 
 use crate::bench::BenchError;
-use crate::cli::UsageError;
+use crate::call::UsageError;
 use crate::client::ClientError;
 use crate::server::ServerError;
 
 /// Anything that ends the program with a status other than 0.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Help was asked for; this is it.
-    #[error("{0}")]
-    Help(String),
-    /// The command line makes no sense.
+    /// The command line asks for help, or makes no sense.
     #[error(transparent)]
     Usage(#[from] UsageError),
     /// The server cannot run.

@@ -2,7 +2,9 @@
 //!
 //! Knows nothing of what a line means or where the bytes come from.
 
+use std::io::{self, ErrorKind, Read};
 use std::mem;
+use std::ops::Range;
 
 /// One line that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,64 @@ impl LineSplitter {
         } else {
             self.partial.extend_from_slice(piece);
         }
+    }
+}
+
+/// Reads lines from a source of bytes.
+#[derive(Debug)]
+pub struct LineReader<R> {
+    source: R,
+    lines: LineSplitter,
+    buffer: Box<[u8]>,
+    /// The part of `buffer` that was read and not looked at.
+    unread: Range<usize>,
+}
+
+impl<R: Read> LineReader<R> {
+    /// Bytes that one read takes at most.
+    const READ: usize = 64 * 1024;
+
+    /// A reader of lines of at most `limit` bytes, ending included.
+    pub fn new(source: R, limit: usize) -> Self {
+        let lines = LineSplitter::new(limit);
+        LineReader { source, lines, buffer: vec![0; Self::READ].into(), unread: 0..0 }
+    }
+
+    /// Where the lines come from.
+    pub fn source(&self) -> &R {
+        &self.source
+    }
+
+    /// The next line among those that were read.
+    pub fn next_line(&mut self) -> Option<Line<'_>> {
+        let mut rest = &self.buffer[self.unread.clone()];
+        let line = self.lines.next(&mut rest);
+        self.unread.start = self.unread.end - rest.len();
+        line
+    }
+
+    /// Reads more, and waits for it if there is nothing to read yet; tells whether there was more.
+    /// To be called when there is no [`LineReader::next_line`].
+    ///
+    /// # Errors
+    ///
+    /// What the source fails with, other than `Interrupted`.
+    pub fn fill(&mut self) -> io::Result<bool> {
+        loop {
+            match self.source.read(&mut self.buffer) {
+                Ok(count) => {
+                    self.unread = 0..count;
+                    return Ok(count > 0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What has come of a line that has not ended, if anything.
+    pub fn partial(&self) -> Option<Line<'_>> {
+        self.lines.partial()
     }
 }
 

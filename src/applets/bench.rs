@@ -8,9 +8,10 @@ use log::LevelFilter;
 
 use super::Applet;
 use crate::bench::{self, End, MIN_SIZE, Plan};
-use crate::cli::{self, Call};
+use crate::call::Call;
 use crate::error::Error;
-use crate::logging;
+use crate::logging::{self, Verbosity};
+use crate::output;
 use crate::protocol::MAX_TEXT;
 
 pub(super) const APPLET: Applet =
@@ -87,7 +88,8 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    logging::start(LevelFilter::Warn, arguments.verbose, arguments.quiet, false);
+    let (more, quiet) = (arguments.verbose, arguments.quiet);
+    logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet });
     let end = match (arguments.messages, arguments.seconds) {
         (Some(_), Some(_)) => {
             return Err(call.wrong("--messages and --seconds exclude each other").into());
@@ -121,7 +123,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     if arguments.histogram {
         text += &format!("\n{}", report.picture());
     }
-    cli::print(&text)?;
+    output::print(&text)?;
     match report.is_clean() {
         true => Ok(()),
         false => Err(Error::Unclean),

@@ -7,7 +7,7 @@ mod server;
 
 use std::time::Duration;
 
-use crate::cli::Call;
+use crate::call::Call;
 use crate::error::Error;
 
 /// One of the programs that the executable can be.
@@ -38,8 +38,8 @@ pub fn names() -> String {
 /// Reads the port of a server.
 fn port_to_connect_to(word: &str) -> Result<u16, String> {
     match word.parse() {
-        Ok(0) | Err(_) => Err("a port is a number from 1 to 65535".into()),
-        Ok(port) => Ok(port),
+        Ok(port @ 1..) if !word.starts_with('+') => Ok(port),
+        _ => Err("a port is a number from 1 to 65535".into()),
     }
 }
 

@@ -8,11 +8,11 @@ use log::LevelFilter;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::Applet;
-use crate::cli::Call;
+use crate::call::Call;
 use crate::client::{ClientError, Connection, report_unexpected};
 use crate::error::Error;
 use crate::lines::Line;
-use crate::logging;
+use crate::logging::{self, Verbosity};
 use crate::protocol::{Delivery, Reply, Request};
 use crate::signals;
 
@@ -55,7 +55,7 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let Arguments { host, port, user, room, verbose, quiet } = call.arguments()?;
-    logging::start(LevelFilter::Warn, verbose, quiet, false);
+    logging::start(Verbosity { normal: LevelFilter::Warn, more: verbose, quiet });
     let mut connection = Connection::open(&host, port)?;
     connection.demand(&Request::LogInReceiver(user.as_bytes()))?;
     connection.demand(&Request::Join(room.as_bytes()))?;

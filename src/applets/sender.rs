@@ -1,16 +1,17 @@
 //! The `sender` applet: lines from standard input into a room.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 use thiserror::Error;
 
 use super::Applet;
-use crate::cli::Call;
+use crate::call::Call;
 use crate::client::{ClientError, Connection};
 use crate::error::{Error as AppletError, complain, pass_on};
-use crate::logging;
+use crate::lines::{Line, LineReader};
+use crate::logging::{self, Verbosity};
 use crate::protocol::Request;
 
 pub(super) const APPLET: Applet =
@@ -46,6 +47,9 @@ struct Arguments {
     quiet: bool,
 }
 
+/// The longest line of input that is looked at, in bytes: there may be a lot of white space.
+const MAX_INPUT: usize = 64 * 1024;
+
 /// What a line of input asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Command<'a> {
@@ -60,36 +64,60 @@ enum Mistake {
     OneRoom,
     #[error("unknown command, try /join ROOM, /leave or /quit")]
     UnknownCommand,
+    #[error("too long to send")]
+    TooLong,
 }
 
 fn run(call: &Call<'_>) -> Result<(), AppletError> {
     let Arguments { host, port, user, verbose, quiet } = call.arguments()?;
-    logging::start(LevelFilter::Warn, verbose, quiet, false);
+    logging::start(Verbosity { normal: LevelFilter::Warn, more: verbose, quiet });
     let mut connection = Connection::open(&host, port)?;
     connection.demand(&Request::LogInSender(user.as_bytes()))?;
     let prompt = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let mut input = io::stdin().lock();
-    let mut line = Vec::new();
+    let mut input = LineReader::new(io::stdin().lock(), MAX_INPUT);
     loop {
         if prompt {
             show_prompt().map_err(AppletError::Output)?;
         }
-        line.clear();
-        if input.read_until(b'\n', &mut line).map_err(AppletError::Input)? == 0 {
+        let more = loop {
+            if let Some(line) = input.next_line() {
+                if !carry_out(line, &mut connection)? {
+                    return Ok(());
+                }
+                break true;
+            }
+            if !input.fill().map_err(AppletError::Input)? {
+                break false;
+            }
+        };
+        if !more {
+            // A last line need not have an end.
+            if let Some(line) = input.partial() {
+                carry_out(line, &mut connection)?;
+            }
             return Ok(());
         }
-        match understand(&line) {
-            Err(mistake) => complain(&mistake),
-            Ok(Command::Nothing) => {}
-            Ok(Command::Send(request)) => match connection.request(&request) {
-                _ if request == Request::Quit => return Ok(()),
-                Ok(Ok(_)) => {}
-                Ok(Err(reason)) => pass_on(&reason),
-                Err(ClientError::Unsendable(reason)) => complain(&reason),
-                Err(error) => return Err(error.into()),
-            },
-        }
     }
+}
+
+/// Does what a line of input asks for; tells whether there may be another one.
+fn carry_out(line: Line<'_>, connection: &mut Connection) -> Result<bool, AppletError> {
+    let command = match line {
+        Line::Whole(line) => understand(line),
+        Line::TooLong => Err(Mistake::TooLong),
+    };
+    match command {
+        Err(mistake) => complain(&mistake),
+        Ok(Command::Nothing) => {}
+        Ok(Command::Send(request)) => match connection.request(&request) {
+            _ if request == Request::Quit => return Ok(false),
+            Ok(Ok(_)) => {}
+            Ok(Err(reason)) => pass_on(&reason),
+            Err(ClientError::Unsendable(reason)) => complain(&reason),
+            Err(error) => return Err(error.into()),
+        },
+    }
+    Ok(true)
 }
 
 fn show_prompt() -> io::Result<()> {

@@ -6,9 +6,9 @@ use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use super::Applet;
-use crate::cli::Call;
+use crate::call::Call;
 use crate::error::Error;
-use crate::logging;
+use crate::logging::{self, Verbosity};
 use crate::server::{Config, Limits, Server};
 use crate::signals;
 
@@ -72,7 +72,8 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    logging::start(LevelFilter::Info, arguments.verbose, arguments.quiet, true);
+    let (more, quiet) = (arguments.verbose, arguments.quiet);
+    let _log = logging::start_queued(Verbosity { normal: LevelFilter::Info, more, quiet });
     let events = signals::server_events().map_err(Error::Signals)?;
     let server = Server::start(Config {
         port: arguments.port,

@@ -1,5 +1,6 @@
 //! Takes in clients, as long as there is a place for them.
 
+use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use log::{debug, error, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::io::Errno;
 
 use super::hub::{Hub, Message};
 use crate::protocol::Reply;
@@ -30,7 +32,23 @@ pub struct Acceptor {
     listeners: Vec<TcpListener>,
     poll: Poll,
     stop: Arc<AtomicBool>,
-    warned: Option<Instant>,
+    failures: Warning,
+    refusals: Warning,
+}
+
+/// A warning that is not given again and again.
+#[derive(Debug, Default)]
+struct Warning {
+    given: Option<Instant>,
+}
+
+impl Warning {
+    fn warn(&mut self, text: Arguments<'_>) {
+        if self.given.is_none_or(|given| given.elapsed() >= WARN_EVERY) {
+            warn!("{text}");
+            self.given = Some(Instant::now());
+        }
+    }
 }
 
 /// Stops an acceptor.
@@ -65,7 +83,8 @@ impl Acceptor {
         let stop = Arc::new(AtomicBool::new(false));
         let waker = Waker::new(registry, Token(listeners.len()))?;
         let stopper = Stopper { stop: Arc::clone(&stop), waker };
-        Ok((Acceptor { hub, listeners, poll, stop, warned: None }, stopper))
+        let (failures, refusals) = Default::default();
+        Ok((Acceptor { hub, listeners, poll, stop, failures, refusals }, stopper))
     }
 
     /// Accepts until stopped. Closes the listeners at the end.
@@ -75,7 +94,7 @@ impl Acceptor {
             if let Err(error) = self.poll.poll(&mut events, None)
                 && error.kind() != ErrorKind::Interrupted
             {
-                self.warn(&format_args!("cannot wait for clients: {error}"));
+                self.failures.warn(format_args!("cannot wait for clients: {error}"));
                 std::thread::sleep(LONG_REST);
             }
             let listeners = events.iter().map(|event| event.token().0);
@@ -102,12 +121,19 @@ impl Acceptor {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    self.warn(&format_args!("cannot accept a client: {error}"));
-                    self.make_room(LONG_REST);
-                }
+                Err(error) => self.rest(&error),
             }
+        }
+    }
+
+    /// Waits a little, for what the system lacks or for a network that has trouble.
+    fn rest(&mut self, error: &io::Error) {
+        let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        self.failures.warn(format_args!("cannot accept a client: {error}"));
+        if Errno::from_io_error(error).is_some_and(|errno| scarce.contains(&errno)) {
+            self.make_room(LONG_REST);
+        } else {
+            std::thread::sleep(REST);
         }
     }
 
@@ -141,19 +167,12 @@ impl Acceptor {
     fn refuse(&mut self, mut stream: TcpStream, peer: SocketAddr) {
         let max = self.hub.places.max;
         debug!("refused client {peer}: all {max} places are taken");
-        self.warn(&format_args!("refusing clients: all {max} places are taken"));
+        self.refusals.warn(format_args!("refusing clients: all {max} places are taken"));
         let mut line = Vec::new();
         Reply::Err(b"the server is full, try again later").encode(&mut line);
         let _ = stream.write(&line);
         let _ = stream.shutdown(Shutdown::Write);
         // Unread input would make the system take the line back.
         let _ = stream.read(&mut [0; 1024]);
-    }
-
-    fn warn(&mut self, text: &std::fmt::Arguments<'_>) {
-        if self.warned.is_none_or(|warned| warned.elapsed() >= WARN_EVERY) {
-            warn!("{text}");
-            self.warned = Some(Instant::now());
-        }
     }
 }

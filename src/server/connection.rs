@@ -37,11 +37,15 @@ pub struct Connection {
     pub waiting: bool,
     /// Its worker has it on the list of those to be served.
     pub listed: bool,
+    /// Its worker has it on the list of those above their marks.
+    pub watched: bool,
     lines: LineSplitter,
     /// Bytes that were read and whose lines have to wait.
     held: Vec<u8>,
     input: Input,
     output: Output,
+    /// The system has said that the client neither sends nor takes anything any more.
+    hung_up: bool,
     /// Bytes that may still be read, once the server is stopping.
     quota: Option<usize>,
 }
@@ -53,8 +57,8 @@ enum Input {
     Idle,
     /// Something to read.
     Ready,
-    /// Something to read, and then it ends.
-    Ending,
+    /// Something to read, and a short read may not be all of it.
+    Thorough,
     /// It has ended, or nobody wants more of it.
     Ended,
 }
@@ -67,7 +71,25 @@ enum Output {
     /// The socket is full.
     Full,
     /// The client is gone. What it sent before is still carried out.
-    Gone,
+    Gone(Loss),
+}
+
+/// How a client got lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It closed, or its system did.
+    Closed,
+    /// Its system has not answered for long, or not taken what it was sent.
+    TimedOut,
+}
+
+impl From<io::Error> for Loss {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::TimedOut => Loss::TimedOut,
+            _ => Loss::Closed,
+        }
+    }
 }
 
 /// What has become of a client's lines.
@@ -94,6 +116,8 @@ impl Connection {
             over_since: None,
             waiting: false,
             listed: false,
+            watched: false,
+            hung_up: false,
             lines: LineSplitter::new(MAX_REQUEST),
             held: Vec::new(),
             input: Input::Idle,
@@ -105,16 +129,17 @@ impl Connection {
     /// Takes down what the system says of the socket; tells whether there is something to write
     /// or to end now.
     pub fn note(&mut self, event: &Event) -> bool {
-        let ending = event.is_read_closed() || event.is_error();
+        // A read stops short at urgent data, too.
+        let thorough = event.is_read_closed() || event.is_error() || event.is_priority();
         match self.input {
             Input::Ended => {}
-            _ if ending => self.input = Input::Ending,
+            _ if thorough => self.input = Input::Thorough,
             Input::Idle if event.is_readable() => self.input = Input::Ready,
             _ => {}
         }
-        // Both directions are down. Whoever still has something to read finds out by reading.
-        if self.input == Input::Ended && (event.is_error() || event.is_write_closed()) {
-            self.output = Output::Gone;
+        self.hung_up |= event.is_error() || event.is_write_closed();
+        if self.hung_up && self.input == Input::Ended {
+            self.output = Output::Gone(Loss::Closed);
             return true;
         }
         let unblocked = self.output == Output::Full && event.is_writable();
@@ -126,7 +151,7 @@ impl Connection {
 
     /// There may be lines to carry out now.
     pub fn is_servable(&self) -> bool {
-        let some = !self.held.is_empty() || matches!(self.input, Input::Ready | Input::Ending);
+        let some = !self.held.is_empty() || matches!(self.input, Input::Ready | Input::Thorough);
         some && !self.waiting && self.output != Output::Full
     }
 
@@ -176,29 +201,34 @@ impl Connection {
         }
     }
 
-    /// Reads what is there. A short read leaves the socket empty, unless it has ended.
+    /// Reads what is there. In general, a short read leaves the socket empty.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
         let most = self.quota.map_or(buffer.len(), |quota| quota.min(buffer.len()));
-        let count = match self.stream.read(&mut buffer[..most]) {
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => return 0,
+        match self.stream.read(&mut buffer[..most]) {
+            Ok(0) => {
+                self.input = Input::Ended;
+                if self.hung_up {
+                    self.output = Output::Gone(Loss::Closed);
+                }
+            }
+            Ok(count) => {
+                if let Some(quota) = &mut self.quota {
+                    *quota -= count;
+                } else if count < most && self.input == Input::Ready {
+                    self.input = Input::Idle;
+                }
+                return count;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.input = if self.quota.is_some() { Input::Ended } else { Input::Idle };
-                return 0;
             }
-            Err(_) => {
-                self.output = Output::Gone;
-                0
+            Err(error) => {
+                self.input = Input::Ended;
+                self.output = Output::Gone(error.into());
             }
-        };
-        if count == 0 {
-            self.input = Input::Ended;
-        } else if let Some(quota) = &mut self.quota {
-            *quota -= count;
-        } else if count < most && self.input == Input::Ready {
-            self.input = Input::Idle;
         }
-        count
+        0
     }
 
     /// Writes answers and deliveries until there are no more or the socket is full.
@@ -212,10 +242,10 @@ impl Connection {
             *output = match all {
                 Ok(true) => Output::Open,
                 Ok(false) => Output::Full,
-                Err(_) => Output::Gone,
+                Err(error) => Output::Gone(error.into()),
             };
         }
-        if *output == Output::Gone {
+        if let Output::Gone(_) = output {
             session.answers().clear();
         }
     }
@@ -233,7 +263,7 @@ impl Connection {
     pub fn is_over(&self) -> bool {
         let heard = self.input == Input::Ended && self.held.is_empty() && !self.waiting;
         match self.output {
-            Output::Gone => heard || self.session.backlog().is_some(),
+            Output::Gone(_) => heard || self.session.backlog().is_some(),
             // A receiver that has shut down its writing side may be listening.
             Output::Open => heard && !self.session.is_receiving() && self.all_written(),
             Output::Full => false,
@@ -245,22 +275,24 @@ impl Connection {
         self.input == Input::Ended && self.session.is_receiving()
     }
 
-    /// The client is gone, as far as can be told.
-    pub fn is_lost(&self) -> bool {
-        self.output == Output::Gone
+    /// How the client got lost, if it is.
+    pub fn loss(&self) -> Option<Loss> {
+        match self.output {
+            Output::Gone(loss) => Some(loss),
+            _ => None,
+        }
     }
 
     /// Every answer and delivery is on its way.
     pub fn all_written(&self) -> bool {
         let queued = self.session.backlog().map_or(0, Backlog::bytes);
-        self.output == Output::Gone || queued == 0 && self.session.has_no_answers()
+        self.loss().is_some() || queued == 0 && self.session.has_no_answers()
     }
 
     /// From now on reads only what has already been received.
     pub fn finish(&mut self) {
         if self.quota.is_none() {
-            let received = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
-            self.quota = Some(usize::try_from(received).unwrap_or(usize::MAX));
+            self.quota = Some(self.received());
             if self.input != Input::Ended {
                 self.input = Input::Ready;
             }
@@ -275,13 +307,21 @@ impl Connection {
     /// Ends the connection so that what was written still arrives.
     pub fn close(mut self: Box<Self>) {
         let _ = self.stream.shutdown(Shutdown::Write);
-        // Unread input would make the system take back what it has not sent yet.
-        let mut discard = [0; 4096];
-        for _ in 0..64 {
-            if !matches!(self.stream.read(&mut discard), Ok(1..)) {
-                break;
+        // Input that is there and unread would make the system take back what it has not sent yet.
+        let mut left = self.received();
+        let mut discard = [0; 16 * 1024];
+        while left > 0 {
+            match self.stream.read(&mut discard) {
+                Ok(count) if count > 0 => left = left.saturating_sub(count),
+                _ => break,
             }
         }
+    }
+
+    /// Bytes that have been received and not read.
+    fn received(&self) -> usize {
+        let count = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
+        usize::try_from(count).unwrap_or(usize::MAX)
     }
 }
 
@@ -301,7 +341,7 @@ fn write_off(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<bool> {
         }
     };
     bytes.drain(..written);
-    // Most clients are quiet most of the time: no buffer is kept for them.
+    // Most clients are quiet most of the time: no large buffer is kept for them.
     if bytes.is_empty() && bytes.capacity() > ANSWERS {
         *bytes = Vec::new();
     }

@@ -59,6 +59,8 @@ pub enum Message {
     LetGo(SessionId),
     /// Carry out what was received, then say so through the sender, and take no more.
     Finish(mpsc::Sender<()>),
+    /// Carry out nothing more; say so through the sender when all texts are published.
+    Halt(mpsc::Sender<()>),
     /// Write what is queued, until then at the latest, and end.
     Drain(Instant),
 }
@@ -95,6 +97,11 @@ impl Mailbox {
     /// One more session is on the worker, or on its way.
     pub fn add_session(&self) {
         self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sessions on the worker, or on their way.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
     }
 
     /// One session has left.
@@ -179,10 +186,7 @@ impl Hub {
 
     /// The worker with the fewest sessions; `preferred` among equals.
     pub fn least_busy(&self, preferred: usize) -> usize {
-        let load = |worker: &usize| {
-            let sessions = self.mailboxes[*worker].sessions.load(Ordering::Relaxed);
-            (sessions, *worker != preferred)
-        };
+        let load = |worker: &usize| (self.mailboxes[*worker].sessions(), *worker != preferred);
         (0..self.mailboxes.len()).min_by_key(load).unwrap_or(preferred)
     }
 }

@@ -87,6 +87,8 @@ fn open(address: SocketAddr, only_v6: bool) -> rustix::io::Result<TcpListener> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     // Accepted sockets inherit all of the following.
     sockopt::set_tcp_nodelay(&socket, true)?;
+    // Urgent data is data like any other.
+    sockopt::set_socket_oobinline(&socket, true)?;
     sockopt::set_socket_keepalive(&socket, true)?;
     sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
     sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;

@@ -57,6 +57,9 @@ use crate::descriptors;
 /// How long carrying out what had been received may take when the server stops.
 const FINISH: Duration = Duration::from_secs(2);
 
+/// … and until nothing more is carried out.
+const HALT: Duration = Duration::from_secs(3);
+
 /// How long stopping may take in all.
 const STOP: Duration = Duration::from_millis(4500);
 
@@ -188,16 +191,19 @@ impl Server {
         let Server { hub, stopper, acceptor, workers, .. } = self;
         stopper.stop();
         let _ = acceptor.join();
+        let round = |message: fn(mpsc::Sender<()>) -> Message, deadline: Instant| {
+            let (done, dones) = mpsc::channel();
+            hub.tell_all(|| message(done.clone()));
+            for _ in &workers {
+                let _ = dones.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            }
+        };
         // Twice: a session that was on its way from one worker to another when the first round
         // began has arrived by the second.
-        for _ in 0..2 {
-            let (done, finished) = mpsc::channel();
-            hub.tell_all(|| Message::Finish(done.clone()));
-            for _ in &workers {
-                let left = (begun + FINISH).saturating_duration_since(Instant::now());
-                let _ = finished.recv_timeout(left);
-            }
-        }
+        round(Message::Finish, begun + FINISH);
+        round(Message::Finish, begun + FINISH);
+        // Whatever is published from here on could miss receivers that have been closed.
+        round(Message::Halt, begun + HALT);
         hub.tell_all(|| Message::Drain(begun + STOP));
         for worker in workers {
             let _ = worker.join();
@@ -226,6 +232,8 @@ impl Server {
             tally.deliveries.load(Ordering::Relaxed),
             tally.cut.load(Ordering::Relaxed),
         );
+        let workers: Vec<_> = self.hub.mailboxes.iter().map(Mailbox::sessions).collect();
+        info!("report: clients on each worker: {workers:?}");
         for ((receivers, bytes), name) in rooms.iter().take(ROOMS_REPORTED) {
             info!("report: room {name}: {receivers} receivers, {bytes} bytes queued");
         }

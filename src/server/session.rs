@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use log::{debug, trace};
+use log::{Level, debug, log};
 use thiserror::Error;
 
 use super::batch::{Batches, Publisher};
@@ -100,19 +100,28 @@ impl Session {
 
     /// Carries out one line and appends its answer.
     pub fn carry_out(&mut self, line: Line<'_>, turn: &mut Turn<'_>) -> Step {
-        self.try_to_carry_out(line, turn).unwrap_or_else(|refusal| {
-            trace!("refused {self}: {refusal}");
-            let text = refusal.to_string();
-            Reply::Err(text.as_bytes()).encode(&mut self.answers);
+        let request = match line {
+            Line::Whole(line) => Request::parse(line).map_err(Refusal::from),
+            Line::TooLong => Err(Refusal::LineTooLong),
+        };
+        let entry = matches!(
+            request,
+            Ok(Request::LogInSender(_) | Request::LogInReceiver(_) | Request::Join(_))
+        );
+        let step = request.and_then(|request| self.try_to_carry_out(request, turn));
+        step.unwrap_or_else(|refusal| {
+            log!(if entry { Level::Debug } else { Level::Trace }, "refused {self}: {refusal}");
+            Reply::Err(refusal.to_string().as_bytes()).encode(&mut self.answers);
             Step::Go
         })
     }
 
-    fn try_to_carry_out(&mut self, line: Line<'_>, turn: &mut Turn<'_>) -> Result<Step, Refusal> {
-        let Line::Whole(line) = line else {
-            return Err(Refusal::LineTooLong);
-        };
-        match Request::parse(line)? {
+    fn try_to_carry_out(
+        &mut self,
+        request: Request<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Step, Refusal> {
+        match request {
             Request::LogInSender(user) => self.log_in(Kind::Sender, user, turn),
             Request::LogInReceiver(user) => self.log_in(Kind::Receiver, user, turn),
             Request::Join(room) => self.join(room, turn),
@@ -126,10 +135,7 @@ impl Session {
         if let Some(user) = self.user() {
             return Err(Refusal::AlreadyLoggedIn(user.clone()));
         }
-        let Ok(user) = Name::parse(user) else {
-            debug!("refused {self}: bad user name {}", user.escape_ascii());
-            return Err(Refusal::BadUser);
-        };
+        let user = Name::parse(user).map_err(|_| Refusal::BadUser)?;
         self.ok(format_args!("logged in as {user}"));
         self.standing = match kind {
             Kind::Receiver => {
@@ -147,13 +153,13 @@ impl Session {
         if matches!(self.standing, Standing::New) {
             return Err(Refusal::NotLoggedIn);
         }
-        let Ok(name) = Name::parse(name) else {
-            debug!("refused {self}: bad room name {}", name.escape_ascii());
-            return Err(Refusal::BadRoom);
-        };
+        let name = Name::parse(name).map_err(|_| Refusal::BadRoom)?;
         if self.room().is_some_and(|room| *room.name() == name) {
             self.ok(format_args!("joined room {name}"));
             return Ok(Step::Go);
+        }
+        if let Some(room) = self.room() {
+            debug!("{self} left room {}", room.name());
         }
         self.go_out(turn);
         let Publisher { hub, worker, .. } = turn.publisher;
@@ -221,8 +227,9 @@ impl Session {
                 let Some(Stand { guest, .. }) = room.take() else {
                     return Err(Refusal::NotInRoom);
                 };
-                debug!("{self} left room {}", guest.room().name());
-                self.ok(format_args!("left room {}", guest.room().name()));
+                let room = guest.room().name();
+                debug!("{self} left room {room}");
+                self.ok(format_args!("left room {room}"));
                 Ok(Step::Go)
             }
         }

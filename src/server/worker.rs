@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,14 +14,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use log::{debug, error, warn};
+use log::{debug, error, info, warn};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::batch::{Batches, Publisher};
-use super::connection::{Connection, Served};
+use super::connection::{Connection, Loss, Served};
 use super::hub::{Hub, Message, SessionId};
+use super::outbox::Backlog;
 use super::places::Place;
 use super::session::Turn;
 use crate::protocol::Reply;
@@ -73,6 +75,8 @@ enum Phase {
     Running,
     /// Carrying out what had been received, to say so when it is done.
     Finishing(Option<mpsc::Sender<()>>),
+    /// Carrying out nothing more, to say so when all that was carried out is published.
+    Halted(Option<mpsc::Sender<()>>),
     /// Writing what is queued, until then.
     Draining(Instant),
 }
@@ -81,7 +85,7 @@ enum Phase {
 #[derive(Debug)]
 enum Farewell {
     Done,
-    Lost,
+    Lost(Loss),
     LoginTimeout,
     Stalled,
     LetGo,
@@ -189,6 +193,7 @@ impl Worker {
         if let Some(connection) = self.connections.get_mut(token)
             && connection.is_servable()
             && !connection.listed
+            && matches!(self.phase, Phase::Running | Phase::Finishing(_))
         {
             connection.listed = true;
             self.ready.push_back(token);
@@ -203,6 +208,10 @@ impl Worker {
             Message::Resume(session) => self.resume(session),
             Message::LetGo(session) => self.let_go(session),
             Message::Finish(done) => self.finish(done),
+            Message::Halt(done) => {
+                self.phase = Phase::Halted(Some(done));
+                self.ready.clear();
+            }
             Message::Drain(deadline) => {
                 self.phase = Phase::Draining(deadline);
                 self.ripe = self.tokens();
@@ -228,8 +237,8 @@ impl Worker {
         if matches!(self.phase, Phase::Finishing(_)) {
             self.connections[token].finish();
         }
-        if self.connections[token].over_since.is_some() {
-            self.stalling.extend(self.id(token));
+        if mem::take(&mut self.connections[token].watched) {
+            self.watch(token);
         }
         self.with_turn(token, |connection, _, turn| connection.session.arrive(turn));
         self.answered.push(token);
@@ -240,6 +249,9 @@ impl Worker {
         let entry = self.connections.vacant_entry();
         let token = entry.key();
         let interest = Interest::READABLE | Interest::WRITABLE;
+        // Reads stop short at urgent data.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let interest = interest | Interest::PRIORITY;
         if let Err(error) =
             self.poll.registry().register(&mut connection.stream, Token(token), interest)
         {
@@ -299,9 +311,6 @@ impl Worker {
 
     /// Serves those on the list, or the first of them.
     fn serve_all(&mut self) {
-        if matches!(self.phase, Phase::Draining(_)) {
-            return;
-        }
         for _ in 0..self.ready.len().min(CLIENTS) {
             if let Some(token) = self.ready.pop_front() {
                 self.serve(token);
@@ -340,7 +349,8 @@ impl Worker {
     /// A receiver has shut down its writing side.
     fn expect_farewell(&mut self, token: usize) {
         if let Some(id) = self.id(token) {
-            // One that is gone for good soon answers a probe with a reset.
+            // If it is gone for good, its system answers probes with a reset once it has
+            // forgotten about it, after a minute or so.
             let stream = &self.connections[token].stream;
             let _ = rustix::net::sockopt::set_tcp_keepidle(stream, Duration::from_secs(2));
             self.hub.places.note_half_closed(id);
@@ -369,8 +379,8 @@ impl Worker {
 
     /// Writes deliveries and answers.
     fn write(&mut self) {
-        let mut ripe = std::mem::take(&mut self.ripe);
-        let mut answered = std::mem::take(&mut self.answered);
+        let mut ripe = mem::take(&mut self.ripe);
+        let mut answered = mem::take(&mut self.answered);
         let (before, after) = ripe.split_at(ripe.len().saturating_sub(AFTER_ANSWERS));
         for token in before.iter().chain(&answered).chain(after) {
             self.flush(*token, Connection::flush);
@@ -391,16 +401,21 @@ impl Worker {
         self.list(token);
         let connection = &mut self.connections[token];
         if connection.is_over() {
-            let lost = connection.is_lost();
-            return self.close(token, if lost { Farewell::Lost } else { Farewell::Done });
+            let farewell = connection.loss().map_or(Farewell::Done, Farewell::Lost);
+            return self.close(token, farewell);
         }
-        match connection.session.backlog().is_some_and(|backlog| backlog.is_over()) {
-            false => connection.over_since = None,
-            true if connection.over_since.is_none() => {
-                connection.over_since = Some(Instant::now());
-                self.stalling.extend(self.id(token));
-            }
-            true => {}
+        if !connection.session.backlog().is_some_and(Backlog::is_over) {
+            connection.over_since = None;
+        } else if connection.over_since.is_none() {
+            connection.over_since = Some(Instant::now());
+            self.watch(token);
+        }
+    }
+
+    /// Puts a receiver above its mark on the list of those to be looked at now and then.
+    fn watch(&mut self, token: usize) {
+        if !mem::replace(&mut self.connections[token].watched, true) {
+            self.stalling.extend(self.id(token));
         }
     }
 
@@ -411,26 +426,30 @@ impl Worker {
             return;
         }
         self.next_check = now + CHECK;
-        for session in std::mem::take(&mut self.stalling) {
+        for session in mem::take(&mut self.stalling) {
             if self.is_here(session) {
                 self.flush(session.token, Connection::flush_anyway);
             }
-            if !self.is_here(session) {
-                continue;
-            }
-            let Some(since) = self.connections[session.token].over_since else {
-                continue;
-            };
-            if since.elapsed() < self.hub.limits.stall_timeout {
-                self.stalling.push(session);
-            } else {
-                self.close(session.token, Farewell::Stalled);
+            if self.is_here(session) {
+                self.judge(session);
             }
         }
         if let Phase::Draining(_) = self.phase {
             for token in self.tokens() {
                 self.flush(token, Connection::flush_anyway);
             }
+        }
+    }
+
+    /// Cuts off a receiver that has been above its mark for too long.
+    fn judge(&mut self, session: SessionId) {
+        let connection = &mut self.connections[session.token];
+        match connection.over_since {
+            None => connection.watched = false,
+            Some(since) if since.elapsed() >= self.hub.limits.stall_timeout => {
+                self.close(session.token, Farewell::Stalled);
+            }
+            Some(_) => self.stalling.push(session),
         }
     }
 
@@ -444,25 +463,25 @@ impl Worker {
     }
 
     fn check_phase(&mut self) {
-        let done = match self.phase {
-            Phase::Running | Phase::Finishing(None) => false,
-            Phase::Finishing(Some(_)) => {
-                self.connections.iter().all(|(_, connection)| connection.is_finished())
-            }
-            Phase::Draining(_) => {
-                let connections = self.connections.iter();
-                let written = connections.filter(|(_, connection)| connection.all_written());
-                for token in written.map(|(token, _)| token).collect::<Vec<_>>() {
-                    self.close(token, Farewell::Stopping);
-                }
-                return;
-            }
+        let mut connections = self.connections.iter();
+        let done = match &mut self.phase {
+            Phase::Finishing(done) if connections.all(|(_, one)| one.is_finished()) => done.take(),
+            Phase::Halted(done) => done.take(),
+            Phase::Draining(_) => return self.close_written(),
+            _ => None,
         };
-        if done
-            && let Phase::Finishing(reply) = &mut self.phase
-            && let Some(reply) = reply.take()
-        {
-            let _ = reply.send(());
+        if let Some(done) = done {
+            // Nobody listens any more if this took too long.
+            let _ = done.send(());
+        }
+    }
+
+    /// Closes the connections that have got all there was for them.
+    fn close_written(&mut self) {
+        let connections = self.connections.iter();
+        let written = connections.filter(|(_, connection)| connection.all_written());
+        for token in written.map(|(token, _)| token).collect::<Vec<_>>() {
+            self.close(token, Farewell::Stopping);
         }
     }
 
@@ -512,7 +531,12 @@ impl Worker {
         let session = &connection.session;
         match farewell {
             Farewell::Done => debug!("{session} left"),
-            Farewell::Lost => debug!("{session} left: connection lost"),
+            Farewell::Lost(Loss::Closed) => debug!("{session} left: connection closed"),
+            Farewell::Lost(Loss::TimedOut) => {
+                info!(
+                    "lost {session}: its system has not answered, or taken anything, for too long"
+                );
+            }
             Farewell::LoginTimeout => debug!("{session} closed: not logged in in time"),
             Farewell::LetGo => debug!("{session} closed: half-closed, and others need the place"),
             Farewell::Stopping => debug!("{session} closed: the server stops"),

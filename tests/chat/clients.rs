@@ -22,8 +22,10 @@ impl Script {
     }
 
     fn start(&self, applet: &str, args: &[&str]) -> Program {
-        let mut command = chatbox([applet, "localhost", &self.port]);
-        command.args(args);
+        // A shell that runs the tests in the background makes them ignore SIGINT.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(env!("CARGO_BIN_EXE_chatbox"));
+        command.args([applet, "localhost", &self.port]).args(args);
         Program::start(command)
     }
 
@@ -144,6 +146,20 @@ fn a_sender_reads_a_last_line_without_an_end_and_any_bytes() {
 }
 
 #[test]
+fn a_sender_keeps_no_line_without_an_end() {
+    let script = Script::new();
+    let (mut sender, _peer) = script.sender();
+    let piece = vec![b'x'; 1_000_000];
+    for _ in 0..100 {
+        sender.say(&piece);
+    }
+    let memory = sender.peak_memory();
+    assert!(memory < 20 * 1024, "{memory} KiB");
+    sender.end_of_input();
+    sender.finish().assert(0, b"", "chatbox: too long to send\n");
+}
+
+#[test]
 fn a_sender_does_not_wait_for_the_answer_to_quit_for_ever() {
     let script = Script::new();
     let (mut sender, mut peer) = script.sender();
@@ -213,7 +229,6 @@ fn a_client_ends_by_the_signal_that_ends_it() {
         let script = Script::new();
         let (receiver, _peer) = script.receiver();
         let (sender, mut other) = script.sender();
-        other.stream().set_nodelay(true).unwrap();
         // Both are at work: the one waits for the server, the other for its input.
         for client in [receiver, sender] {
             client.signal(signal);

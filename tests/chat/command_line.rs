@@ -6,9 +6,12 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::harness::{Finished, Peer, Program, Server, chatbox};
+use crate::harness::{Finished, Peer, Program, Server, Signal, chatbox};
 
-const APPLETS: [&str; 3] = ["server", "sender", "receiver"];
+const APPLETS: [&str; 4] = ["server", "sender", "receiver", "bench"];
+
+/// As an error message names them.
+const ALL: &str = "server, sender, receiver, bench";
 
 fn run(args: &[&str]) -> Finished {
     Program::start(chatbox(args.iter().copied())).finish()
@@ -58,9 +61,7 @@ fn any_other_name_is_the_executable_itself() {
         command.arg("--version");
         let finished = Program::start(command).finish();
         finished.assert(0, format!("chatbox {}\n", env!("CARGO_PKG_VERSION")).as_bytes(), "");
-        Program::start(Command::new(&link))
-            .finish()
-            .assert_one_error(2, "server, sender, receiver");
+        Program::start(Command::new(&link)).finish().assert_one_error(2, ALL);
     }
 }
 
@@ -79,6 +80,7 @@ fn help_goes_to_stdout_and_tells_what_there_is() {
         ("server", &["PORT"][..]),
         ("sender", &["HOST", "PORT", "USER"]),
         ("receiver", &["HOST", "PORT", "USER", "ROOM"]),
+        ("bench", &["HOST", "PORT"]),
     ] {
         for call in [[applet, "--help"], [applet, "-h"]] {
             let finished = run(&call);
@@ -108,11 +110,11 @@ fn version_is_told_by_all() {
 
 #[test]
 fn an_unknown_applet_is_told_which_there_are() {
-    run(&["sever", "5000"]).assert_one_error(2, "server, sender, receiver");
-    run(&["a\nb\x1b[2J"]).assert_one_error(2, "server, sender, receiver");
-    run(&[]).assert_one_error(2, "server, sender, receiver");
-    run(&[""]).assert_one_error(2, "server, sender, receiver");
-    run(&["--list"]).assert(0, b"server\nsender\nreceiver\n", "");
+    run(&["sever", "5000"]).assert_one_error(2, ALL);
+    run(&["a\nb\x1b[2J"]).assert_one_error(2, ALL);
+    run(&[]).assert_one_error(2, ALL);
+    run(&[""]).assert_one_error(2, ALL);
+    run(&["--list"]).assert(0, b"server\nsender\nreceiver\nbench\n", "");
 }
 
 #[test]
@@ -195,9 +197,11 @@ fn quiet_and_verbose_servers() {
         peer.expect_end();
     }
     loud.program.expect_stderr(" left\n");
+    // It says nothing when it is ready, but the system knows.
+    quiet.wait_for_handler(Signal::TERM);
     let loud = loud.stop();
     let normal = normal.stop();
-    quiet.signal(crate::harness::Signal::TERM);
+    quiet.signal(Signal::TERM);
     quiet.finish().assert(0, b"", "");
     let lines = String::from_utf8_lossy(&normal.stderr).into_owned();
     assert_eq!(lines.lines().count(), 3, "listening, stopping, stopped: {normal:?}");

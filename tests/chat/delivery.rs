@@ -22,8 +22,9 @@ fn assert_complete(lines: &[String], senders: usize, texts: usize) {
     assert_eq!(next, vec![texts; senders]);
 }
 
-/// `senders` pipeline `texts` texts each to `receivers`; asserts promises 1 and 2.
-fn everybody_talks(senders: usize, receivers: usize, texts: usize) {
+/// `senders` pipeline `texts` texts each to `receivers`; asserts promises 1 and 2. Returns what the
+/// server reported meanwhile.
+fn everybody_talks(senders: usize, receivers: usize, texts: usize) -> String {
     let server = Server::with(&[]);
     let port = server.port;
     let receiving: Vec<_> = (0..receivers)
@@ -48,12 +49,14 @@ fn everybody_talks(senders: usize, receivers: usize, texts: usize) {
         })
         .collect();
     sending.into_iter().for_each(|sender| sender.join().unwrap());
+    let report = server.report();
     Peer::sender(port, "end", "cafe").ok("sendall:of all");
     let heard: Vec<_> = receiving.into_iter().map(|receiver| receiver.join().unwrap()).collect();
     assert_complete(&heard[0], senders, texts);
     for (number, other) in heard.iter().enumerate() {
         assert_eq!(*other, heard[0], "receiver {number} heard another order");
     }
+    report
 }
 
 #[test]
@@ -64,7 +67,11 @@ fn everybody_hears_everything_once_and_in_one_order() {
 /// So many receivers that they are spread over several of the server's threads.
 #[test]
 fn a_full_house_hears_everything_once_and_in_one_order() {
-    everybody_talks(4, 400, 60);
+    let report = everybody_talks(4, 400, 60);
+    let (_, workers) = report.split_once("on each worker: [").unwrap();
+    let workers = workers.split(']').next().unwrap().split(", ");
+    let workers: Vec<usize> = workers.map(|clients| clients.parse().unwrap()).collect();
+    assert!(workers.iter().filter(|clients| **clients > 50).count() > 1, "{report}");
 }
 
 #[test]

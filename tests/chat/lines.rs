@@ -125,6 +125,25 @@ fn bytes_of_any_kind_arrive_as_they_were_sent() {
     }
 }
 
+/// As `telnet` sends it when its user presses Ctrl-C.
+#[test]
+fn urgent_data_is_data_like_any_other_and_holds_up_nothing() {
+    let server = Server::with(&[]);
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    for _ in 0..20 {
+        sender.send("sendall:1\nsendall:urgen");
+        rustix::net::send(sender.stream(), b"t", rustix::net::SendFlags::OOB).unwrap();
+        sender.send("\nsendall:2\nsendall:3\n");
+        for _ in 0..4 {
+            assert!(sender.line().starts_with("ok:"));
+        }
+        for text in ["1", "urgent", "2", "3"] {
+            receiver.expect(&format!("delivery:cafe:bob:{text}"));
+        }
+    }
+}
+
 #[test]
 fn a_receiver_in_a_room_is_answered_and_in_its_turn() {
     let server = Server::with(&[]);

@@ -1,12 +1,13 @@
 //! How a server starts and stops.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Peer, Program, Server, Signal, chatbox, numbered};
+use crate::harness::{Peer, Program, Server, Signal, chatbox, numbered, wait_until};
 
 #[test]
 fn the_server_listens_on_ipv4_and_ipv6() {
@@ -105,7 +106,15 @@ fn stalled_server() -> (Server, Peer) {
 fn a_receiver_that_does_not_read_holds_up_a_stop_only_so_long() {
     let (server, _receiver) = stalled_server();
     let begun = Instant::now();
-    let finished = server.stop();
+    server.program.signal(Signal::TERM);
+    server.program.expect_stderr("stopping");
+    // It waits without keeping a processor busy.
+    thread::sleep(Duration::from_millis(2500));
+    let (used, since) = (server.program.processor_seconds(), Instant::now());
+    thread::sleep(Duration::from_millis(1000));
+    let share = (server.program.processor_seconds() - used) / since.elapsed().as_secs_f64();
+    assert!(share < 0.5, "{share} of a processor");
+    let finished = server.program.finish();
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(10), "took {took:?}: {finished:?}");
@@ -119,6 +128,33 @@ fn a_second_signal_ends_a_stopping_server_at_once() {
     server.program.signal(Signal::INT);
     let finished = server.program.finish();
     assert_eq!(finished.status.signal(), Some(Signal::INT.as_raw()), "{finished:?}");
+}
+
+/// Standard error may be a pipe into a program that has stopped, or a terminal in Ctrl-S.
+#[test]
+fn a_log_that_nobody_reads_holds_up_nothing() {
+    let (mut log, writer) = std::io::pipe().unwrap();
+    let mut command = chatbox(["server", "0", "-vv"]);
+    command.stdin(Stdio::null()).stderr(writer);
+    let mut server = command.spawn().unwrap();
+    drop(command);
+    let mut line = String::new();
+    while !line.ends_with('\n') {
+        let mut byte = [0];
+        log.read_exact(&mut byte).unwrap();
+        line.push(char::from(byte[0]));
+    }
+    let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
+    let mut receiver = Peer::receiver(port, "eve", "cafe");
+    let mut sender = Peer::sender(port, "bob", "cafe");
+    for number in 0..5000 {
+        sender.err("this is logged");
+        sender.ok(&format!("sendall:{number}"));
+        receiver.expect(&format!("delivery:cafe:bob:{number}"));
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&server), Signal::TERM).unwrap();
+    wait_until(|| server.try_wait().unwrap().is_some(), || "still running".into());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -34,6 +34,21 @@ fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
     println!("{refused} of 5000 were refused");
 }
 
+/// The reset comes when the end of the input is known already, and no later sign will tell.
+#[test]
+fn receivers_that_close_before_they_read_anything_are_forgotten() {
+    let server = Server::with(&[]);
+    for number in 0..500 {
+        let mut peer = Peer::connect(server.port);
+        peer.send(format!("rlogin:eve\njoin:cafe{}\n", number % 7));
+    }
+    wait_until(
+        || server.reports("receivers, at") == 0 && server.reports("new clients") == 0,
+        || server.report(),
+    );
+    assert_eq!(server.reports("rooms"), 0, "{}", server.report());
+}
+
 /// A receiver that closed is noticed also where nobody ever says anything, once its own system has
 /// forgotten about it.
 #[test]

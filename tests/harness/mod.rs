@@ -454,6 +454,17 @@ impl Program {
         line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
     }
 
+    /// Waits until the program handles a signal.
+    pub fn wait_for_handler(&self, signal: Signal) {
+        let handles = || {
+            let status = self.proc("status");
+            let line = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            let caught = u64::from_str_radix(line.trim(), 16).unwrap();
+            caught >> (signal.as_raw() - 1) & 1 == 1
+        };
+        wait_until(handles, || format!("no handler: {self:?}"));
+    }
+
     /// Resident memory, in KiB.
     pub fn memory(&self) -> u64 {
         self.proc_status("VmRSS")

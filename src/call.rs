@@ -1,0 +1,138 @@
+//! How an applet was called, and what its arguments make of that.
+
+use std::ffi::OsString;
+
+use argh::{ArgsInfo, EarlyExit, FlagInfo, FlagInfoKind, FromArgs};
+use thiserror::Error;
+
+/// What the executable is called, and its version.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+
+/// The command line asks for help, or makes no sense.
+#[derive(Debug, Error)]
+pub enum UsageError {
+    /// Help is asked for; this is it.
+    #[error("{0}")]
+    Help(String),
+    /// No applet is named.
+    #[error("which applet? the applets are: {applets}")]
+    NoApplet {
+        /// The applets there are.
+        applets: String,
+    },
+    /// There is no such applet.
+    #[error("no applet is called '{name}'; the applets are: {applets}")]
+    UnknownApplet {
+        /// What was asked for.
+        name: String,
+        /// The applets there are.
+        applets: String,
+    },
+    /// A word cannot be understood at all.
+    #[error("argument {position} is not valid UTF-8: '{}'", .word.as_encoded_bytes().escape_ascii())]
+    NotUtf8 {
+        /// Counted from 1.
+        position: usize,
+        /// The word.
+        word: OsString,
+    },
+    /// An applet does not take these words.
+    #[error("{problem}; {usage}")]
+    Words {
+        /// What is wrong with them.
+        problem: String,
+        /// How the applet is used.
+        usage: String,
+    },
+}
+
+/// How an applet was called.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The words that name it, for usage texts.
+    pub name: &'a [&'a str],
+    /// The words after that.
+    pub words: &'a [&'a str],
+}
+
+impl Call<'_> {
+    /// The arguments, as `T` wants them.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::Help`] if it is help that is asked for, [`UsageError::Words`] if `T` does not
+    /// take these words.
+    pub fn arguments<T: FromArgs + ArgsInfo>(&self) -> Result<T, UsageError> {
+        match self.words {
+            ["-V" | "--version", ..] => return Err(UsageError::Help(format!("{VERSION}\n"))),
+            // Whatever else is there.
+            ["-h" | "--help", _, ..] => {
+                return Call { words: &["--help"], ..*self }.arguments();
+            }
+            _ => {}
+        }
+        let words = spell_out::<T>(self.words);
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        T::from_args(self.name, &words).map_err(|exit| match exit.status {
+            Ok(()) => UsageError::Help(exit.output),
+            Err(()) => self.wrong_words::<T>(&exit),
+        })
+    }
+
+    /// The error that the words do not fit together.
+    pub fn wrong(&self, problem: &str) -> UsageError {
+        let usage = format!("see {} --help", self.name.join(" "));
+        UsageError::Words { problem: problem.into(), usage }
+    }
+
+    fn wrong_words<T: FromArgs>(&self, exit: &EarlyExit) -> UsageError {
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let help = T::from_args(self.name, &["--help"]).err().map(|exit| exit.output);
+        let usage = help.as_deref().and_then(|help| help.lines().next()).unwrap_or_default();
+        let mut problem = one_line(&exit.output);
+        let mut usage = one_line(usage);
+        for text in [&mut problem, &mut usage] {
+            if let Some(first) = text.get_mut(..1) {
+                first.make_ascii_lowercase();
+            }
+        }
+        UsageError::Words { problem, usage }
+    }
+}
+
+/// Rewrites the usual shorthands that `argh` does not know: `-vv` as `-v -v`, and `--flag=value`
+/// as `--flag value`.
+fn spell_out<T: ArgsInfo>(words: &[&str]) -> Vec<String> {
+    let flags = T::get_args_info().flags;
+    let takes_value = |word: &str| {
+        let matches = |flag: &&FlagInfo<'_>| {
+            let short = flag.short.is_some_and(|short| word == format!("-{short}"));
+            short || flag.long == word
+        };
+        flags
+            .iter()
+            .find(matches)
+            .is_some_and(|flag| matches!(flag.kind, FlagInfoKind::Option { .. }))
+    };
+    let mut spelt = Vec::new();
+    let mut words = words.iter();
+    while let Some(&word) = words.next() {
+        match word.split_once('=') {
+            Some((flag, value)) if takes_value(flag) => spelt.extend([flag.into(), value.into()]),
+            _ if word == "--" => {
+                spelt.push(word.into());
+                spelt.extend(words.by_ref().map(|&word| word.into()));
+            }
+            _ if word.starts_with("-v") && word[1..].bytes().all(|byte| byte == b'v') => {
+                spelt.extend(word[1..].bytes().map(|_| "-v".into()));
+            }
+            _ => {
+                spelt.push(word.into());
+                if takes_value(word) {
+                    spelt.extend(words.next().map(|&word| word.into()));
+                }
+            }
+        }
+    }
+    spelt
+}
