@@ -32,14 +32,17 @@ mod room;
 #[cfg(test)]
 mod room_model;
 mod session;
+mod stop;
 mod worker;
+#[cfg(test)]
+mod worker_steps;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::{info, warn};
 use mio::{Poll, Waker};
@@ -53,15 +56,6 @@ use places::{Kind, Places};
 use worker::{WAKE, Worker};
 
 use crate::descriptors;
-
-/// How long carrying out what had been received may take when the server stops.
-const FINISH: Duration = Duration::from_secs(2);
-
-/// … and until nothing more is carried out.
-const HALT: Duration = Duration::from_secs(3);
-
-/// How long stopping may take in all.
-const STOP: Duration = Duration::from_millis(4500);
 
 /// Rooms that a report names at most.
 const ROOMS_REPORTED: usize = 20;
@@ -191,20 +185,7 @@ impl Server {
         let Server { hub, stopper, acceptor, workers, .. } = self;
         stopper.stop();
         let _ = acceptor.join();
-        let round = |message: fn(mpsc::Sender<()>) -> Message, deadline: Instant| {
-            let (done, dones) = mpsc::channel();
-            hub.tell_all(|| message(done.clone()));
-            for _ in &workers {
-                let _ = dones.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-            }
-        };
-        // Twice: a session that was on its way from one worker to another when the first round
-        // began has arrived by the second.
-        round(Message::Finish, begun + FINISH);
-        round(Message::Finish, begun + FINISH);
-        // Whatever is published from here on could miss receivers that have been closed.
-        round(Message::Halt, begun + HALT);
-        hub.tell_all(|| Message::Drain(begun + STOP));
+        stop::wind_down(&hub, begun, stop::PACE);
         for worker in workers {
             let _ = worker.join();
         }

@@ -5,7 +5,7 @@
 //! socket does not take stays in its queue until the system says that there is room again.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::mem;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -128,7 +128,29 @@ impl Worker {
 
     /// Waits for something to do, and does it.
     fn turn(&mut self, events: &mut Events) {
-        if let Err(error) = self.sleep(events)
+        let wait = self.fall_asleep();
+        self.look(events, wait);
+        self.work();
+    }
+
+    /// Says that it has to be woken from now on, and for how long there is nothing to do, as far as
+    /// can be told.
+    fn fall_asleep(&mut self) -> Option<Duration> {
+        self.hub.mailboxes[self.index].fall_asleep();
+        match self.inbox.try_recv() {
+            Ok(message) => {
+                self.take(message);
+                Some(Duration::ZERO)
+            }
+            Err(_) => self.wait(),
+        }
+    }
+
+    /// Looks at sockets and messages, and waits for them for so long at the most.
+    pub(super) fn look(&mut self, events: &mut Events, wait: Option<Duration>) {
+        let polled = self.poll.poll(events, wait);
+        self.hub.mailboxes[self.index].stay_awake();
+        if let Err(error) = polled
             && error.kind() != ErrorKind::Interrupted
         {
             error!("cannot wait for clients: {error}");
@@ -140,28 +162,16 @@ impl Worker {
         while let Ok(message) = self.inbox.try_recv() {
             self.take(message);
         }
+    }
+
+    /// Does what there is to do.
+    pub(super) fn work(&mut self) {
         self.serve_all();
         self.publish();
         self.write();
         self.check_slow();
         self.check_logins();
         self.check_phase();
-    }
-
-    /// Waits until there is something to do.
-    fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
-        let mailbox = &self.hub.mailboxes[self.index];
-        mailbox.fall_asleep();
-        let wait = match self.inbox.try_recv() {
-            Ok(message) => {
-                self.take(message);
-                Some(Duration::ZERO)
-            }
-            Err(_) => self.wait(),
-        };
-        let result = self.poll.poll(events, wait);
-        self.hub.mailboxes[self.index].stay_awake();
-        result
     }
 
     /// How long there is nothing to do, as far as can be told.
@@ -310,7 +320,7 @@ impl Worker {
     }
 
     /// Serves those on the list, or the first of them.
-    fn serve_all(&mut self) {
+    pub(super) fn serve_all(&mut self) {
         for _ in 0..self.ready.len().min(CLIENTS) {
             if let Some(token) = self.ready.pop_front() {
                 self.serve(token);
@@ -491,6 +501,12 @@ impl Worker {
             self.connections[token].finish();
             self.list(token);
         }
+    }
+
+    /// The worker writes what is queued, and closes connections.
+    #[cfg(test)]
+    pub(super) fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining(_))
     }
 
     fn is_done(&self) -> bool {

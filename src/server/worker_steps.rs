@@ -1,0 +1,210 @@
+//! Two workers with real sockets and no threads: a test says whose turn it is, and how far the turn
+//! goes, so that what is a race elsewhere happens for sure.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+
+use super::Limits;
+use super::directory::Directory;
+use super::hub::{Hub, Message, Tally};
+use super::places::Places;
+use super::stop::{Pace, wind_down};
+use super::worker::Worker;
+
+const WORKERS: usize = 2;
+
+struct Stage {
+    hub: Arc<Hub>,
+    workers: Vec<Worker>,
+    listener: TcpListener,
+}
+
+/// A client's end of a connection.
+struct Client(TcpStream);
+
+impl Client {
+    fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// What has arrived.
+    fn heard(&mut self) -> String {
+        let mut heard = Vec::new();
+        match self.0.read_to_end(&mut heard) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+            _ => String::from_utf8(heard).unwrap(),
+        }
+    }
+}
+
+impl Stage {
+    fn new() -> Self {
+        let boxes: Vec<_> = (0..WORKERS).map(|_| super::mailbox().unwrap()).collect();
+        let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
+        for (mailbox, poll, inbox) in boxes {
+            mailboxes.push(mailbox);
+            loops.push((poll, inbox));
+        }
+        let minute = Duration::from_secs(60);
+        let hub = Arc::new(Hub {
+            mailboxes,
+            directory: Arc::new(Directory::default()),
+            places: Arc::new(Places::new(100)),
+            limits: Limits { login_timeout: minute, queue_limit: 1000, stall_timeout: minute },
+            tally: Tally::default(),
+        });
+        let worker = |(index, (poll, inbox)): (usize, (Poll, mpsc::Receiver<Message>))| {
+            Worker::new(index, Arc::clone(&hub), inbox, poll)
+        };
+        let workers = loops.into_iter().enumerate().map(worker).collect();
+        Stage { hub, workers, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+    }
+
+    /// A new client on a worker.
+    fn client(&mut self, worker: usize) -> Client {
+        let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = self.listener.accept().unwrap();
+        client.set_nonblocking(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = mio::net::TcpStream::from_std(stream);
+        let place = self.hub.places.take().unwrap();
+        self.hub.hand_over(worker, Message::Connected(stream, peer, place));
+        self.step(worker);
+        Client(client)
+    }
+
+    /// A client on a worker, which says this and is heard.
+    fn client_saying(&mut self, worker: usize, text: &str) -> Client {
+        let mut client = self.client(worker);
+        client.send(text);
+        self.step_all();
+        client.heard();
+        client
+    }
+
+    /// A worker looks at its sockets and its messages.
+    fn look(&mut self, worker: usize) {
+        let mut events = Events::with_capacity(16);
+        self.workers[worker].look(&mut events, Some(Duration::ZERO));
+    }
+
+    /// A whole turn of a worker.
+    fn step(&mut self, worker: usize) {
+        self.look(worker);
+        self.workers[worker].work();
+    }
+
+    fn step_all(&mut self) {
+        for _ in 0..5 {
+            (0..WORKERS).for_each(|worker| self.step(worker));
+        }
+    }
+}
+
+/// A room on worker 1, with a receiver, and a sender on worker 0 who is not in it.
+fn room_elsewhere(stage: &mut Stage) -> (Client, Client) {
+    // Worker 0 has more sessions, so that the room goes to the other.
+    let crowd: Vec<_> = (0..5).map(|_| stage.client(0)).collect();
+    let receiver = stage.client_saying(1, "rlogin:eve\njoin:there\n");
+    let sender = stage.client_saying(0, "slogin:bob\n");
+    std::mem::forget(crowd);
+    (receiver, sender)
+}
+
+#[test]
+fn an_answer_does_not_move_ahead_of_its_text() {
+    let mut stage = Stage::new();
+    let (_elsewhere, mut sender) = room_elsewhere(&mut stage);
+    // A room on worker 0, too.
+    let full: Vec<_> = (0..10).map(|_| stage.client(1)).collect();
+    let mut receiver = stage.client_saying(0, "rlogin:amy\njoin:here\n");
+    sender.send("join:here\nsendall:hi\njoin:there\n");
+    stage.look(0);
+    stage.workers[0].serve_all();
+    // The session is on its way, in the middle of worker 0's turn.
+    stage.step(1);
+    stage.step(1);
+    assert_eq!(sender.heard(), "ok:joined room here\nok:sent\nok:joined room there\n");
+    // So whoever joins now has missed the text.
+    let mut late = stage.client(0);
+    late.send("rlogin:late\njoin:here\n");
+    stage.step_all();
+    assert_eq!(receiver.heard(), "delivery:here:bob:hi\n");
+    assert_eq!(late.heard(), "ok:logged in as late\nok:joined room here\n");
+    drop(full);
+}
+
+#[test]
+fn a_text_of_a_session_that_moves_when_the_server_stops_is_carried_out() {
+    let mut stage = Stage::new();
+    let (mut receiver, mut sender) = room_elsewhere(&mut stage);
+    sender.send("join:there\nsendall:hi\n");
+    let hub = Arc::clone(&stage.hub);
+    let pace = Pace {
+        finish: Duration::from_secs(60),
+        halt: Duration::from_secs(60),
+        drain: Duration::from_secs(61),
+    };
+    // Worker 0 is in the middle of its turn while the other hears that the server stops.
+    stage.look(0);
+    let stopping = thread::spawn(move || wind_down(&hub, Instant::now(), pace));
+    thread::sleep(Duration::from_millis(100));
+    stage.step(1);
+    stage.workers[0].work();
+    while !stopping.is_finished() {
+        (0..WORKERS).for_each(|worker| stage.step(worker));
+    }
+    stage.step_all();
+    assert_eq!(sender.heard(), "ok:joined room there\nok:sent\n");
+    assert_eq!(receiver.heard(), "delivery:there:bob:hi\n");
+}
+
+#[test]
+fn no_receiver_is_closed_while_a_worker_may_still_publish() {
+    let mut stage = Stage::new();
+    let (mut receiver, _sender) = room_elsewhere(&mut stage);
+    let mut sender = stage.client_saying(1, "slogin:bob\njoin:there\n");
+    // The sender of this text lives on worker 1 and the receiver does, too; in a full house the
+    // one who publishes is another.
+    let pace = Pace {
+        finish: Duration::from_millis(50),
+        halt: Duration::from_secs(60),
+        drain: Duration::from_secs(61),
+    };
+    sender.send("sendall:hi\n");
+    stage.look(1);
+    stage.workers[1].serve_all();
+    let hub = Arc::clone(&stage.hub);
+    let stopping = thread::spawn(move || wind_down(&hub, Instant::now(), pace));
+    // Long after the time to finish is over, the other worker still may not close anybody.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(300) {
+        stage.step(0);
+        assert!(!stage.workers[0].is_draining(), "drains after {:?}", begun.elapsed());
+    }
+    while !stopping.is_finished() {
+        (0..WORKERS).for_each(|worker| stage.step(worker));
+    }
+    stage.step_all();
+    assert_eq!(sender.heard(), "ok:sent\n");
+    assert_eq!(receiver.heard(), "delivery:there:bob:hi\n");
+}
+
+#[test]
+fn nothing_is_carried_out_after_the_halt() {
+    let mut stage = Stage::new();
+    let mut receiver = stage.client_saying(0, "rlogin:eve\njoin:cafe\n");
+    let mut sender = stage.client_saying(0, "slogin:bob\njoin:cafe\n");
+    let (done, all_done) = mpsc::channel();
+    stage.hub.tell_all(|| Message::Halt(done.clone()));
+    stage.step_all();
+    assert_eq!(all_done.try_iter().count(), WORKERS);
+    sender.send("sendall:too late\n");
+    stage.step_all();
+    assert_eq!((sender.heard(), receiver.heard()), (String::new(), String::new()));
+}
