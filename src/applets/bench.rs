@@ -89,7 +89,7 @@ struct Arguments {
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
     let (more, quiet) = (arguments.verbose, arguments.quiet);
-    logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet });
+    let _log = logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false);
     let end = match (arguments.messages, arguments.seconds) {
         (Some(_), Some(_)) => {
             return Err(call.wrong("--messages and --seconds exclude each other").into());

@@ -55,7 +55,7 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let Arguments { host, port, user, room, verbose, quiet } = call.arguments()?;
-    logging::start(Verbosity { normal: LevelFilter::Warn, more: verbose, quiet });
+    let _log = logging::start(Verbosity { normal: LevelFilter::Warn, more: verbose, quiet }, false);
     let mut connection = Connection::open(&host, port)?;
     connection.demand(&Request::LogInReceiver(user.as_bytes()))?;
     connection.demand(&Request::Join(room.as_bytes()))?;

@@ -70,7 +70,7 @@ enum Mistake {
 
 fn run(call: &Call<'_>) -> Result<(), AppletError> {
     let Arguments { host, port, user, verbose, quiet } = call.arguments()?;
-    logging::start(Verbosity { normal: LevelFilter::Warn, more: verbose, quiet });
+    let _log = logging::start(Verbosity { normal: LevelFilter::Warn, more: verbose, quiet }, false);
     let mut connection = Connection::open(&host, port)?;
     connection.demand(&Request::LogInSender(user.as_bytes()))?;
     let prompt = io::stdin().is_terminal() && io::stdout().is_terminal();

@@ -61,6 +61,10 @@ struct Arguments {
     )]
     stall_timeout: Duration,
 
+    /// serve clients with so many threads (default: one fewer than there are processors)
+    #[argh(option, arg_name = "N", from_str_fn(super::positive))]
+    workers: Option<usize>,
+
     /// log logins, joins, departures and refusals too; twice for every refused request
     #[argh(switch, short = 'v')]
     verbose: u8,
@@ -73,18 +77,20 @@ struct Arguments {
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
     let (more, quiet) = (arguments.verbose, arguments.quiet);
-    let _log = logging::start_queued(Verbosity { normal: LevelFilter::Info, more, quiet });
+    let log = logging::start(Verbosity { normal: LevelFilter::Info, more, quiet }, true);
     let events = signals::server_events().map_err(Error::Signals)?;
     let server = Server::start(Config {
         port: arguments.port,
         bind: arguments.bind,
         max_clients: arguments.max_clients,
+        workers: arguments.workers,
         limits: Limits {
             login_timeout: arguments.login_timeout,
             queue_limit: arguments.queue_limit,
             stall_timeout: arguments.stall_timeout,
         },
     })?;
+    log.queue();
     server.run(events);
     Ok(())
 }

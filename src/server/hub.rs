@@ -47,6 +47,10 @@ impl WorkerSet {
 /// What a worker is told.
 #[derive(Debug)]
 pub enum Message {
+    /// Let in nobody any more; say so through the sender.
+    Close(mpsc::Sender<()>),
+    /// A place is free again.
+    PlaceFree,
     /// A client has connected.
     Connected(TcpStream, SocketAddr, Place),
     /// A session moves here, for the sake of the room that it is to enter.

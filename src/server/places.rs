@@ -2,9 +2,8 @@
 //! when it gets tight.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::hub::SessionId;
 use super::lock;
@@ -29,13 +28,13 @@ pub struct Places {
     taken: AtomicUsize,
     /// Clients by [`Kind`].
     by_kind: [AtomicUsize; 3],
+    /// How many places have been given back so far.
+    given_back: AtomicU64,
+    /// Somebody waits for a place to be given back.
+    awaited: AtomicBool,
     /// Receivers that have shut down their writing side, the oldest first. They may still be
     /// listening or may be gone; nobody can tell until something is written to them.
     half_closed: Mutex<BTreeMap<u64, SessionId>>,
-    /// How many places have been given back so far.
-    given_back: Mutex<u64>,
-    /// Wakes those who wait for a place to be given back.
-    news: Condvar,
 }
 
 impl Places {
@@ -45,9 +44,9 @@ impl Places {
             max,
             taken: AtomicUsize::new(0),
             by_kind: Default::default(),
+            given_back: AtomicU64::new(0),
+            awaited: AtomicBool::new(false),
             half_closed: Mutex::default(),
-            given_back: Mutex::default(),
-            news: Condvar::new(),
         }
     }
 
@@ -71,14 +70,17 @@ impl Places {
 
     /// How many places have been given back so far.
     pub fn given_back(&self) -> u64 {
-        *lock(&self.given_back)
+        self.given_back.load(Ordering::SeqCst)
     }
 
-    /// Waits until more than `before` places have been given back, for `most` at the most.
-    pub fn wait(&self, before: u64, most: Duration) {
-        let guard = lock(&self.given_back);
-        // Whatever comes of it, the wait is over.
-        let _ = self.news.wait_timeout_while(guard, most, |count| *count <= before);
+    /// Somebody waits for a place to be given back, or no longer does.
+    pub fn await_one(&self, awaited: bool) {
+        self.awaited.store(awaited, Ordering::SeqCst);
+    }
+
+    /// Somebody waits for a place to be given back.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::SeqCst)
     }
 
     /// A receiver has shut down its writing side.
@@ -121,7 +123,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.places.count(self.kind).fetch_sub(1, Ordering::SeqCst);
         self.places.taken.fetch_sub(1, Ordering::SeqCst);
-        *lock(&self.places.given_back) += 1;
-        self.places.news.notify_all();
+        self.places.given_back.fetch_add(1, Ordering::SeqCst);
     }
 }

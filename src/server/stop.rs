@@ -24,8 +24,9 @@ pub const PACE: Pace = Pace {
     drain: Duration::from_millis(4500),
 };
 
-/// Tells the workers to finish, to halt, and to drain their queues and end.
+/// Tells the workers to close the door, to finish, to halt, and to drain their queues and end.
 pub fn wind_down(hub: &Hub, begun: Instant, pace: Pace) {
+    tell_and_wait(hub, Message::Close, begun + pace.finish);
     // Twice: a session that was on its way from one worker to another when the first round began
     // has arrived by the second.
     for _ in 0..2 {

@@ -5,7 +5,7 @@
 //! socket does not take stays in its queue until the system says that there is room again.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,12 +15,13 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
-use mio::net::TcpStream;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::batch::{Batches, Publisher};
 use super::connection::{Connection, Loss, Served};
+use super::door::{Caller, Door};
 use super::hub::{Hub, Message, SessionId};
 use super::outbox::Backlog;
 use super::places::Place;
@@ -33,12 +34,18 @@ const READ: usize = 64 * 1024;
 /// Clients that are served in one turn at most, so that nobody's answer waits for too many.
 const CLIENTS: usize = 256;
 
+/// Newcomers who are let in in one turn at most.
+const NEWCOMERS: usize = 64;
+
 /// Receivers that are written to after the answers: while that goes on, the senders can already
 /// get their next texts ready.
 const AFTER_ANSWERS: usize = 16;
 
 /// How often slow receivers are looked at.
 const CHECK: Duration = Duration::from_millis(100);
+
+/// The worker that lets clients in.
+pub const DOOR_WORKER: usize = 0;
 
 /// The token that wakes the loop.
 pub const WAKE: Token = Token(usize::MAX);
@@ -68,6 +75,8 @@ pub struct Worker {
     login_deadlines: BTreeSet<(Instant, usize)>,
     buffer: Box<[u8]>,
     phase: Phase,
+    /// Where clients come in, if that is at this worker.
+    door: Option<Door>,
 }
 
 #[derive(Debug)]
@@ -111,7 +120,19 @@ impl Worker {
             login_deadlines: BTreeSet::new(),
             buffer: vec![0; READ].into(),
             phase: Phase::Running,
+            door: None,
         }
+    }
+
+    /// Lets clients in through these sockets, for all workers.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not watch them.
+    pub fn open_door(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
+        let places = Arc::clone(&self.hub.places);
+        self.door = Some(Door::new(sockets, places, self.poll.registry())?);
+        Ok(())
     }
 
     /// Runs until the server has stopped.
@@ -166,6 +187,7 @@ impl Worker {
 
     /// Does what there is to do.
     pub(super) fn work(&mut self) {
+        self.attend_door();
         self.serve_all();
         self.publish();
         self.write();
@@ -182,12 +204,18 @@ impl Worker {
         let login = self.login_deadlines.first().map(|(deadline, _)| *deadline);
         let draining = matches!(self.phase, Phase::Draining(_));
         let check = (draining || !self.stalling.is_empty()).then_some(self.next_check);
-        let next = [login, check].into_iter().flatten().min()?;
-        // A millisecond more, for the wait is rounded down.
-        Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+        let wait = [login, check].into_iter().flatten().min().map(|next| {
+            // A millisecond more, for the wait is rounded down.
+            next.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
+        });
+        let door = self.door.as_ref().and_then(Door::wait);
+        [wait, door].into_iter().flatten().min()
     }
 
     fn note(&mut self, event: &mio::event::Event) {
+        if let Some(door) = &mut self.door {
+            door.knock(event.token());
+        }
         let token = event.token().0;
         let Some(connection) = self.connections.get_mut(token) else {
             return;
@@ -212,6 +240,13 @@ impl Worker {
 
     fn take(&mut self, message: Message) {
         match message {
+            Message::Close(done) => {
+                self.door = None;
+                // Nobody listens any more if this took too long.
+                let _ = done.send(());
+            }
+            // Whoever waits for that looks again, now that it is awake.
+            Message::PlaceFree => {}
             Message::Connected(stream, peer, place) => self.welcome(stream, peer, place),
             Message::Arriving(connection) => self.take_in(connection),
             Message::Published(room) => room.look(self.index, &mut self.ripe),
@@ -225,6 +260,30 @@ impl Worker {
             Message::Drain(deadline) => {
                 self.phase = Phase::Draining(deadline);
                 self.ripe = self.tokens();
+            }
+        }
+    }
+
+    /// Lets in those who knock, or the first of them.
+    fn attend_door(&mut self) {
+        for _ in 0..NEWCOMERS {
+            match self.door.as_mut().and_then(Door::next) {
+                None => return,
+                Some(Caller::Client(stream, peer, place)) => {
+                    let worker = self.hub.least_busy(self.index);
+                    if worker == self.index {
+                        self.hub.mailboxes[worker].add_session();
+                        self.welcome(stream, peer, place);
+                    } else {
+                        self.hub.hand_over(worker, Message::Connected(stream, peer, place));
+                    }
+                }
+                Some(Caller::InTheWay(session)) if session.worker == self.index => {
+                    self.let_go(session);
+                }
+                Some(Caller::InTheWay(session)) => {
+                    self.hub.tell(session.worker, Message::LetGo(session));
+                }
             }
         }
     }
@@ -541,6 +600,9 @@ impl Worker {
             connection.flush();
         }
         connection.close();
+        if self.hub.places.is_awaited() {
+            self.hub.tell(DOOR_WORKER, Message::PlaceFree);
+        }
     }
 
     fn say(&self, connection: &Connection, farewell: &Farewell) {

@@ -14,6 +14,7 @@ use super::directory::Directory;
 use super::hub::{Hub, Message, Tally};
 use super::places::Places;
 use super::stop::{Pace, wind_down};
+use super::threads::mailbox;
 use super::worker::Worker;
 
 const WORKERS: usize = 2;
@@ -44,7 +45,7 @@ impl Client {
 
 impl Stage {
     fn new() -> Self {
-        let boxes: Vec<_> = (0..WORKERS).map(|_| super::mailbox().unwrap()).collect();
+        let boxes: Vec<_> = (0..WORKERS).map(|_| mailbox().unwrap()).collect();
         let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
         for (mailbox, poll, inbox) in boxes {
             mailboxes.push(mailbox);

@@ -164,7 +164,7 @@ fn two_hundred_knock_at_a_server_with_64_descriptors() {
 fn newcomers_need_no_thread() {
     // The superuser's processes are not limited.
     let as_somebody = |limits: &str| {
-        let mut command = limited(limits, &[]);
+        let mut command = limited(limits, &["--workers", "3"]);
         if rustix::process::getuid().is_root() {
             command.uid(54_321);
         }
@@ -173,8 +173,8 @@ fn newcomers_need_no_thread() {
     let ordinary = Server::run(as_somebody("-u 100"));
     let threads = ordinary.program.threads();
     drop(ordinary);
-    // A thread fewer than it would like, and not one to spare: still a chat.
-    for limit in [threads, threads - 1] {
+    // Not one to spare, and fewer than it would like: still a chat.
+    for limit in [threads, threads - 1, threads - 2, 2] {
         let server = Server::run(as_somebody(&format!("-u {limit}")));
         assert_eq!(server.program.threads(), limit, "{:?}", server.program);
         let mut receivers: Vec<_> =
@@ -184,7 +184,7 @@ fn newcomers_need_no_thread() {
         assert_eq!(server.program.threads(), limit, "{:?}", server.program);
         assert_eq!(server.stop().status.code(), Some(0));
     }
-    let finished = Program::start(as_somebody("-u 2")).finish();
+    let finished = Program::start(as_somebody("-u 1")).finish();
     finished.assert_one_error(1, "cannot start: ");
 }
 

@@ -245,9 +245,9 @@ impl Server {
         Self::with(&["-v"])
     }
 
-    /// A server with flags, on a port of its own.
+    /// A server with flags, on a port of its own, and with several threads on any machine.
     pub fn with(flags: &[&str]) -> Self {
-        Self::run(chatbox(["server", "0"].iter().chain(flags).copied()))
+        Self::run(chatbox(["server", "0", "--workers", "3"].iter().chain(flags).copied()))
     }
 
     /// The server that a command starts.

@@ -1,0 +1,199 @@
+//! Where clients come in, as long as there is a place for them.
+//!
+//! Belongs to one worker, and never blocks it. Whoever knocks while there is no place is told so,
+//! at a pace that costs next to nothing; and while the system lacks something that a client needs,
+//! nobody is let in.
+
+use std::fmt::Arguments;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{debug, warn};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+
+use super::hub::SessionId;
+use super::places::{Place, Places};
+use crate::protocol::Reply;
+
+/// The pause after a refusal: knocking must not keep a processor busy.
+const REST: Duration = Duration::from_millis(5);
+
+/// How long to wait for a place or a descriptor at the most.
+const LONG_REST: Duration = Duration::from_secs(1);
+
+/// How often to warn of the same thing.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// The listening sockets, and what is going on before them.
+#[derive(Debug)]
+pub struct Door {
+    listeners: Vec<Listener>,
+    places: Arc<Places>,
+    rest: Option<Rest>,
+    failures: Warning,
+    refusals: Warning,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    /// Somebody may be waiting there.
+    knocking: bool,
+}
+
+/// A pause: until then, or until a place is given back.
+#[derive(Debug)]
+struct Rest {
+    until: Instant,
+    given_back: u64,
+}
+
+/// What comes of a look through the door.
+#[derive(Debug)]
+pub enum Caller {
+    /// A client that has a place.
+    Client(TcpStream, SocketAddr, Place),
+    /// This session has to go, so that there is a place.
+    InTheWay(SessionId),
+}
+
+impl Door {
+    /// The first of the tokens of listening sockets. No client's is as high.
+    pub const TOKEN: Token = Token(usize::MAX / 2);
+
+    /// A door with these sockets, which `registry` watches from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not watch them.
+    pub fn new(
+        sockets: Vec<TcpListener>,
+        places: Arc<Places>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let mut listeners = Vec::new();
+        for (index, mut socket) in sockets.into_iter().enumerate() {
+            registry.register(&mut socket, Token(Self::TOKEN.0 + index), Interest::READABLE)?;
+            listeners.push(Listener { socket, knocking: true });
+        }
+        let (failures, refusals) = Default::default();
+        Ok(Door { listeners, places, rest: None, failures, refusals })
+    }
+
+    /// Somebody knocks at the socket with that token.
+    pub fn knock(&mut self, token: Token) {
+        let index = token.0.wrapping_sub(Self::TOKEN.0);
+        if let Some(listener) = self.listeners.get_mut(index) {
+            listener.knocking = true;
+        }
+    }
+
+    /// How long there is nothing to do here; `None` if that is for the system to tell.
+    pub fn wait(&self) -> Option<Duration> {
+        let knocking = self.listeners.iter().any(|listener| listener.knocking);
+        knocking.then(|| match &self.rest {
+            Some(rest) => rest.until.saturating_duration_since(Instant::now()),
+            None => Duration::ZERO,
+        })
+    }
+
+    /// The next who is let in or who has to go, if there is anybody for now.
+    pub fn next(&mut self) -> Option<Caller> {
+        if self.is_resting() {
+            return None;
+        }
+        while let Some(index) = self.listeners.iter().position(|listener| listener.knocking) {
+            if self.places.full()
+                && let Some(caller) = self.make_room()
+            {
+                return Some(caller);
+            }
+            match self.listeners[index].socket.accept() {
+                Ok((stream, peer)) => {
+                    // IPv4 clients that came through an IPv6 socket are IPv4 clients still.
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    let Some(place) = self.places.take() else {
+                        self.refuse(stream, peer);
+                        return None;
+                    };
+                    return Some(Caller::Client(stream, peer, place));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.listeners[index].knocking = false;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.fail(&error),
+            }
+        }
+        None
+    }
+
+    fn is_resting(&mut self) -> bool {
+        let over = |rest: &Rest| {
+            rest.until <= Instant::now() || rest.given_back != self.places.given_back()
+        };
+        if self.rest.as_ref().is_some_and(over) {
+            self.rest = None;
+            self.places.await_one(false);
+        }
+        self.rest.is_some()
+    }
+
+    fn rest(&mut self, most: Duration) {
+        let given_back = self.places.given_back();
+        self.places.await_one(true);
+        self.rest = Some(Rest { until: Instant::now() + most, given_back });
+    }
+
+    /// Names a receiver that may be gone already, if there is one, and waits until it is.
+    fn make_room(&mut self) -> Option<Caller> {
+        let session = self.places.oldest_half_closed()?;
+        self.rest(LONG_REST);
+        Some(Caller::InTheWay(session))
+    }
+
+    fn refuse(&mut self, mut stream: TcpStream, peer: SocketAddr) {
+        let max = self.places.max;
+        debug!("refused client {peer}: all {max} places are taken");
+        self.refusals.warn(format_args!("refusing clients: all {max} places are taken"));
+        let mut line = Vec::new();
+        Reply::Err(b"the server is full, try again later").encode(&mut line);
+        let _ = stream.write(&line);
+        let _ = stream.shutdown(Shutdown::Write);
+        // Unread input would make the system take the line back.
+        let _ = stream.read(&mut [0; 1024]);
+        self.rest(REST);
+    }
+
+    /// Nobody can be let in just now.
+    fn fail(&mut self, error: &io::Error) -> Option<Caller> {
+        self.failures.warn(format_args!("cannot accept a client: {error}"));
+        let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        if !Errno::from_io_error(error).is_some_and(|errno| scarce.contains(&errno)) {
+            self.rest(REST);
+            return None;
+        }
+        let caller = self.make_room();
+        self.rest(LONG_REST);
+        caller
+    }
+}
+
+/// A warning that is not given again and again.
+#[derive(Debug, Default)]
+struct Warning {
+    given: Option<Instant>,
+}
+
+impl Warning {
+    fn warn(&mut self, text: Arguments<'_>) {
+        if self.given.is_none_or(|given| given.elapsed() >= WARN_EVERY) {
+            warn!("{text}");
+            self.given = Some(Instant::now());
+        }
+    }
+}
