@@ -62,7 +62,7 @@ fn overview() -> String {
     }
     text += &format!(
         "\nOptions:\n  -h, --help        display usage information\n  \
-         -V, --version     display the version\n  --list            name the applets, one a line\n\n\
+         -V, --version     display the version\n  --list            name the applets that get links, one a line\n\n\
          Examples:\n  {NAME} server 5000\n  {NAME} receiver localhost 5000 alice cafe\n  \
          {NAME} sender localhost 5000 bob\n\n\
          '{NAME} APPLET --help' tells about an applet.\n"
@@ -70,9 +70,10 @@ fn overview() -> String {
     text
 }
 
-/// The applets' names, for scripts.
+/// The names that an installation has links for.
 fn list() -> String {
-    APPLETS.iter().map(|applet| format!("{}\n", applet.name)).collect()
+    let linked = APPLETS.iter().filter(|applet| applet.linked);
+    linked.map(|applet| format!("{}\n", applet.name)).collect()
 }
 
 fn help(text: String) -> Error {

@@ -14,8 +14,12 @@ use crate::logging::{self, Verbosity};
 use crate::output;
 use crate::protocol::MAX_TEXT;
 
-pub(super) const APPLET: Applet =
-    Applet { name: "bench", summary: "load a server and measure what comes of it", run };
+pub(super) const APPLET: Applet = Applet {
+    name: "bench",
+    linked: false,
+    summary: "load a server and measure what comes of it",
+    run,
+};
 
 /// Loads a chat server and reports deliveries a second, the time from send to delivery, and what
 /// was lost, duplicated, reordered or refused. Exits with 1 if anything was lost, duplicated or

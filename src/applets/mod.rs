@@ -15,6 +15,8 @@ use crate::error::Error;
 pub struct Applet {
     /// The name that it is called by.
     pub name: &'static str,
+    /// An installation has a link of that name.
+    pub linked: bool,
     /// What it does, in a few words.
     pub summary: &'static str,
     /// Runs it.

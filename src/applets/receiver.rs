@@ -17,7 +17,7 @@ use crate::protocol::{Delivery, Reply, Request};
 use crate::signals;
 
 pub(super) const APPLET: Applet =
-    Applet { name: "receiver", summary: "print what is said in a room", run };
+    Applet { name: "receiver", linked: true, summary: "print what is said in a room", run };
 
 /// Prints what is said in a room of a chat, one line each: 'SENDER: TEXT'. Runs until it is
 /// interrupted or the server goes away.

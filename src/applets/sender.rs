@@ -15,7 +15,7 @@ use crate::logging::{self, Verbosity};
 use crate::protocol::Request;
 
 pub(super) const APPLET: Applet =
-    Applet { name: "sender", summary: "send lines of standard input to a room", run };
+    Applet { name: "sender", linked: true, summary: "send lines of standard input to a room", run };
 
 /// Sends what it reads from standard input, line by line, to a room of a chat. '/join ROOM'
 /// enters a room, '/leave' leaves it, '/quit' ends.

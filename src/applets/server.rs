@@ -12,8 +12,12 @@ use crate::logging::{self, Verbosity};
 use crate::server::{Config, Limits, Server};
 use crate::signals;
 
-pub(super) const APPLET: Applet =
-    Applet { name: "server", summary: "bring texts from senders to receivers, in rooms", run };
+pub(super) const APPLET: Applet = Applet {
+    name: "server",
+    linked: true,
+    summary: "bring texts from senders to receivers, in rooms",
+    run,
+};
 
 /// Serves a chat: brings what senders say in a room to the receivers in that room. Runs until
 /// SIGINT or SIGTERM. Logs to standard error.

@@ -114,7 +114,7 @@ fn an_unknown_applet_is_told_which_there_are() {
     run(&["a\nb\x1b[2J"]).assert_one_error(2, ALL);
     run(&[]).assert_one_error(2, ALL);
     run(&[""]).assert_one_error(2, ALL);
-    run(&["--list"]).assert(0, b"server\nsender\nreceiver\nbench\n", "");
+    run(&["--list"]).assert(0, b"server\nsender\nreceiver\n", "");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod harness;
 
 mod arbitrary;
+mod bench;
 mod cases;
 mod clients;
 mod command_line;
