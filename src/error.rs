@@ -1,6 +1,7 @@
 //! What a user is told when something goes wrong, and the exit status that says so to programs.
 
-use std::io::{self, Write};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
 
 use thiserror::Error;
 
@@ -8,6 +9,7 @@ use crate::bench::BenchError;
 use crate::call::UsageError;
 use crate::client::ClientError;
 use crate::server::ServerError;
+use crate::terminal::visible;
 
 /// Anything that ends the program with a status other than 0.
 #[derive(Debug, Error)]
@@ -27,6 +29,9 @@ pub enum Error {
     /// A load has shown that the server loses, doubles or swaps texts.
     #[error("the server lost, duplicated or reordered texts")]
     Unclean,
+    /// Something is wrong, and has been said.
+    #[error("something went wrong")]
+    Said,
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
@@ -39,40 +44,43 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit status: 2 for wrong usage, 1 for all that happens later.
+    /// The exit status: 2 for wrong usage, 124 when the time is over, 1 for all else.
     pub fn status(&self) -> u8 {
         match self {
             Error::Usage(_) | Error::Server(ServerError::UnknownHost { .. }) => 2,
+            Error::Client(ClientError::TimedOut) => 124,
             _ => 1,
         }
     }
 
-    /// Says on standard error what is wrong, in one line.
+    /// Says on standard error what is wrong, in one line, unless that has been said already.
     pub fn print(&self) {
         match self {
-            Error::Client(ClientError::Refused(reason)) => pass_on(reason),
-            error => complain(error),
+            Error::Said => {}
+            Error::Client(ClientError::Refused(reason)) => pass_on("", reason),
+            error => notice(error),
         }
     }
 }
 
-/// Says on standard error what is wrong, in one line.
-pub fn complain(what: &dyn std::error::Error) {
-    let text = format!("{}: {what}", env!("CARGO_PKG_NAME"));
-    // What it quotes may hold anything.
-    let visible = text.chars().flat_map(|char| match char.is_control() {
-        true => char.escape_default().collect::<Vec<_>>(),
-        false => vec![char],
-    });
-    say(visible.collect::<String>().into_bytes());
+/// Says something on standard error, in one line.
+pub fn notice(what: &dyn Display) {
+    // What it quotes may hold anything, but no colour of ours.
+    say(format!("{}: {what}", env!("CARGO_PKG_NAME")).as_bytes(), true);
 }
 
-/// Passes on to standard error what a server gave as its reason, exactly.
-pub fn pass_on(reason: &[u8]) {
-    say(reason.to_vec());
+/// Passes on to standard error what a server gave as its reason: exactly, unless it is for a
+/// terminal. `before` is what there is to say before it.
+pub fn pass_on(before: &str, reason: &[u8]) {
+    let terminal = io::stderr().is_terminal();
+    say(&[before.as_bytes(), reason].concat(), terminal);
 }
 
-fn say(mut line: Vec<u8>) {
+fn say(line: &[u8], make_visible: bool) {
+    let mut line = match make_visible {
+        true => visible(line).into_bytes(),
+        false => line.to_vec(),
+    };
     line.push(b'\n');
     // There is nobody left to tell if this fails.
     let _ = io::stderr().write_all(&line);

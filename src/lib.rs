@@ -10,9 +10,10 @@
 //! | [`signals`] | signals → what they ask for |
 //! | [`output`] | standard output |
 //! | [`error`] | what a user is told, and the exit status |
+//! | [`terminal`] | what may be shown on a terminal, and in which colour |
 //! | [`call`] | how an applet was called → its arguments |
 //! | [`server`] | rooms and everything between a client's socket and them |
-//! | [`bench`] | a load for any server, and the count of what came of it |
+//! | [`mod@bench`] | a load for any server, and the count of what came of it |
 //! | [`client`] | what senders and receivers share: connect, log in, request → answer |
 //! | [`logging`] | what goes to standard error beside errors |
 //! | [`descriptors`] | how many descriptors there may be, and are |
@@ -35,3 +36,4 @@ pub mod output;
 pub mod protocol;
 pub mod server;
 pub mod signals;
+pub mod terminal;

@@ -1,15 +1,17 @@
 //! Signals, as the applets want to hear of them.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGPIPE, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::error::Error;
 use crate::server::Event;
+use crate::terminal::Settings;
 
 /// What signals ask of a server. To be called before any thread is started.
 ///
@@ -33,9 +35,32 @@ pub fn server_events() -> io::Result<impl Iterator<Item = Event>> {
     Ok(arrived.map(|signal| if signal == SIGUSR1 { Event::Report } else { Event::Stop }))
 }
 
-/// Ends the process the way SIGPIPE does, which is what a shell expects of a program whose output
-/// nobody reads any more. Returns only if that fails.
-pub fn end_as_by_sigpipe() -> Error {
-    let ended = signal_hook::low_level::emulate_default_handler(SIGPIPE);
-    Error::Output(ended.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))
+/// Makes sure that the terminal is set as it was when a signal ends the process.
+///
+/// # Errors
+///
+/// If the system refuses a handler, or a thread.
+pub fn restore_terminal_at_end(settings: Settings) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let restore = move || {
+        for signal in signals.forever() {
+            settings.restore();
+            // The prompt stands on the line.
+            let _ = io::stderr().write_all(b"\n");
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(restore).map(drop)
+}
+
+/// Ends the process the way SIGPIPE does if it is for a broken pipe that standard output cannot be
+/// written: that is what a shell expects of a program whose output nobody reads any more.
+pub fn or_end_as_by_sigpipe(error: Error) -> Error {
+    match error {
+        Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => {
+            let ended = signal_hook::low_level::emulate_default_handler(SIGPIPE);
+            Error::Output(ended.err().unwrap_or(source))
+        }
+        error => error,
+    }
 }

@@ -19,6 +19,7 @@ pub(super) const APPLET: Applet = Applet {
     linked: false,
     summary: "load a server and measure what comes of it",
     run,
+    info: Arguments::get_args_info,
 };
 
 /// Loads a chat server and reports deliveries a second, the time from send to delivery, and what

@@ -7,6 +7,8 @@ mod server;
 
 use std::time::Duration;
 
+use argh::CommandInfoWithArgs;
+
 use crate::call::Call;
 use crate::error::Error;
 
@@ -21,6 +23,8 @@ pub struct Applet {
     pub summary: &'static str,
     /// Runs it.
     pub run: fn(&Call<'_>) -> Result<(), Error>,
+    /// What it is called with.
+    pub info: fn() -> CommandInfoWithArgs,
 }
 
 /// All applets.

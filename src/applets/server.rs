@@ -17,6 +17,7 @@ pub(super) const APPLET: Applet = Applet {
     linked: true,
     summary: "bring texts from senders to receivers, in rooms",
     run,
+    info: Arguments::get_args_info,
 };
 
 /// Serves a chat: brings what senders say in a room to the receivers in that room. Runs until

@@ -15,7 +15,7 @@
 //!   hold its sending end through the room; the worker that owns the receiver's socket holds the
 //!   receiving end.
 //! - **What one worker has to tell another**, [`hub`]: again an `mpsc` channel a worker.
-//! - **Places and tallies**, [`places`], [`hub`]: atomics, and a lock for a list.
+//! - **Places and tallies**, [`mod@places`], [`hub`]: atomics, and a lock for a list.
 //!
 //! No thread ever takes a second lock while it holds one, so there is no order in which two
 //! threads could wait for each other. Nothing that can block is done under a lock.

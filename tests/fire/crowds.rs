@@ -9,7 +9,7 @@ use crate::harness::{Peer, Server, limited, wait_until};
 #[test]
 fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
     let server = Server::run(limited("-n 400", &[]));
-    let threads = server.program.threads();
+    let threads = server.threads();
     let descriptors = server.program.descriptors();
     let mut witness = Peer::receiver(server.port, "witness", "cafe");
     let mut refused = 0;
@@ -30,7 +30,7 @@ fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
         || server.reports("rooms") == 0 && server.program.descriptors() == descriptors,
         || format!("{} descriptors: {}", server.program.descriptors(), server.report()),
     );
-    assert_eq!(server.program.threads(), threads);
+    assert_eq!(server.threads(), threads);
     println!("{refused} of 5000 were refused");
 }
 

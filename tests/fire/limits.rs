@@ -171,17 +171,17 @@ fn newcomers_need_no_thread() {
         command
     };
     let ordinary = Server::run(as_somebody("-u 100"));
-    let threads = ordinary.program.threads();
+    let threads = ordinary.threads();
     drop(ordinary);
     // Not one to spare, and fewer than it would like: still a chat.
     for limit in [threads, threads - 1, threads - 2, 2] {
         let server = Server::run(as_somebody(&format!("-u {limit}")));
-        assert_eq!(server.program.threads(), limit, "{:?}", server.program);
+        assert_eq!(server.threads(), limit, "{:?}", server.program);
         let mut receivers: Vec<_> =
             (0..300).map(|_| Peer::receiver(server.port, "eve", "cafe")).collect();
         Peer::sender(server.port, "bob", "cafe").ok("sendall:hi");
         receivers.iter_mut().for_each(|receiver| receiver.expect("delivery:cafe:bob:hi"));
-        assert_eq!(server.program.threads(), limit, "{:?}", server.program);
+        assert_eq!(server.threads(), limit, "{:?}", server.program);
         assert_eq!(server.stop().status.code(), Some(0));
     }
     let finished = Program::start(as_somebody("-u 1")).finish();

@@ -80,7 +80,7 @@ fn turmoil(duration: Duration) -> Duration {
     let server = Arc::new(Server::with(&[]));
     let mut receiver = Peer::receiver(server.port, "eve", "room0");
     let mut sender = Peer::sender(server.port, "bob", "room0");
-    let (threads, descriptors) = (server.program.threads(), server.program.descriptors());
+    let (threads, descriptors) = (server.threads(), server.program.descriptors());
     let stop = Arc::new(AtomicBool::new(false));
     let lives: Vec<_> = (0..64)
         .map(|seed| {
@@ -109,7 +109,7 @@ fn turmoil(duration: Duration) -> Duration {
         || server.reports("rooms") == 1 && server.program.descriptors() == descriptors,
         || format!("{} descriptors: {}", server.program.descriptors(), server.report()),
     );
-    assert_eq!(server.program.threads(), threads);
+    assert_eq!(server.threads(), threads);
     assert_eq!(server.reports("senders"), 1, "{}", server.report());
     assert_eq!(server.reports("receivers, at"), 1, "{}", server.report());
     println!("{number} texts, the longest took {longest:?}; {}", server.report());

@@ -318,6 +318,12 @@ impl Server {
         }
     }
 
+    /// How many threads it has, once it has them all: the one that logs is the last.
+    pub fn threads(&self) -> u64 {
+        self.report();
+        self.program.threads()
+    }
+
     /// Stops the server in an orderly way.
     pub fn stop(self) -> Finished {
         self.program.signal(Signal::TERM);

@@ -1,0 +1,175 @@
+//! The `receiver` applet: what is said in a room, to standard output.
+
+mod format;
+
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use argh::{ArgsInfo, FromArgs};
+use log::LevelFilter;
+use rustix::event::{PollFd, PollFlags};
+
+use super::Applet;
+use crate::call::Call;
+use crate::client::link::{Identity, Link};
+use crate::client::{self, Connection, report_unexpected};
+use crate::error::{Error, notice};
+use crate::lines::Line;
+use crate::logging::{self, Verbosity};
+use crate::output;
+use crate::protocol::Reply;
+use crate::signals;
+use crate::terminal::Color;
+use format::Format;
+
+pub(super) const APPLET: Applet = Applet {
+    name: "receiver",
+    linked: true,
+    summary: "print what is said in a room",
+    run,
+    info: Arguments::get_args_info,
+};
+
+/// Prints what is said in a room of a chat, one line each: 'SENDER: TEXT'. Runs until it is
+/// interrupted, until nobody reads what it prints, or until the server goes away.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    help_triggers("-h", "--help"),
+    usage = "[OPTIONS] HOST PORT USER ROOM",
+    note = "On a terminal, control characters in names and texts are made visible. In a pipe, names \
+            and texts come out as they were sent.",
+    example = "{command_name} localhost 5000 alice cafe",
+    example = "{command_name} -n 1 --timeout 60 --json localhost 5000 alice cafe",
+    error_code(0, "so many texts as asked for have come"),
+    error_code(1, "the server refused, or went away"),
+    error_code(2, "wrong usage"),
+    error_code(124, "the time is over")
+)]
+struct Arguments {
+    /// the server's name or address
+    #[argh(positional, arg_name = "HOST")]
+    host: String,
+
+    /// the server's port
+    #[argh(positional, arg_name = "PORT", from_str_fn(super::port_to_connect_to))]
+    port: u16,
+
+    /// the name to log in under, letters and digits
+    #[argh(positional, arg_name = "USER")]
+    user: String,
+
+    /// the room to listen in, letters and digits
+    #[argh(positional, arg_name = "ROOM")]
+    room: String,
+
+    /// end with 0 after so many texts
+    #[argh(option, short = 'n', arg_name = "N", from_str_fn(super::positive))]
+    count: Option<usize>,
+
+    /// end with 124 after so long
+    #[argh(option, arg_name = "SECS", from_str_fn(super::seconds))]
+    timeout: Option<Duration>,
+
+    /// print one JSON object a line, with room, sender, text and time; a string that was not UTF-8
+    /// has its bytes beside it, as in text_bytes
+    #[argh(switch)]
+    json: bool,
+
+    /// print the local time before each line
+    #[argh(switch)]
+    timestamps: bool,
+
+    /// a colour for each sender, and for mentions of one's own name: auto, always or never
+    /// (default: auto, on a terminal)
+    #[argh(option, arg_name = "WHEN", default = "Color::Auto")]
+    color: Color,
+
+    /// print control characters as they are, on a terminal too
+    #[argh(switch)]
+    raw: bool,
+
+    /// when the server goes away, try again and again
+    #[argh(switch)]
+    reconnect: bool,
+
+    /// say more of what goes on
+    #[argh(switch, short = 'v')]
+    verbose: u8,
+
+    /// say errors alone
+    #[argh(switch, short = 'q')]
+    quiet: bool,
+}
+
+fn run(call: &Call<'_>) -> Result<(), Error> {
+    let arguments: Arguments = call.arguments()?;
+    let (more, quiet) = (arguments.verbose, arguments.quiet);
+    let _log = logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false);
+    let color = arguments.color.applies_to(&io::stdout()) && !arguments.json;
+    let terminal = io::stdout().is_terminal() || color;
+    let format = Format {
+        json: arguments.json,
+        timestamps: arguments.timestamps,
+        color,
+        visible: terminal && !arguments.raw,
+        user: arguments.user.clone(),
+    };
+    let deadline = arguments.timeout.map(|timeout| Instant::now() + timeout);
+    let identity = Identity {
+        host: arguments.host,
+        port: arguments.port,
+        receives: true,
+        user: arguments.user,
+        room: Some(arguments.room.into_bytes()),
+    };
+    let mut link = Link::open(identity, arguments.reconnect, deadline, &mut notice)?;
+    let mut left = arguments.count.unwrap_or(usize::MAX);
+    loop {
+        print_all(&mut link.connection, &format, &mut left)?;
+        if left == 0 {
+            return Ok(());
+        }
+        let more = wait(&link.connection).and_then(|()| Ok(link.connection.fill()?));
+        match more {
+            Err(Error::Client(loss)) => link.reopen(loss, &mut notice)?,
+            more => more?,
+        }
+    }
+}
+
+/// Prints the deliveries that have been read, as many as are left to print.
+fn print_all(connection: &mut Connection, format: &Format, left: &mut usize) -> Result<(), Error> {
+    let mut lines = Vec::new();
+    while *left > 0
+        && let Some(line) = connection.next_line()
+    {
+        match line {
+            Line::Whole(whole) => match Reply::parse(whole) {
+                Ok(Reply::Delivery(delivery)) => {
+                    format.append(&mut lines, &delivery);
+                    *left -= 1;
+                }
+                _ => report_unexpected(line),
+            },
+            Line::TooLong => report_unexpected(line),
+        }
+    }
+    output::print(&lines).map_err(signals::or_end_as_by_sigpipe)
+}
+
+/// Waits until there is something to read, or ends if nobody reads what is printed any more: that
+/// must not take until the next delivery.
+fn wait(connection: &Connection) -> Result<(), Error> {
+    let out = io::stdout();
+    let mut fds = [
+        PollFd::new(connection, PollFlags::IN),
+        PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
+    ];
+    client::wait(&mut fds, connection.deadline())?;
+    if fds[1].revents().contains(PollFlags::ERR) {
+        let broken = Error::Output(io::ErrorKind::BrokenPipe.into());
+        return Err(signals::or_end_as_by_sigpipe(broken));
+    }
+    Ok(())
+}
