@@ -57,7 +57,9 @@ struct Load<'a> {
 struct Progress {
     /// Clients that are not in their rooms yet.
     joining: usize,
-    /// What the server said to a client that it did not let in.
+    /// Clients that the server did not let in.
+    refused: usize,
+    /// What it said to the first of them.
     refusal: Option<Vec<u8>>,
     begun: Instant,
     running: bool,
@@ -118,6 +120,7 @@ impl<'a> Load<'a> {
             clients: Vec::with_capacity(plan.clients()),
             progress: Progress {
                 joining: 0,
+                refused: 0,
                 refusal: None,
                 begun: now,
                 running: false,
@@ -164,7 +167,12 @@ impl<'a> Load<'a> {
 
     fn log_in_some(&mut self) -> Result<(), BenchError> {
         self.turn(PATIENCE)?;
-        let (open, wanted) = (self.clients.len() - self.progress.joining, self.plan.clients());
+        // What becomes of those on their way is of interest once one is refused.
+        while self.progress.refused > 0 && self.progress.joining > 0 && !self.progress.is_stuck() {
+            self.turn(PATIENCE)?;
+        }
+        let Progress { joining, refused, .. } = self.progress;
+        let (open, wanted) = (self.clients.len() - joining - refused, self.plan.clients());
         match self.progress.refusal.take() {
             Some(reason) => Err(BenchError::Refused { open, wanted, reason }),
             None if self.progress.is_stuck() => Err(BenchError::Silent { open, wanted }),
@@ -357,6 +365,9 @@ impl Client {
                     progress.joining -= usize::from(self.joining == 0);
                 }
                 (Some(Reply::Err(reason)), _) if self.joining > 0 => {
+                    self.joining = 0;
+                    progress.joining -= 1;
+                    progress.refused += 1;
                     progress.refusal.get_or_insert_with(|| reason.to_vec());
                 }
                 (Some(Reply::Delivery(delivery)), Role::Receiver(receiver)) => {
