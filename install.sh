@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds chatbox and installs it, with a link for each applet, into PREFIX/bin; or takes all that
-# away again. What was installed is written down in PREFIX/share/chatbox/installed, one line each:
+# Builds chatbox and installs it into PREFIX/bin, with a link for each applet, and manual pages and
+# completions into PREFIX/share; or takes all that away again. What was installed is written down in PREFIX/share/chatbox/installed, one line each:
 # "file CHECKSUM PATH" or "link TARGET PATH". Only what stands there, and is still as it was, counts
 # as our own.
 set -eu
@@ -10,8 +10,9 @@ usage() {
 Usage: install.sh [--prefix DIR] [--binary FILE] [--force]
        install.sh [--prefix DIR] --uninstall
 
-Builds chatbox and installs it, with links for its applets, into DIR/bin. Run
-again, it upgrades what is there.
+Builds chatbox and installs it into DIR/bin, with links for its applets, and
+manual pages and completions for bash, zsh and fish into DIR/share. Run again,
+it upgrades what is there.
 
 Options:
   --prefix DIR   where to install; by default \$PREFIX, or else \$HOME/.local
@@ -62,6 +63,11 @@ is_ours() {
     [ -f "$record" ] && grep -Fqx -e "$(describe "$1")" "$record"
 }
 
+# Removes the folders, below the root, that a path was in, if they are empty.
+remove_empty() {
+    (cd "$root" && rmdir -p "${1%/*}" 2>/dev/null) || :
+}
+
 uninstall() {
     [ -f "$record" ] || fail "nothing was installed in $root by install.sh"
     left=
@@ -72,9 +78,13 @@ uninstall() {
             left="$left $root/$path"
         fi
     done <"$record"
-    rm -f "$record"
     # Folders that are empty now are of no use to anybody.
-    rmdir "${record%/*}" "$root/share" "$bin" "$root" 2>/dev/null || :
+    while read -r _ _ path; do
+        remove_empty "$path"
+    done <"$record"
+    rm -f "$record"
+    remove_empty share/chatbox/installed
+    rmdir "$root" 2>/dev/null || :
     [ -z "$left" ] || fail "left what is not as it was installed:$left"
     echo "removed chatbox from $bin"
 }
@@ -84,11 +94,19 @@ build() {
     (cd "$source" && cargo build --release --locked --target-dir "$source/target")
 }
 
+# What is staged to be installed beside the executable and its links.
+documents() {
+    (cd "$stage" && find share -type f | sort)
+}
+
 # The record of what is about to be installed.
 plan() {
     echo "file $(checksum "$binary") bin/chatbox"
     for applet in $applets; do
         echo "link chatbox bin/$applet"
+    done
+    documents | while read -r path; do
+        echo "file $(checksum "$stage/$path") $path"
     done
 }
 
@@ -112,6 +130,14 @@ replace() {
     mv -f "$1" "$2"
 }
 
+# Copies a file with these permissions to where an old one may be.
+copy() {
+    new=${3%/*}/.chatbox.new
+    cp "$2" "$new"
+    chmod "$1" "$new"
+    replace "$new" "$3"
+}
+
 # Removes what an earlier version installed and this one does not have.
 remove_outdated() {
     while read -r kind target path; do
@@ -128,18 +154,23 @@ install() {
         binary=$source/target/release/chatbox
     fi
     applets=$("$binary" --list) || fail "$binary does not run"
+    stage=$(mktemp -d)
+    trap 'rm -rf "$stage"' EXIT
+    "$binary" --export "$stage/share"
     plan | refuse_to_overwrite
     mkdir -p "$bin" "${record%/*}"
     plan >"$record.new"
     # Should this be interrupted, both the old and the new are our own.
     cat "$record.new" >>"$record"
-    cp "$binary" "$bin/.chatbox.new"
-    chmod 755 "$bin/.chatbox.new"
-    replace "$bin/.chatbox.new" "$bin/chatbox"
+    copy 755 "$binary" "$bin/chatbox"
     for applet in $applets; do
         rm -f "$bin/.link.new"
         ln -s chatbox "$bin/.link.new"
         replace "$bin/.link.new" "$bin/$applet"
+    done
+    documents | while read -r path; do
+        mkdir -p "$root/${path%/*}"
+        copy 644 "$stage/$path" "$root/$path"
     done
     remove_outdated
     mv -f "$record.new" "$record"

@@ -2,11 +2,22 @@
 
 use std::ffi::OsString;
 
-use argh::{ArgsInfo, EarlyExit, FlagInfo, FlagInfoKind, FromArgs};
+use argh::{ArgsInfo, EarlyExit, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 use thiserror::Error;
 
 /// What the executable is called, and its version.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+
+/// The flag of every command that shows its help.
+pub const HELP_FLAG: FlagInfo<'static> = switch("--help", 'h', "display usage information");
+
+/// The flag of every command that shows its version.
+pub const VERSION_FLAG: FlagInfo<'static> = switch("--version", 'V', "display the version");
+
+const fn switch(long: &'static str, short: char, description: &'static str) -> FlagInfo<'static> {
+    let (kind, optionality) = (FlagInfoKind::Switch, Optionality::Optional);
+    FlagInfo { kind, optionality, long, short: Some(short), description, hidden: false }
+}
 
 /// The command line asks for help, or makes no sense.
 #[derive(Debug, Error)]

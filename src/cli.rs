@@ -5,12 +5,42 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use argh::{
+    CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, FlagInfoKind, Optionality, SubCommandInfo,
+};
+
 use crate::applets::{self, APPLETS};
-use crate::call::{Call, UsageError, VERSION};
+use crate::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG};
+use crate::documents;
 use crate::error::Error;
+use crate::install;
 use crate::output;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
+
+const FLAGS: &[FlagInfo<'static>] = &[
+    HELP_FLAG,
+    VERSION_FLAG,
+    FlagInfo {
+        long: "--list",
+        kind: FlagInfoKind::Switch,
+        optionality: Optionality::Optional,
+        short: None,
+        description: "name the applets that have links, one a line",
+        hidden: false,
+    },
+    of_folder("--install-links", "make those links in a folder, where they are not there yet"),
+    of_folder(
+        "--export",
+        "write manual pages and completions below a folder, as below PREFIX/share",
+    ),
+];
+
+const fn of_folder(long: &'static str, description: &'static str) -> FlagInfo<'static> {
+    let kind = FlagInfoKind::Option { arg_name: "DIR" };
+    let optionality = Optionality::Optional;
+    FlagInfo { kind, optionality, long, short: None, description, hidden: false }
+}
 
 /// Runs the applet that `args`, the first of which is the program's own name, ask for.
 ///
@@ -42,6 +72,16 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
         ["-h" | "--help", ..] => Err(help(overview())),
         ["-V" | "--version", ..] => Err(help(format!("{VERSION}\n"))),
         ["--list", ..] => Err(help(list())),
+        ["--install-links", folder] => {
+            let names: Vec<_> = applets::linked().map(|applet| applet.name).collect();
+            install::links(Path::new(folder), &names)?;
+            output::print(format!("{folder} has links for {}\n", names.join(", ")))
+        }
+        ["--export", folder] => Ok(install::documents(Path::new(folder), documents::all(&info()))?),
+        [flag @ ("--install-links" | "--export"), ..] => {
+            let call = Call { name: &[NAME], words };
+            Err(call.wrong(&format!("{flag} takes one folder")).into())
+        }
         [name, words @ ..] => {
             let applets = applets::names();
             let unknown = || UsageError::UnknownApplet { name: (*name).into(), applets };
@@ -51,29 +91,69 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
     }
 }
 
-fn overview() -> String {
-    let mut text = format!(
-        "Usage: {NAME} APPLET [ARGUMENTS]\n\n\
-         A chat for the terminal: a server, senders and receivers, with rooms.\n\n\
-         Applets, also to be called by links of these names:\n"
-    );
-    for applet in APPLETS {
-        text += &format!("  {:16}  {}\n", applet.name, applet.summary);
+/// All there is to know about the command line, in the form that `argh` has for it.
+fn info() -> CommandInfoWithArgs {
+    let command = |applet: &applets::Applet| SubCommandInfo {
+        name: applet.name,
+        command: CommandInfoWithArgs {
+            name: applet.name,
+            description: applet.summary,
+            ..(applet.info)()
+        },
+    };
+    CommandInfoWithArgs {
+        name: NAME,
+        description: "A chat for the terminal: a server, senders and receivers, with rooms.",
+        notes: &[
+            "Links to the executable that have the name of an applet are that applet. Each applet \
+             has options --help and --version of its own.",
+        ],
+        flags: FLAGS,
+        commands: APPLETS.iter().map(command).collect(),
+        examples: &[
+            "{command_name} server 5000",
+            "{command_name} receiver localhost 5000 alice cafe",
+            "{command_name} sender localhost 5000 bob",
+        ],
+        error_codes: &[
+            ErrorCodeInfo { code: 0, description: "all went well" },
+            ErrorCodeInfo { code: 1, description: "something went wrong" },
+            ErrorCodeInfo { code: 2, description: "wrong usage" },
+        ],
+        ..CommandInfoWithArgs::default()
     }
-    text += &format!(
-        "\nOptions:\n  -h, --help        display usage information\n  \
-         -V, --version     display the version\n  --list            name the applets that get links, one a line\n\n\
-         Examples:\n  {NAME} server 5000\n  {NAME} receiver localhost 5000 alice cafe\n  \
-         {NAME} sender localhost 5000 bob\n\n\
-         '{NAME} APPLET --help' tells about an applet.\n"
-    );
+}
+
+fn overview() -> String {
+    let info = info();
+    let mut text =
+        format!("Usage: {NAME} APPLET [ARGUMENTS]\n\n{}\n\nApplets:\n", info.description);
+    for command in &info.commands {
+        text += &format!("  {:21}  {}\n", command.name, command.command.description);
+    }
+    text += "\nOptions:\n";
+    for flag in info.flags {
+        let short = flag.short.map(|short| format!("-{short}, ")).unwrap_or_default();
+        let value = match flag.kind {
+            FlagInfoKind::Option { arg_name } => format!(" {arg_name}"),
+            FlagInfoKind::Switch => String::new(),
+        };
+        text += &format!("  {:21}  {}\n", format!("{short}{}{value}", flag.long), flag.description);
+    }
+    text += "\nExamples:\n";
+    for example in info.examples {
+        text += &format!("  {}\n", example.replace("{command_name}", NAME));
+    }
+    text += &format!("\n'{NAME} APPLET --help' tells about an applet.\n");
+    for note in info.notes {
+        text += &format!("{note}\n");
+    }
     text
 }
 
 /// The names that an installation has links for.
 fn list() -> String {
-    let linked = APPLETS.iter().filter(|applet| applet.linked);
-    linked.map(|applet| format!("{}\n", applet.name)).collect()
+    applets::linked().map(|applet| format!("{}\n", applet.name)).collect()
 }
 
 fn help(text: String) -> Error {

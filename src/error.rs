@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::bench::BenchError;
 use crate::call::UsageError;
 use crate::client::ClientError;
+use crate::install::InstallError;
 use crate::server::ServerError;
 use crate::terminal::visible;
 
@@ -26,6 +27,9 @@ pub enum Error {
     /// A load cannot begin.
     #[error(transparent)]
     Bench(#[from] BenchError),
+    /// An installation cannot be made.
+    #[error(transparent)]
+    Install(#[from] InstallError),
     /// A load has shown that the server loses, doubles or swaps texts.
     #[error("the server lost, duplicated or reordered texts")]
     Unclean,

@@ -6,10 +6,13 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`cli`] | the name the program was called by, or its first argument → an applet |
+//! | [`documents`] | the manual pages and completions of an installation |
+//! | [`manual`] | what is known of a command line → a manual page |
 //! | [`applets`] | the table of applets; each one's flags and what it does with them |
 //! | [`signals`] | signals → what they ask for |
 //! | [`output`] | standard output |
 //! | [`error`] | what a user is told, and the exit status |
+//! | [`install`] | links and documents → files |
 //! | [`terminal`] | what may be shown on a terminal, and in which colour |
 //! | [`call`] | how an applet was called → its arguments |
 //! | [`server`] | rooms and everything between a client's socket and them |
@@ -29,9 +32,12 @@ pub mod call;
 pub mod cli;
 pub mod client;
 pub mod descriptors;
+pub mod documents;
 pub mod error;
+pub mod install;
 pub mod lines;
 pub mod logging;
+pub mod manual;
 pub mod output;
 pub mod protocol;
 pub mod server;

@@ -65,7 +65,7 @@ struct Arguments {
     #[argh(option, arg_name = "N", default = "1", from_str_fn(super::positive))]
     window: usize,
 
-    /// how long to send (default: 5)
+    /// seconds to send for (default: 5)
     #[argh(option, arg_name = "SECS", from_str_fn(super::seconds))]
     seconds: Option<Duration>,
 

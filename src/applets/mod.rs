@@ -35,6 +35,11 @@ pub fn named(name: &str) -> Option<&'static Applet> {
     APPLETS.iter().find(|applet| applet.name == name)
 }
 
+/// The applets that an installation has links for.
+pub fn linked() -> impl Iterator<Item = &'static Applet> {
+    APPLETS.iter().filter(|applet| applet.linked)
+}
+
 /// The names of all applets, in words.
 pub fn names() -> String {
     let names: Vec<_> = APPLETS.iter().map(|applet| applet.name).collect();

@@ -39,11 +39,11 @@ struct Arguments {
     #[argh(option, arg_name = "ADDR")]
     bind: Vec<String>,
 
-    /// serve so many clients at most (default: as many as the limit on descriptors allows)
+    /// serve this many clients at most (default: as many as the limit on descriptors allows)
     #[argh(option, arg_name = "N", from_str_fn(super::positive))]
     max_clients: Option<usize>,
 
-    /// close clients that have not logged in after so long (default: 60)
+    /// close clients that have not logged in after this many seconds (default: 60)
     #[argh(
         option,
         arg_name = "SECS",
@@ -52,12 +52,12 @@ struct Arguments {
     )]
     login_timeout: Duration,
 
-    /// hold back a room's senders while more than this is queued for one of its receivers
-    /// (default: 1048576)
+    /// hold back a room's senders while more than this many bytes are queued for one of its
+    /// receivers (default: 1048576)
     #[argh(option, arg_name = "BYTES", default = "1024 * 1024", from_str_fn(super::positive))]
     queue_limit: usize,
 
-    /// cut off a receiver that does not get its queue below that limit for so long (default: 5)
+    /// cut off a receiver whose queue stays above that limit for this many seconds (default: 5)
     #[argh(
         option,
         arg_name = "SECS",
@@ -66,7 +66,7 @@ struct Arguments {
     )]
     stall_timeout: Duration,
 
-    /// serve clients with so many threads (default: one fewer than there are processors)
+    /// serve clients with this many threads (default: one fewer than there are processors)
     #[argh(option, arg_name = "N", from_str_fn(super::positive))]
     workers: Option<usize>,
 

@@ -6,53 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
+use crate::harness::script::Script;
 use crate::harness::{Peer, Program, Server, Signal, chatbox};
-
-/// A server that a test plays itself.
-struct Script {
-    listener: TcpListener,
-    port: String,
-}
-
-impl Script {
-    fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port().to_string();
-        Script { listener, port }
-    }
-
-    fn start(&self, applet: &str, args: &[&str]) -> Program {
-        // A shell that runs the tests in the background makes them ignore SIGINT.
-        let mut command = Command::new("env");
-        command.arg("--default-signal=INT").arg(env!("CARGO_BIN_EXE_chatbox"));
-        command.args([applet, "localhost", &self.port]).args(args);
-        Program::start(command)
-    }
-
-    fn accept(&self) -> Peer {
-        Peer::over(self.listener.accept().unwrap().0)
-    }
-
-    /// A receiver that has been let into the room.
-    fn receiver(&self) -> (Program, Peer) {
-        let program = self.start("receiver", &["eve", "cafe"]);
-        let mut peer = self.accept();
-        peer.expect("rlogin:eve");
-        peer.send("ok:hello\n");
-        peer.expect("join:cafe");
-        peer.send("ok:come in\n");
-        (program, peer)
-    }
-
-    /// A sender that has logged in.
-    fn sender(&self) -> (Program, Peer) {
-        let program = self.start("sender", &["bob"]);
-        let mut peer = self.accept();
-        peer.expect("slogin:bob");
-        peer.send("ok:hello\n");
-        (program, peer)
-    }
-}
 
 #[test]
 fn a_refusal_is_passed_on_exactly() {

@@ -15,3 +15,4 @@ mod install;
 mod lines;
 mod shutdown;
 mod states;
+mod terminal;

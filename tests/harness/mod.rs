@@ -5,6 +5,9 @@
 
 #![allow(dead_code)]
 
+pub mod script;
+pub mod terminal;
+
 use std::fmt::{self, Write as _};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

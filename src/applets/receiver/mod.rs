@@ -41,7 +41,7 @@ pub(super) const APPLET: Applet = Applet {
             and texts come out as they were sent.",
     example = "{command_name} localhost 5000 alice cafe",
     example = "{command_name} -n 1 --timeout 60 --json localhost 5000 alice cafe",
-    error_code(0, "so many texts as asked for have come"),
+    error_code(0, "as many texts as asked for have come"),
     error_code(1, "the server refused, or went away"),
     error_code(2, "wrong usage"),
     error_code(124, "the time is over")
@@ -63,11 +63,11 @@ struct Arguments {
     #[argh(positional, arg_name = "ROOM")]
     room: String,
 
-    /// end with 0 after so many texts
+    /// end with 0 after this many texts
     #[argh(option, short = 'n', arg_name = "N", from_str_fn(super::positive))]
     count: Option<usize>,
 
-    /// end with 124 after so long
+    /// end with 124 after this many seconds
     #[argh(option, arg_name = "SECS", from_str_fn(super::seconds))]
     timeout: Option<Duration>,
 

@@ -1,0 +1,81 @@
+//! What an installation has beside the executable: links and documents. Which ones, others know.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Links or files cannot be made.
+#[derive(Debug, Error)]
+pub enum InstallError {
+    /// There is something else where a link has to be.
+    #[error("{} is there already, and is not a link to this program; remove it first", .0.display())]
+    Taken(PathBuf),
+    /// The executable cannot be found.
+    #[error("cannot tell where this program is: {0}")]
+    Executable(#[source] io::Error),
+    /// Something cannot be written.
+    #[error("cannot make {}: {source}", .path.display())]
+    Write {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Makes links of these names to this executable, in `folder`. Those that are there already are left
+/// alone.
+///
+/// # Errors
+///
+/// [`InstallError`]; if something else is in the way, nothing is made.
+pub fn links(folder: &Path, names: &[&str]) -> Result<(), InstallError> {
+    let executable = std::env::current_exe().map_err(InstallError::Executable)?;
+    make_folder(folder)?;
+    let beside = fs::canonicalize(folder).ok().as_deref() == executable.parent();
+    let target = match executable.file_name() {
+        Some(name) if beside => PathBuf::from(name),
+        _ => executable,
+    };
+    let mut missing = Vec::new();
+    for name in names {
+        let link = folder.join(name);
+        match fs::read_link(&link) {
+            Ok(present) if present == target => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(link),
+            _ => return Err(InstallError::Taken(link)),
+        }
+    }
+    for link in missing {
+        symlink(&target, &link).map_err(|source| InstallError::Write { path: link, source })?;
+    }
+    Ok(())
+}
+
+/// Writes files below `folder`: paths relative to it, with their contents. What is there already is
+/// overwritten.
+///
+/// # Errors
+///
+/// [`InstallError::Write`].
+pub fn documents(
+    folder: &Path,
+    files: impl IntoIterator<Item = (String, String)>,
+) -> Result<(), InstallError> {
+    for (path, text) in files {
+        let path = folder.join(path);
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        fs::write(&path, text).map_err(|source| InstallError::Write { path, source })?;
+    }
+    Ok(())
+}
+
+fn make_folder(folder: &Path) -> Result<(), InstallError> {
+    let fail = |source| InstallError::Write { path: folder.into(), source };
+    fs::create_dir_all(folder).map_err(fail)
+}

@@ -1,0 +1,383 @@
+//! `sender` and `receiver` at a real pseudo-terminal: keys in, screen out.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::command_line::scratch;
+use crate::harness::script::Script;
+use crate::harness::terminal::Terminal;
+use crate::harness::{Peer, Program, Server, Signal, chatbox};
+
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+const UP: &str = "\x1b[A";
+const LEFT: &str = "\x1b[D";
+
+/// A sender at a terminal, with a history of its own.
+fn sender(port: impl ToString, args: &[&str], home: &Path) -> Terminal {
+    let mut command = chatbox(["sender", "localhost", &port.to_string(), "bob"]);
+    command.args(args).env("XDG_STATE_HOME", home);
+    Terminal::start(&command)
+}
+
+/// A sender that has joined the room of the receiver that comes with it.
+fn in_a_room(server: &Server, name: &str) -> (Terminal, Peer) {
+    let receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = sender(server.port, &[], &scratch(name));
+    sender.expect_at_cursor(">");
+    sender.keys("/join cafe\r");
+    sender.expect_at_cursor("cafe>");
+    (sender, receiver)
+}
+
+/// A receiver at a terminal, that has been let in by a server that the test plays.
+fn receiver(script: &Script, args: &[&str]) -> (Terminal, Peer) {
+    let mut command = chatbox(["receiver", "localhost", &script.port, "alice", "cafe"]);
+    command.args(args);
+    let terminal = Terminal::start(&command);
+    let mut peer = script.accept();
+    peer.expect("rlogin:alice");
+    peer.send("ok:\n");
+    peer.expect("join:cafe");
+    peer.send("ok:\n");
+    (terminal, peer)
+}
+
+#[test]
+fn a_prompt_names_the_room_and_lines_can_be_edited() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "edit");
+    sender.keys(format!("helo{LEFT}l\r"));
+    receiver.expect("delivery:cafe:bob:hello");
+    sender.keys("gr\u{fc}\u{df}e \u{1f980}\r");
+    receiver.expect("delivery:cafe:bob:gr\\xc3\\xbc\\xc3\\x9fe \\xf0\\x9f\\xa6\\x80");
+    sender.keys("/leave\r");
+    sender.expect_at_cursor(">");
+    sender.keys("anybody?\r");
+    sender.expect_line("not in a room");
+    sender.keys("/join b/d\r/what\r/join\r");
+    sender.expect("bad room name");
+    sender.expect("chatbox: unknown command");
+    sender.expect("chatbox: /join takes one room");
+    sender.keys("/quit\r");
+    assert!(sender.finish().success(), "{sender:?}");
+    assert!(sender.is_as_it_was());
+}
+
+#[test]
+fn a_line_that_is_too_long_says_by_how_much() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "long");
+    sender.keys(format!("{}\r", "x".repeat(256)));
+    sender.expect("too long to send by 10 bytes");
+    sender.keys("short\r");
+    receiver.expect("delivery:cafe:bob:short");
+}
+
+#[test]
+fn lines_are_remembered_in_a_file_of_the_user_alone() {
+    let server = Server::with(&[]);
+    let home = scratch("history");
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut first = sender(server.port, &["--room", "cafe"], &home);
+    first.expect_at_cursor("cafe>");
+    first.keys("one\rtwo\r");
+    receiver.expect("delivery:cafe:bob:one");
+    receiver.expect("delivery:cafe:bob:two");
+    first.keys(format!("{UP}{UP}\r"));
+    receiver.expect("delivery:cafe:bob:one");
+    first.keys(CTRL_D);
+    assert!(first.finish().success(), "{first:?}");
+    let mode = |path: &str| fs::metadata(home.join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("chatbox/history"), 0o600);
+    assert_eq!(mode("chatbox"), 0o700);
+    let mut second = sender(server.port, &["--room", "cafe"], &home);
+    second.expect_at_cursor("cafe>");
+    second.keys(format!("{UP}{UP}\r"));
+    receiver.expect("delivery:cafe:bob:two");
+}
+
+#[test]
+fn the_tab_key_completes_commands_and_rooms_that_were_visited() {
+    let server = Server::with(&[]);
+    let (mut sender, _receiver) = in_a_room(&server, "tab");
+    sender.keys("/jo\tbar\r");
+    sender.expect_at_cursor("bar>");
+    sender.keys("/l\t");
+    sender.expect_at_cursor("bar> /leave");
+    sender.keys("\r");
+    sender.expect_at_cursor(">");
+    sender.keys("/join c\t");
+    sender.expect_at_cursor("> /join cafe");
+    sender.keys("\r");
+    sender.expect_at_cursor("cafe>");
+}
+
+#[test]
+fn help_lists_every_command() {
+    let server = Server::with(&[]);
+    let (mut sender, _receiver) = in_a_room(&server, "help");
+    sender.keys("/help\r");
+    for command in ["/join ROOM", "/leave", "/quit", "/help"] {
+        sender.expect_start_of_line(command);
+    }
+    sender.expect_at_cursor("cafe>");
+}
+
+#[test]
+fn ctrl_c_clears_the_line_and_quits_on_an_empty_one() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "interrupt");
+    sender.keys("never sent");
+    sender.expect_at_cursor("cafe> never sent");
+    sender.keys(CTRL_C);
+    sender.expect_at_cursor("cafe>");
+    sender.keys("sent\r");
+    receiver.expect("delivery:cafe:bob:sent");
+    sender.keys(CTRL_C);
+    assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
+    assert!(sender.is_as_it_was());
+}
+
+#[test]
+fn the_end_of_input_quits() {
+    let server = Server::with(&[]);
+    let (mut sender, _receiver) = in_a_room(&server, "end");
+    sender.keys(CTRL_D);
+    assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
+    // The shell's prompt comes on a line of its own.
+    sender.expect_at_cursor("");
+    assert!(sender.is_as_it_was());
+}
+
+#[test]
+fn a_server_that_goes_away_is_noticed_while_the_prompt_waits() {
+    let server = Server::with(&[]);
+    let (mut sender, _receiver) = in_a_room(&server, "gone");
+    sender.keys("half a li");
+    sender.expect_at_cursor("cafe> half a li");
+    drop(server);
+    sender.expect_line("chatbox: the server closed the connection");
+    assert_eq!(sender.finish().code(), Some(1), "{sender:?}");
+    assert!(sender.is_as_it_was());
+}
+
+#[test]
+fn a_signal_leaves_the_terminal_as_it_was() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let server = Server::with(&[]);
+        let (mut sender, _receiver) = in_a_room(&server, "signal");
+        assert!(!sender.is_as_it_was(), "it edits lines itself");
+        sender.signal(signal);
+        assert_eq!(sender.finish().signal(), Some(signal.as_raw()), "{sender:?}");
+        assert!(sender.is_as_it_was());
+    }
+}
+
+#[test]
+fn a_prompt_with_reconnect_waits_for_the_server_and_keeps_what_was_typed() {
+    let server = Server::start();
+    let port = server.port;
+    let mut sender = sender(port, &["--room", "cafe", "--reconnect"], &scratch("again"));
+    sender.expect_at_cursor("cafe>");
+    sender.keys("half ");
+    sender.expect_at_cursor("cafe> half");
+    drop(server);
+    sender.expect("the server closed the connection; trying again");
+    let server = Server::run(chatbox(["server", &port.to_string(), "-v"]));
+    sender.expect_line("chatbox: connected again");
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    sender.expect_at_cursor("cafe> half");
+    sender.keys("a line\r");
+    receiver.expect("delivery:cafe:bob:half a line");
+}
+
+#[test]
+fn what_a_server_says_does_no_harm_to_a_senders_terminal() {
+    let script = Script::new();
+    let mut sender = sender(&script.port, &[], &scratch("harm"));
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\x1b[2J\n");
+    sender.expect_at_cursor(">");
+    sender.keys("hi\r");
+    peer.expect("sendall:hi");
+    peer.send("err:\x1b]0;owned\x07\n");
+    sender.expect_line("\\x1b]0;owned\\x07");
+}
+
+/// Names and texts that try to do something to the terminal of whoever reads them.
+const ATTACKS: &[&[u8]] = &[
+    b"\x1b]0;owned\x07",
+    b"\x1b]2;owned\x1b\\",
+    b"\x1b[2J\x1b[H",
+    b"\x1b[1A\x1b[2K",
+    b"\x1b]52;c;cm0gLXJmIH4=\x07",
+    b"\x1b[6n\x1b[c\x05",
+    b"\x1bP+q544e\x1b\\",
+    b"\x1b(0\x0e\x1bc",
+    b"\x08\x08\x08\x7f\x00\x0b\x0c\t",
+    b"over\rwritten",
+    b"\x9b2J\x9d0;owned\x9c",
+    b"\xc2\x9b2J\xc2\x9d0;owned\xc2\x9c",
+    b"\xff\xfe\xc0\xae\xe2\x82",
+    b"\xe2\x80\xaeredrum\xe2\x80\xac",
+    b"\xe2\x81\xa6\xe2\x81\xa7\xe2\x81\xa8\xe2\x81\xa9",
+];
+
+#[test]
+fn attacks_become_visible_on_a_terminal() {
+    for color in ["never", "always"] {
+        let script = Script::new();
+        let (terminal, mut peer) = receiver(&script, &["--color", color]);
+        for attack in ATTACKS {
+            let lines =
+                [&b"delivery:cafe:"[..], attack, b"bob:hi\ndelivery:cafe:eve:", attack, b"\n"];
+            peer.send(lines.concat());
+        }
+        peer.send("delivery:cafe:bob:the end\n");
+        terminal.expect("the end");
+        let text = String::from_utf8(terminal.bytes()).expect("valid UTF-8");
+        let rest = without_colors(&text);
+        let harmful = |char: &char| {
+            char.is_control() && !matches!(char, '\n' | '\r')
+                || "\u{202e}\u{202c}\u{2066}".contains(*char)
+        };
+        let harm: Vec<_> = rest.chars().filter(harmful).collect();
+        assert_eq!(harm, [], "{text:?}");
+        // Each line end is one that the receiver meant.
+        assert_eq!(rest.matches('\n').count(), 2 * ATTACKS.len() + 1, "{text:?}");
+        assert_eq!(rest.matches('\r').count(), 2 * ATTACKS.len() + 1, "{text:?}");
+        assert!(color == "never" || rest.len() < text.len(), "no colours: {text:?}");
+    }
+}
+
+/// Removes the colours that a receiver sets: `ESC [ digits and semicolons m`.
+fn without_colors(text: &str) -> String {
+    let mut pieces = text.split("\x1b[");
+    let mut rest = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        let is_number = |char: char| char.is_ascii_digit() || char == ';';
+        match piece.trim_start_matches(is_number).strip_prefix('m') {
+            Some(after) => rest += after,
+            None => rest += &format!("\x1b[{piece}"),
+        }
+    }
+    rest
+}
+
+#[test]
+fn honest_text_survives_on_a_terminal() {
+    let script = Script::new();
+    let (terminal, mut peer) = receiver(&script, &[]);
+    let honest = [
+        "na\u{ef}ve caf\u{e9}",
+        "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f44d}\u{1f3fd} \u{1f1e9}\u{1f1ea}",
+        "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{645}\u{631}\u{62d}\u{628}\u{627}\u{200f}",
+        "\u{65e5}\u{672c}\u{8a9e} e\u{301}",
+    ];
+    for text in honest {
+        peer.send(format!("delivery:cafe:bob:{text}\n"));
+    }
+    peer.send("delivery:cafe:bob:the end\n");
+    terminal.expect("the end");
+    let shown = String::from_utf8(terminal.bytes()).unwrap();
+    for text in honest {
+        assert!(shown.contains(text), "no {text} in {shown:?}");
+    }
+}
+
+#[test]
+fn raw_turns_the_protection_off() {
+    let script = Script::new();
+    let (terminal, mut peer) = receiver(&script, &["--raw"]);
+    peer.send("delivery:cafe:bob:\x1b[31mred\x1b[0m\n");
+    terminal.expect("red");
+    let bytes = terminal.bytes();
+    assert!(bytes.windows(8).any(|window| window == b"\x1b[31mred"), "{}", bytes.escape_ascii());
+}
+
+/// The colour of the first character of a line that holds `text`.
+fn color_before(terminal: &Terminal, text: &str) -> vt100::Color {
+    let row = terminal.lines().iter().position(|line| line.contains(text)).unwrap();
+    let row = row.try_into().unwrap();
+    terminal.look(|screen| screen.cell(row, 0).unwrap().fgcolor())
+}
+
+#[test]
+fn each_sender_has_a_colour_and_mentions_stand_out() {
+    let script = Script::new();
+    let (terminal, mut peer) = receiver(&script, &[]);
+    peer.send("delivery:cafe:bob:first\ndelivery:cafe:carol:second\ndelivery:cafe:bob:third\n");
+    peer.send("delivery:cafe:bob:hi Alice!\ndelivery:cafe:bob:malice\n");
+    terminal.expect("malice");
+    let [first, second, third] =
+        ["first", "second", "third"].map(|text| color_before(&terminal, text));
+    assert_eq!(first, third);
+    assert_ne!(first, second);
+    assert_ne!(first, vt100::Color::Default);
+    let inverse = |text: &str, word: &str| {
+        let lines = terminal.lines();
+        let (row, line) = lines.iter().enumerate().find(|(_, line)| line.contains(text)).unwrap();
+        let (row, column) = (row.try_into().unwrap(), line.find(word).unwrap().try_into().unwrap());
+        terminal.look(|screen| screen.cell(row, column).unwrap().inverse())
+    };
+    assert!(inverse("hi Alice", "Alice"), "{terminal:?}");
+    assert!(!inverse("hi Alice", "hi"), "{terminal:?}");
+    assert!(!inverse("malice", "alice"), "{terminal:?}");
+}
+
+#[test]
+fn colour_is_a_matter_of_taste() {
+    let has_color = |args: &[&str], environment: &[(&str, &str)]| {
+        let script = Script::new();
+        let mut command = chatbox(["receiver", "localhost", &script.port, "alice", "cafe"]);
+        command.args(args).envs(environment.iter().copied());
+        let terminal = Terminal::start(&command);
+        let mut peer = script.accept();
+        peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+        terminal.expect_line("bob: hi");
+        terminal.bytes().contains(&0x1b)
+    };
+    assert!(has_color(&[], &[]));
+    assert!(!has_color(&["--color", "never"], &[]));
+    assert!(!has_color(&[], &[("NO_COLOR", "1")]));
+    assert!(has_color(&[], &[("NO_COLOR", "")]));
+    assert!(!has_color(&[], &[("TERM", "dumb")]));
+    assert!(has_color(&["--color", "always"], &[("NO_COLOR", "1"), ("TERM", "dumb")]));
+}
+
+#[test]
+fn ctrl_c_ends_a_receiver_by_the_signal() {
+    let script = Script::new();
+    let (mut terminal, mut peer) = receiver(&script, &[]);
+    peer.send("delivery:cafe:bob:hi\n");
+    terminal.expect_line("bob: hi");
+    terminal.keys(CTRL_C);
+    assert_eq!(terminal.finish().signal(), Some(Signal::INT.as_raw()), "{terminal:?}");
+    assert!(terminal.is_as_it_was());
+}
+
+/// Nobody is at the other end of a pipe to be asked.
+#[test]
+fn there_is_no_prompt_in_a_pipe() {
+    let server = Server::with(&[]);
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut command = Command::new("sh");
+    command.args(["-c", "\"$0\" \"$@\" | cat", env!("CARGO_BIN_EXE_chatbox")]);
+    command.args(["sender", "localhost", &server.port.to_string(), "bob"]);
+    let mut terminal = Terminal::start(&command);
+    terminal.keys("/join cafe\rhi\r");
+    receiver.expect("delivery:cafe:bob:hi");
+    terminal.keys(CTRL_D);
+    assert!(terminal.finish().success());
+    let shown: Vec<_> = terminal.lines().into_iter().filter(|line| !line.is_empty()).collect();
+    // What the terminal itself shows of what is typed.
+    assert_eq!(shown, ["/join cafe", "hi"]);
+    let mut piped = Program::start(server.client("sender", &["bob"]));
+    piped.end_of_input();
+    piped.finish().assert(0, b"", "");
+}
