@@ -34,8 +34,10 @@ pub(super) fn run(link: Link) -> Result<(), Error> {
         {
             pipeline.take(line);
         }
+        // There is no line left then. A loss makes room too, but does not use up the lines.
+        let wants_input = pipeline.takes_more();
         pipeline.write()?;
-        let (more_input, more_answers) = pipeline.wait(input.source())?;
+        let (more_input, more_answers) = pipeline.wait(wants_input.then(|| input.source()))?;
         if more_answers {
             pipeline.read()?;
         }
@@ -177,7 +179,7 @@ impl Pipeline {
                     while self.link.connection.fill().is_ok() {
                         self.take_answers();
                     }
-                    return self.recover(loss);
+                    self.recover(loss)?;
                 }
             }
         }
@@ -185,13 +187,12 @@ impl Pipeline {
     }
 
     /// Waits until there is input, if it is wanted, or an answer; tells which.
-    fn wait(&self, input: &File) -> Result<(bool, bool), Error> {
-        let mut fds = vec![PollFd::new(&self.link.connection, PollFlags::IN)];
-        if self.takes_more() {
-            fds.push(PollFd::new(input, PollFlags::IN));
-        } else if self.row.is_empty() {
+    fn wait(&self, input: Option<&File>) -> Result<(bool, bool), Error> {
+        if input.is_none() && self.row.is_empty() {
             return Ok((false, false));
         }
+        let mut fds = vec![PollFd::new(&self.link.connection, PollFlags::IN)];
+        fds.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
         client::wait(&mut fds, None)?;
         let ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| !fd.revents().is_empty());
         Ok((ready(fds.get(1)), ready(fds.first())))
@@ -229,6 +230,7 @@ impl Pipeline {
     fn recover(&mut self, loss: ClientError) -> Result<(), Error> {
         if let Some(Pending { kind: Kind::Quit, .. }) = self.row.front() {
             self.row.clear();
+            self.output.clear();
             return Ok(());
         }
         self.link.reopen(loss, &mut notice)?;

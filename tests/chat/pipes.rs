@@ -1,0 +1,526 @@
+//! `sender` and `receiver` in scripts: counts, time-outs, JSON, pipelines, statuses, reconnection.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::script::Script;
+use crate::harness::{Finished, Peer, Program, Server, Signal, chatbox, numbered};
+
+/// Lets a sender in that asks for the room `cafe` at once.
+fn let_in(script: &Script) -> Peer {
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    peer.expect("join:cafe");
+    peer.send("ok:\n");
+    peer
+}
+
+/// A sender that is in the room `cafe`.
+fn sender_in_room(script: &Script, args: &[&str]) -> (Program, Peer) {
+    let sender = script.start("sender", &[&["bob", "--room", "cafe"], args].concat());
+    (sender, let_in(script))
+}
+
+/// Runs a script in bash, which finds the executable as `$chatbox` and the server at `$port`.
+fn bash(script: &str, port: impl ToString) -> Program {
+    let mut command = Command::new("bash");
+    command.args(["-c", script]);
+    command.env("chatbox", env!("CARGO_BIN_EXE_chatbox")).env("port", port.to_string());
+    Program::start(command)
+}
+
+fn stderr_lines(finished: &Finished) -> Vec<String> {
+    String::from_utf8_lossy(&finished.stderr).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_receiver_ends_after_as_many_texts_as_it_was_asked_for() {
+    let script = Script::new();
+    let receiver = script.start("receiver", &["eve", "cafe", "-n", "3", "--timeout", "1000"]);
+    let mut peer = script.accept();
+    peer.send("ok:\nok:\ndelivery:cafe:bob:1\n");
+    receiver.expect_stdout("bob: 1\n");
+    // More than wanted in one packet.
+    peer.send("delivery:cafe:bob:2\ndelivery:cafe:bob:3\ndelivery:cafe:bob:4\n");
+    receiver.finish().assert(0, b"bob: 1\nbob: 2\nbob: 3\n", "");
+}
+
+#[test]
+fn a_receiver_whose_time_is_over_ends_with_124() {
+    let script = Script::new();
+    for at_work in [0, 1, 2, 3] {
+        let args = ["eve", "cafe", "-n", "2", "--timeout", "0.5"];
+        let begun = Instant::now();
+        let receiver = script.start("receiver", &args);
+        let mut peer = script.accept();
+        let steps = ["", "ok:\n", "ok:\nok:\n", "ok:\nok:\ndelivery:cafe:bob:1\n"];
+        peer.send(steps[at_work]);
+        let finished = receiver.finish();
+        assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
+        let stdout = if at_work == 3 { "bob: 1\n" } else { "" };
+        finished.assert(124, stdout.as_bytes(), "chatbox: it took too long\n");
+    }
+}
+
+#[test]
+fn nonsense_is_wrong_usage() {
+    for (applet, args) in [
+        ("receiver", &["eve", "cafe", "-n", "0"][..]),
+        ("receiver", &["eve", "cafe", "-n", "many"]),
+        ("receiver", &["eve", "cafe", "--timeout", "-1"]),
+        ("receiver", &["eve", "cafe", "--timeout", "nan"]),
+        ("receiver", &["eve", "cafe", "--color", "blue"]),
+        ("sender", &["bob", "-m", "hi"]),
+        ("sender", &["bob", "--room"]),
+    ] {
+        let mut command = chatbox([applet, "localhost", "1"]);
+        command.args(args);
+        Program::start(command).finish().assert_one_error(2, &format!("chatbox {applet}"));
+    }
+}
+
+#[test]
+fn json_is_one_object_a_line_and_keeps_every_byte() {
+    let server = Server::start();
+    let mut command = server.client("receiver", &["eve", "cafe", "--json", "-n", "3"]);
+    command.env("TZ", "Asia/Kathmandu");
+    let receiver = Program::start(command);
+    server.program.expect_stderr("joined room cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    sender.send(b"sendall:a \"quoted\" \\ \x1b[2J \xf0\x9f\xa6\x80\nsendall:\xff\x00\nsendall:\n");
+    let finished = receiver.finish();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    let lines = String::from_utf8(finished.stdout.clone()).unwrap();
+    let objects: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 3, "{finished:?}");
+    for object in &objects {
+        assert_eq!((&object["room"], &object["sender"]), (&"cafe".into(), &"bob".into()));
+        let time = object["time"].as_str().unwrap();
+        assert!(time.ends_with("+05:45") && time.contains('T'), "{time}");
+    }
+    assert_eq!(objects[0]["text"], "a \"quoted\" \\ \x1b[2J \u{1f980}");
+    assert_eq!(objects[0].get("text_bytes"), None);
+    assert_eq!(objects[1]["text"], "\u{fffd}\0");
+    assert_eq!(objects[1]["text_bytes"], serde_json::json!([0xff, 0]));
+    assert_eq!(objects[2]["text"], "");
+}
+
+#[test]
+fn the_time_is_printed_if_it_is_asked_for() {
+    let script = Script::new();
+    let receiver = script.start("receiver", &["eve", "cafe", "--timestamps", "-n", "1"]);
+    script.accept().send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+    let finished = receiver.finish();
+    let line = String::from_utf8_lossy(&finished.stdout).into_owned();
+    let digits = line.replace(|char: char| char.is_ascii_digit(), "0");
+    assert_eq!(digits, "0000-00-00 00:00:00 bob: hi\n", "{finished:?}");
+}
+
+/// On a busy machine one may take longer; that all do would be a buffer's doing.
+#[test]
+fn a_line_is_in_the_pipe_within_50_ms_of_its_arrival() {
+    let script = Script::new();
+    let mut command = chatbox(["receiver", "localhost", &script.port, "eve", "cafe"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut peer = script.accept();
+    peer.send("ok:\nok:\n");
+    let mut took = |number: usize| {
+        let begun = Instant::now();
+        peer.send(format!("delivery:cafe:bob:{number}\n"));
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("bob: {number}\n"));
+        begun.elapsed()
+    };
+    let quickest = (0..20).map(&mut took).min().unwrap();
+    assert!(quickest < Duration::from_millis(50), "{quickest:?}");
+    drop(peer);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_receiver_whose_reader_is_gone_ends_by_sigpipe_at_once() {
+    let script = Script::new();
+    let receiver = bash(
+        "$chatbox receiver localhost $port eve cafe | head -n 1; echo ${PIPESTATUS[0]}",
+        &script.port,
+    );
+    let mut peer = script.accept();
+    // The room is silent after the first line.
+    peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+    receiver.finish().assert(0, b"bob: hi\n141\n", "");
+    peer.expect("rlogin:eve");
+    peer.expect("join:cafe");
+    peer.expect_end();
+}
+
+#[test]
+fn a_pipeline_is_a_bounded_number_of_texts_ahead_of_its_answers() {
+    let script = Script::new();
+    let (mut sender, mut peer) = sender_in_room(&script, &[]);
+    let lines: String = (0..2000).map(|number| format!("{number}\n")).collect();
+    sender.say(lines);
+    sender.end_of_input();
+    // As far ahead as it ever gets: not a single answer so far.
+    for number in 0..512 {
+        peer.expect(&format!("sendall:{number}"));
+    }
+    // One answer makes room for one text, and no more.
+    peer.stream().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut nothing = [0];
+    assert!(peer.stream().peek(&mut nothing).is_err(), "over 512 texts without an answer");
+    peer.stream().set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    for number in 512..2000 {
+        peer.send("ok:\n");
+        peer.expect(&format!("sendall:{number}"));
+    }
+    assert!(sender.is_running(), "it does not wait for its answers");
+    peer.send("ok:\n".repeat(512));
+    sender.finish().assert(0, b"", "");
+    peer.expect_end();
+}
+
+#[test]
+fn a_hundred_thousand_lines_arrive_in_order() {
+    let server = Server::start();
+    let count = "100000";
+    let receiver = Program::start(server.client("receiver", &["eve", "cafe", "-n", count]));
+    server.program.expect_stderr("joined room cafe");
+    bash(&format!("seq {count} | $chatbox sender --room cafe localhost $port bob"), server.port)
+        .finish()
+        .assert(0, b"", "");
+    let finished = receiver.finish();
+    let expected: String = (1..=100_000).map(|number| format!("bob: {number}\n")).collect();
+    assert!(finished.stdout == expected.as_bytes(), "{finished:?}");
+    assert_eq!(finished.status.code(), Some(0));
+}
+
+#[test]
+fn each_error_of_a_pipeline_names_its_line() {
+    let script = Script::new();
+    let (mut sender, mut peer) = sender_in_room(&script, &[]);
+    let too_long = "x".repeat(250);
+    sender.say(format!("one\n\n/what\n{too_long}\n  five \n/join b/d\n/leave\nlast"));
+    sender.end_of_input();
+    for request in ["sendall:one", "sendall:five", "join:b/d", "leave:", "sendall:last"] {
+        peer.expect(request);
+    }
+    peer.send("ok:\nerr: no: \x1b[1m\nerr:bad\nok:\nerr:\n");
+    let finished = sender.finish();
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    let lines = stderr_lines(&finished);
+    assert_eq!(lines.len(), 5, "{finished:?}");
+    assert!(lines[0].starts_with("chatbox: line 3: unknown command"), "{finished:?}");
+    assert_eq!(lines[1], "chatbox: line 4: too long to send by 4 bytes");
+    assert_eq!(lines[2..], ["line 5:  no: \x1b[1m", "line 6: bad", "line 8: "]);
+}
+
+#[test]
+fn a_pipeline_ends_at_quit_whatever_the_answer() {
+    for answer in ["ok:\n", "err:stay\n", ""] {
+        let script = Script::new();
+        let (mut sender, mut peer) = sender_in_room(&script, &[]);
+        sender.say("one\n/quit\nnever\n");
+        peer.expect("sendall:one");
+        peer.expect("quit:");
+        peer.send(format!("ok:\n{answer}"));
+        if answer.is_empty() {
+            drop(peer);
+            sender.finish().assert(0, b"", "");
+        } else {
+            sender.finish().assert(0, b"", "");
+            peer.expect_end();
+        }
+    }
+}
+
+#[test]
+fn a_room_that_is_refused_is_passed_on_exactly() {
+    let script = Script::new();
+    let sender = script.start("sender", &["bob", "--room", "cafe"]);
+    let mut peer = script.accept();
+    peer.line();
+    peer.send("ok:\n");
+    peer.line();
+    peer.send("err: not: you\n");
+    sender.finish().assert(1, b"", " not: you\n");
+    let server = Server::with(&[]);
+    let mut command = server.client("sender", &["bob", "--room", "b/d"]);
+    command.stdin(Stdio::null());
+    Program::start(command).finish().assert_one_error(1, "room name");
+}
+
+#[test]
+fn messages_are_sent_as_they_are() {
+    let server = Server::with(&[]);
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let args =
+        ["bob", "--room", "cafe", "-m", " hi ", "--message", "/quit", "--message=a=b", "-m", ""];
+    Program::start(server.client("sender", &args)).finish().assert(0, b"", "");
+    for text in [" hi ", "/quit", "a=b", ""] {
+        receiver.expect(&format!("delivery:cafe:bob:{text}"));
+    }
+    let many: Vec<_> = (0..2000).map(|number| format!("-m{number}")).collect();
+    assert_eq!(many.len(), 2000);
+    let mut args = vec!["bob", "--room", "cafe"];
+    let numbers: Vec<_> = (0..2000).map(|number| number.to_string()).collect();
+    numbers.iter().for_each(|number| args.extend(["-m", number]));
+    Program::start(server.client("sender", &args)).finish().assert(0, b"", "");
+    for number in numbers {
+        receiver.expect(&format!("delivery:cafe:bob:{number}"));
+    }
+}
+
+#[test]
+fn a_message_that_is_not_sent_is_a_failure() {
+    let server = Server::with(&[]);
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let too_long = "x".repeat(247);
+    let args = ["bob", "--room", "cafe", "-m", "one", "-m", &too_long, "-m", "a\nb", "-m", "four"];
+    let finished = Program::start(server.client("sender", &args)).finish();
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    let lines = stderr_lines(&finished);
+    assert_eq!(lines.len(), 2, "{finished:?}");
+    assert_eq!(lines[0], "chatbox: text 2: too long to send by 1 byte");
+    assert!(
+        lines[1].starts_with("chatbox: text 3: ") && lines[1].contains("line break"),
+        "{lines:?}"
+    );
+    receiver.expect("delivery:cafe:bob:one");
+    receiver.expect("delivery:cafe:bob:four");
+
+    let script = Script::new();
+    let (sender, mut peer) = sender_in_room(&script, &["-m", "one", "-m", "two"]);
+    peer.expect("sendall:one");
+    peer.send("ok:\n");
+    peer.expect("sendall:two");
+    peer.send("err:no\n");
+    sender.finish().assert(1, b"", "text 2: no\n");
+}
+
+#[test]
+fn endless_input_ends_with_the_server_and_takes_no_memory() {
+    for flags in ["", "--room cafe"] {
+        let server = Server::with(&[]);
+        let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+        // The shell tells the sender's number, and then becomes it.
+        let script = format!(
+            "yes | (echo /join cafe; cat) | (echo $BASHPID; exec $chatbox sender {flags} localhost $port bob)"
+        );
+        let pipeline = bash(&script, server.port);
+        pipeline.expect_stdout("\n");
+        for _ in 0..10_000 {
+            receiver.expect("delivery:cafe:bob:y");
+        }
+        let pid = String::from_utf8(pipeline.stdout()).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak < 20 * 1024, "{peak} KiB");
+        drop(server);
+        let finished = pipeline.finish();
+        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+        let lines = stderr_lines(&finished);
+        assert_eq!(lines.len(), 1, "{finished:?}");
+        assert!(lines[0].starts_with("chatbox: the "), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_pipeline_ends_by_the_signal_that_ends_it() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let script = Script::new();
+        let (sender, mut peer) = sender_in_room(&script, &["--reconnect"]);
+        sender.signal(signal);
+        let finished = sender.finish();
+        assert_eq!(finished.status.signal(), Some(signal.as_raw()), "{finished:?}");
+        assert_eq!(finished.stderr, b"", "{finished:?}");
+        peer.expect_end();
+    }
+}
+
+#[test]
+fn a_receiver_that_reconnects_goes_on_where_it_was() {
+    let server = Server::start();
+    let port = server.port;
+    let receiver =
+        Program::start(server.client("receiver", &["eve", "cafe", "--reconnect", "-n", "2"]));
+    server.program.expect_stderr("joined room cafe");
+    Peer::sender(port, "bob", "cafe").ok("sendall:before");
+    receiver.expect_stdout("bob: before\n");
+    drop(server);
+    receiver.expect_stderr("chatbox: the server closed the connection; trying again in 0.");
+    // Until the server is back, each attempt fails, after a longer pause.
+    receiver.expect_stderr(&format!("chatbox: cannot connect to localhost port {port}: "));
+    let server = Server::run(chatbox(["server", &port.to_string(), "-v"]));
+    server.program.expect_stderr("joined room cafe");
+    receiver.expect_stderr("chatbox: connected again\n");
+    Peer::sender(port, "bob", "cafe").ok("sendall:after");
+    let finished = receiver.finish();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert_eq!(finished.stdout, b"bob: before\nbob: after\n", "{finished:?}");
+}
+
+#[test]
+fn a_client_that_reconnects_waits_for_the_first_connection_too_but_not_for_a_host_that_is_unknown()
+{
+    let script = Script::new();
+    let port = script.port.clone();
+    drop(script.listener);
+    let mut command = chatbox(["receiver", "localhost", &port, "eve", "cafe"]);
+    command.args(["--reconnect", "-n", "1"]);
+    let receiver = Program::start(command);
+    receiver.expect_stderr("trying again in ");
+    let server = Server::run(chatbox(["server", &port, "-v"]));
+    server.program.expect_stderr("joined room cafe");
+    Peer::sender(server.port, "bob", "cafe").ok("sendall:hi");
+    assert_eq!(receiver.finish().stdout, b"bob: hi\n");
+
+    let mut command = chatbox(["receiver", "no.such.host.invalid", "5000", "eve", "cafe"]);
+    command.arg("--reconnect");
+    Program::start(command).finish().assert_one_error(1, "no.such.host.invalid");
+    let mut command = server.client("receiver", &["eve", "b/d", "--reconnect"]);
+    command.arg("-q");
+    Program::start(command).finish().assert_one_error(1, "room name");
+}
+
+#[test]
+fn the_time_of_a_receiver_passes_while_it_tries_to_reconnect() {
+    let script = Script::new();
+    let args = ["eve", "cafe", "--reconnect", "--timeout", "1"];
+    let receiver = script.start("receiver", &args);
+    let mut peer = script.accept();
+    peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+    receiver.expect_stdout("bob: hi\n");
+    drop((peer, script.listener));
+    let finished = receiver.finish();
+    assert_eq!(finished.status.code(), Some(124), "{finished:?}");
+}
+
+/// A plain sender's text that got no answer is not sent again, and said to be unsure; all else goes
+/// on, in the room that the sender was in.
+#[test]
+fn a_plain_sender_that_reconnects_sends_no_text_twice() {
+    let script = Script::new();
+    let mut sender = script.start("sender", &["bob", "--reconnect"]);
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    sender.say("/join cafe\none\ntwo\n");
+    peer.expect("join:cafe");
+    peer.send("ok:\n");
+    peer.expect("sendall:one");
+    drop(peer);
+    let mut peer = let_in(&script);
+    peer.expect("sendall:two");
+    peer.send("ok:\n");
+    sender.expect_stderr("chatbox: the answer got lost: unsure whether the text was sent\n");
+    // The server goes away while the sender has nothing to say: nothing gets lost.
+    peer.reset();
+    sender.say("/join bar\nthree\n");
+    let mut peer = let_in(&script);
+    peer.expect("join:bar");
+    // To join again does no harm.
+    drop(peer);
+    let mut peer = let_in(&script);
+    peer.expect("join:bar");
+    peer.send("ok:\n");
+    peer.expect("sendall:three");
+    peer.send("ok:\n");
+    sender.end_of_input();
+    let finished = sender.finish();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    let unsure = stderr_lines(&finished).iter().filter(|line| line.contains("unsure")).count();
+    assert_eq!(unsure, 1, "{finished:?}");
+}
+
+/// Each text is either answered, or reported as unsure, or sent again; never two of these.
+#[test]
+fn a_pipeline_that_reconnects_sends_no_text_twice_and_forgets_none() {
+    let script = Script::new();
+    let (mut sender, mut peer) = sender_in_room(&script, &["--reconnect"]);
+    let lines: String = (1..=1000).map(|number| format!("{number}\n")).collect();
+    sender.say(lines);
+    sender.end_of_input();
+    let mut arrived = Vec::new();
+    let mut take = |peer: &mut Peer, count: usize| {
+        for _ in 0..count {
+            let line = peer.line();
+            arrived.push(line.strip_prefix("sendall:").unwrap().parse::<usize>().unwrap());
+        }
+    };
+    take(&mut peer, 100);
+    peer.send("ok:\n".repeat(40));
+    // Whatever else was on its way, the server has not carried it out.
+    peer.reset();
+    let mut peer = let_in(&script);
+    while let Some(line) = peer.next_line() {
+        let line = String::from_utf8(line).unwrap();
+        arrived.push(line.strip_prefix("sendall:").unwrap().parse().unwrap());
+        peer.send("ok:\n");
+    }
+    let finished = sender.finish();
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    let mut unsure = BTreeSet::new();
+    for line in stderr_lines(&finished) {
+        if let Some((number, _)) = line
+            .strip_prefix("chatbox: line ")
+            .and_then(|rest| rest.split_once(": the answer got lost: unsure"))
+        {
+            assert!(unsure.insert(number.parse::<usize>().unwrap()), "twice: {line}");
+        }
+    }
+    let all: BTreeSet<usize> = arrived.iter().copied().collect();
+    assert_eq!(all.len(), arrived.len(), "some arrived twice");
+    // Of those that the first server saw and did not answer, the sender cannot be sure.
+    assert!((41..=100).all(|number| unsure.contains(&number)), "{finished:?}");
+    assert!((1..=40).all(|number| !unsure.contains(&number)), "{finished:?}");
+    let missing: Vec<_> =
+        (1..=1000).filter(|number| !all.contains(number) && !unsure.contains(number)).collect();
+    assert_eq!(missing, [0; 0], "neither arrived nor reported: {finished:?}");
+    let second = &arrived[100..];
+    assert!(second.is_sorted(), "{second:?}");
+    assert!(second.iter().all(|number| !unsure.contains(number)), "sent again though unsure");
+    assert!(second.len() > 400, "{} texts after the loss", second.len());
+}
+
+/// Real servers, killed again and again under a pipeline: a receiver that is there all the time
+/// sees no text twice and all in order.
+#[test]
+fn a_pipeline_survives_servers_that_are_killed() {
+    let server = Server::start();
+    let port = server.port;
+    let args = ["bob", "--room", "cafe", "--reconnect"];
+    let mut sender = Program::start(server.client("sender", &args));
+    server.program.expect_stderr("joined room cafe");
+    let mut server = server;
+    let mut seen = Vec::new();
+    for round in 0..4 {
+        let mut receiver = Peer::receiver(port, "eve", "cafe");
+        let lines = numbered("", 1000).replace("sendall:", &format!("{round}x"));
+        sender.say(lines);
+        for _ in 0..500 {
+            seen.push(receiver.line());
+        }
+        drop(server);
+        server = Server::run(chatbox(["server", &port.to_string(), "-v"]));
+        server.program.expect_stderr("joined room cafe");
+    }
+    drop(sender);
+    let unique: BTreeSet<_> = seen.iter().collect();
+    assert_eq!(unique.len(), seen.len(), "some came twice");
+    assert!(seen.iter().map(|line| key(line)).is_sorted(), "out of order: {seen:?}");
+}
+
+/// The round and the number of a text.
+fn key(line: &str) -> (usize, usize) {
+    let text = line.rsplit(':').next().unwrap();
+    let (round, number) = text.split_once('x').unwrap();
+    (round.parse().unwrap(), number.parse().unwrap())
+}
