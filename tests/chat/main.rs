@@ -14,6 +14,7 @@ mod delivery;
 mod documents;
 mod install;
 mod lines;
+mod picture;
 mod pipes;
 mod shutdown;
 mod states;

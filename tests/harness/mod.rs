@@ -5,6 +5,7 @@
 
 #![allow(dead_code)]
 
+pub mod picture;
 pub mod script;
 pub mod terminal;
 
