@@ -12,7 +12,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 
 use super::outbox::{Backlog, Drained};
-use super::places::Place;
+use super::places::{Place, Ticket};
 use super::session::{Session, Step, Turn};
 use crate::lines::LineSplitter;
 use crate::protocol::MAX_REQUEST;
@@ -25,14 +25,16 @@ const ANSWERS: usize = 16 * 1024;
 pub struct Connection {
     /// Counts all connections.
     pub serial: u64,
+    /// The socket. Closed before the session gives its place back.
+    pub stream: TcpStream,
     /// What the client is to the chat.
     pub session: Session,
-    /// The socket.
-    pub stream: TcpStream,
     /// When the client has to have logged in.
     pub login_deadline: Option<Instant>,
     /// Since when the receiver's queue has been above its mark.
     pub over_since: Option<Instant>,
+    /// It is listed among the half-closed receivers.
+    pub ticket: Option<Ticket>,
     /// It stands in the line of those who wait for its room.
     pub waiting: bool,
     /// Its worker has it on the list of those to be served.
@@ -114,6 +116,7 @@ impl Connection {
             stream,
             login_deadline: None,
             over_since: None,
+            ticket: None,
             waiting: false,
             listed: false,
             watched: false,

@@ -4,19 +4,20 @@
 //! at a pace that costs next to nothing; and while the system lacks something that a client needs,
 //! nobody is let in.
 
-use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{debug, warn};
+use log::debug;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::hub::SessionId;
 use super::places::{Place, Places};
+use super::warning::Warning;
 use crate::protocol::Reply;
 
 /// The pause after a refusal: knocking must not keep a processor busy.
@@ -25,17 +26,19 @@ const REST: Duration = Duration::from_millis(5);
 /// How long to wait for a place or a descriptor at the most.
 const LONG_REST: Duration = Duration::from_secs(1);
 
-/// How often to warn of the same thing.
-const WARN_EVERY: Duration = Duration::from_secs(10);
-
 /// The listening sockets, and what is going on before them.
 #[derive(Debug)]
 pub struct Door {
     listeners: Vec<Listener>,
+    /// The socket to look at first, so that each gets its turn.
+    turn: usize,
+    /// Whoever has come in and waits for a place that somebody else has to leave.
+    waiting: Option<(TcpStream, SocketAddr)>,
     places: Arc<Places>,
     rest: Option<Rest>,
     failures: Warning,
     refusals: Warning,
+    departures: Warning,
 }
 
 #[derive(Debug)]
@@ -80,8 +83,16 @@ impl Door {
             registry.register(&mut socket, Token(Self::TOKEN.0 + index), Interest::READABLE)?;
             listeners.push(Listener { socket, knocking: true });
         }
-        let (failures, refusals) = Default::default();
-        Ok(Door { listeners, places, rest: None, failures, refusals })
+        Ok(Door {
+            listeners,
+            turn: 0,
+            waiting: None,
+            places,
+            rest: None,
+            failures: Warning::default(),
+            refusals: Warning::default(),
+            departures: Warning::default(),
+        })
     }
 
     /// Somebody knocks at the socket with that token.
@@ -95,7 +106,7 @@ impl Door {
     /// How long there is nothing to do here; `None` if that is for the system to tell.
     pub fn wait(&self) -> Option<Duration> {
         let knocking = self.listeners.iter().any(|listener| listener.knocking);
-        knocking.then(|| match &self.rest {
+        (knocking || self.waiting.is_some()).then(|| match &self.rest {
             Some(rest) => rest.until.saturating_duration_since(Instant::now()),
             None => Duration::ZERO,
         })
@@ -106,30 +117,49 @@ impl Door {
         if self.is_resting() {
             return None;
         }
-        while let Some(index) = self.listeners.iter().position(|listener| listener.knocking) {
-            if self.places.full()
-                && let Some(caller) = self.make_room()
-            {
-                return Some(caller);
-            }
+        if let Some((stream, peer)) = self.waiting.take() {
+            return self.admit(stream, peer);
+        }
+        while let Some(index) = self.next_knock() {
             match self.listeners[index].socket.accept() {
                 Ok((stream, peer)) => {
+                    self.turn = index + 1;
                     // IPv4 clients that came through an IPv6 socket are IPv4 clients still.
                     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                    let Some(place) = self.places.take() else {
-                        self.refuse(stream, peer);
-                        return None;
-                    };
-                    return Some(Caller::Client(stream, peer, place));
+                    return self.admit(stream, peer);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.listeners[index].knocking = false;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return self.fail(&error),
+                Err(error) => return self.fail(index, &error),
             }
         }
         None
+    }
+
+    /// The socket where somebody may be waiting and whose turn it is.
+    fn next_knock(&self) -> Option<usize> {
+        let count = self.listeners.len();
+        let mut in_turn = (self.turn..self.turn + count).map(|index| index % count);
+        in_turn.find(|index| self.listeners[*index].knocking)
+    }
+
+    /// Gives a place to somebody who has come in, or sees to it that there is one soon.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Caller> {
+        if let Some(place) = self.places.take() {
+            return Some(Caller::Client(stream, peer, place));
+        }
+        match self.make_room() {
+            Some(caller) => {
+                self.waiting = Some((stream, peer));
+                Some(caller)
+            }
+            None => {
+                self.refuse(stream, peer);
+                None
+            }
+        }
     }
 
     fn is_resting(&mut self) -> bool {
@@ -152,6 +182,9 @@ impl Door {
     /// Names a receiver that may be gone already, if there is one, and waits until it is.
     fn make_room(&mut self) -> Option<Caller> {
         let session = self.places.oldest_half_closed()?;
+        self.departures.warn(format_args!(
+            "letting go of receivers that have shut down their writing side: others need the place"
+        ));
         self.rest(LONG_REST);
         Some(Caller::InTheWay(session))
     }
@@ -170,30 +203,22 @@ impl Door {
     }
 
     /// Nobody can be let in just now.
-    fn fail(&mut self, error: &io::Error) -> Option<Caller> {
-        self.failures.warn(format_args!("cannot accept a client: {error}"));
+    fn fail(&mut self, index: usize, error: &io::Error) -> Option<Caller> {
         let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
         if !Errno::from_io_error(error).is_some_and(|errno| scarce.contains(&errno)) {
+            self.failures.warn(format_args!("cannot accept a client: {error}"));
             self.rest(REST);
             return None;
         }
+        // Without descriptors this fails even if nobody waits.
+        let mut fds = [PollFd::new(&self.listeners[index].socket, PollFlags::IN)];
+        if poll(&mut fds, Some(&Timespec::default())) == Ok(0) {
+            self.listeners[index].knocking = false;
+            return None;
+        }
+        self.failures.warn(format_args!("cannot accept a client: {error}"));
         let caller = self.make_room();
         self.rest(LONG_REST);
         caller
-    }
-}
-
-/// A warning that is not given again and again.
-#[derive(Debug, Default)]
-struct Warning {
-    given: Option<Instant>,
-}
-
-impl Warning {
-    fn warn(&mut self, text: Arguments<'_>) {
-        if self.given.is_none_or(|given| given.elapsed() >= WARN_EVERY) {
-            warn!("{text}");
-            self.given = Some(Instant::now());
-        }
     }
 }

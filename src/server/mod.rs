@@ -35,6 +35,7 @@ mod room_model;
 mod session;
 mod stop;
 mod threads;
+mod warning;
 mod worker;
 #[cfg(test)]
 mod worker_steps;

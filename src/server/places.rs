@@ -32,10 +32,21 @@ pub struct Places {
     given_back: AtomicU64,
     /// Somebody waits for a place to be given back.
     awaited: AtomicBool,
-    /// Receivers that have shut down their writing side, the oldest first. They may still be
-    /// listening or may be gone; nobody can tell until something is written to them.
-    half_closed: Mutex<BTreeMap<u64, SessionId>>,
+    half_closed: Mutex<HalfClosed>,
 }
+
+/// Receivers that have shut down their writing side. They may still be listening or may be gone;
+/// nobody can tell until something is written to them.
+#[derive(Debug, Default)]
+struct HalfClosed {
+    /// In the order in which they did that.
+    sessions: BTreeMap<Ticket, SessionId>,
+    next: u64,
+}
+
+/// When a receiver has shut down its writing side, in relation to all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
 
 impl Places {
     /// `max` free places.
@@ -56,11 +67,6 @@ impl Places {
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         self.count(Kind::New).fetch_add(1, Ordering::SeqCst);
         Some(Place { places: Arc::clone(self), kind: Kind::New })
-    }
-
-    /// Every place is taken.
-    pub fn full(&self) -> bool {
-        self.taken.load(Ordering::SeqCst) >= self.max
     }
 
     /// How many clients of that kind there are.
@@ -84,18 +90,22 @@ impl Places {
     }
 
     /// A receiver has shut down its writing side.
-    pub fn note_half_closed(&self, session: SessionId) {
-        lock(&self.half_closed).insert(session.serial, session);
+    pub fn note_half_closed(&self, session: SessionId) -> Ticket {
+        let mut half_closed = lock(&self.half_closed);
+        let ticket = Ticket(half_closed.next);
+        half_closed.next += 1;
+        half_closed.sessions.insert(ticket, session);
+        ticket
     }
 
-    /// A session has ended.
-    pub fn forget_half_closed(&self, serial: u64) {
-        lock(&self.half_closed).remove(&serial);
+    /// A receiver that had shut down its writing side has left, or has moved.
+    pub fn forget_half_closed(&self, ticket: Ticket) {
+        lock(&self.half_closed).sessions.remove(&ticket);
     }
 
     /// The receiver that shut down its writing side the longest time ago, no longer on the list.
     pub fn oldest_half_closed(&self) -> Option<SessionId> {
-        lock(&self.half_closed).pop_first().map(|(_, session)| session)
+        lock(&self.half_closed).sessions.pop_first().map(|(_, session)| session)
     }
 
     fn count(&self, kind: Kind) -> &AtomicUsize {

@@ -1,9 +1,10 @@
 //! One room with its workers, receivers and senders, without sockets and threads: a test chooses
 //! in which order their steps happen.
 //!
-//! A step is what one thread does between two points where another could come in between: what
-//! happens under the room's lock, or to the far end of one queue. So every run of the server is,
-//! for one room, some order of these steps, and what holds for all orders holds for the server.
+//! A step is what one thread does under the room's lock, or with the far ends of queues. So what
+//! holds for all orders of steps holds for the server as far as each step is as good as one: a
+//! queue can be emptied while a frame is being put into the others, and it is by reasoning that
+//! this makes no difference (whoever puts it there has its worker look once more).
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
@@ -36,6 +37,8 @@ enum Step {
     Enter(usize),
     /// A receiver leaves the room for another one.
     Leave(usize),
+    /// A receiver's connection ends, with all that is queued for it; another one takes its number.
+    Cut(usize),
     /// A sender sends a text, or gets in line if it has to wait.
     Publish(usize),
     /// A worker hears that another one has published.
@@ -80,6 +83,18 @@ struct Receiver {
     due: Vec<u8>,
 }
 
+impl Receiver {
+    fn new() -> Self {
+        Receiver {
+            outbox: Outbox::new(MARK),
+            socket: Socket { room: FRAME + 1, got: Vec::new() },
+            seat: None,
+            full: false,
+            due: Vec::new(),
+        }
+    }
+}
+
 struct Model {
     room: Room,
     receivers: Vec<Receiver>,
@@ -94,16 +109,9 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let receiver = |_| Receiver {
-            outbox: Outbox::new(MARK),
-            socket: Socket { room: FRAME + 1, got: Vec::new() },
-            seat: None,
-            full: false,
-            due: Vec::new(),
-        };
         Model {
             room: Room::new(1, Name::parse(b"cafe").unwrap(), 0, WORKERS),
-            receivers: (0..RECEIVERS).map(receiver).collect(),
+            receivers: (0..RECEIVERS).map(|_| Receiver::new()).collect(),
             waiting: vec![false; SENDERS],
             told: BTreeSet::new(),
             ripe: vec![Vec::new(); WORKERS],
@@ -115,6 +123,7 @@ impl Model {
         match step {
             Step::Enter(receiver) => self.enter(receiver),
             Step::Leave(receiver) => self.leave(receiver),
+            Step::Cut(receiver) => self.cut(receiver),
             Step::Publish(sender) => self.publish(sender),
             Step::Hear(worker) => {
                 if self.told.remove(&worker) {
@@ -152,6 +161,14 @@ impl Model {
             // It has an answer coming, for which its worker writes what is queued.
             self.ripe[number % WORKERS].push(number);
         }
+    }
+
+    fn cut(&mut self, number: usize) {
+        if let Some(seat) = self.receivers[number].seat.take() {
+            let relieved = self.room.leave(seat);
+            self.resume(relieved);
+        }
+        self.receivers[number] = Receiver::new();
     }
 
     fn publish(&mut self, sender: usize) {
@@ -249,6 +266,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0..RECEIVERS).prop_map(Step::Enter),
         1 => (0..RECEIVERS).prop_map(Step::Leave),
+        1 => (0..RECEIVERS).prop_map(Step::Cut),
         4 => (0..SENDERS).prop_map(Step::Publish),
         3 => (0..WORKERS).prop_map(Step::Hear),
         3 => (0..WORKERS).prop_map(Step::Write),
@@ -282,6 +300,7 @@ fn every_order_of_a_few_steps_delivers_everything_in_order_and_forgets_nobody() 
         Step::Read(0),
         Step::Read(1),
         Step::Leave(1),
+        Step::Cut(0),
         Step::Enter(1),
     ];
     for number in 0..choice.len().pow(DEPTH as u32) {

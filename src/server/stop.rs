@@ -24,6 +24,13 @@ pub const PACE: Pace = Pace {
     drain: Duration::from_millis(4500),
 };
 
+// What the protocol promises, with some time to end in.
+const _: () = {
+    assert!(PACE.finish.as_millis() < PACE.halt.as_millis());
+    assert!(PACE.halt.as_millis() < PACE.drain.as_millis());
+    assert!(PACE.drain.as_millis() <= 4500);
+};
+
 /// Tells the workers to close the door, to finish, to halt, and to drain their queues and end.
 pub fn wind_down(hub: &Hub, begun: Instant, pace: Pace) {
     tell_and_wait(hub, Message::Close, begun + pace.finish);

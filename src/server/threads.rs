@@ -59,8 +59,11 @@ impl Recruit {
 /// If there is not a single thread to be had, or no descriptors.
 pub fn start(wanted: Option<usize>, descriptors: usize) -> io::Result<(Vec<Mailbox>, Vec<Post>)> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
+    let affordable = (descriptors / SHARE).clamp(1, WorkerSet::MAX);
+    if let Some(wanted) = wanted.filter(|wanted| *wanted > affordable) {
+        warn!("{affordable} workers instead of {wanted}: more cannot be had");
+    }
     let wanted = wanted.unwrap_or(processors.saturating_sub(1));
-    let affordable = (descriptors / SHARE).min(WorkerSet::MAX);
     let mut started = vec![start_one(0)?];
     for index in 1..wanted.min(affordable) {
         match start_one(index) {

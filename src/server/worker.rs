@@ -26,6 +26,7 @@ use super::hub::{Hub, Message, SessionId};
 use super::outbox::Backlog;
 use super::places::Place;
 use super::session::Turn;
+use super::warning::Warning;
 use crate::protocol::Reply;
 
 /// Bytes that one read takes at most.
@@ -73,6 +74,7 @@ pub struct Worker {
     next_check: Instant,
     /// When connections have to have logged in.
     login_deadlines: BTreeSet<(Instant, usize)>,
+    late_logins: Warning,
     buffer: Box<[u8]>,
     phase: Phase,
     /// Where clients come in, if that is at this worker.
@@ -118,6 +120,7 @@ impl Worker {
             stalling: Vec::new(),
             next_check: Instant::now(),
             login_deadlines: BTreeSet::new(),
+            late_logins: Warning::default(),
             buffer: vec![0; READ].into(),
             phase: Phase::Running,
             door: None,
@@ -395,7 +398,6 @@ impl Worker {
         if !connection.is_servable() {
             return;
         }
-        let half_closed = connection.is_half_closed();
         let served = self.with_turn(token, Connection::serve);
         match served {
             None => return,
@@ -410,19 +412,22 @@ impl Worker {
         {
             self.login_deadlines.remove(&(deadline, token));
         }
-        if !half_closed && connection.is_half_closed() {
+        if connection.is_half_closed() && connection.ticket.is_none() {
             self.expect_farewell(token);
         }
     }
 
     /// A receiver has shut down its writing side.
     fn expect_farewell(&mut self, token: usize) {
-        if let Some(id) = self.id(token) {
+        if let Phase::Running = self.phase
+            && let Some(id) = self.id(token)
+        {
             // If it is gone for good, its system answers probes with a reset once it has
             // forgotten about it, after a minute or so.
-            let stream = &self.connections[token].stream;
-            let _ = rustix::net::sockopt::set_tcp_keepidle(stream, Duration::from_secs(2));
-            self.hub.places.note_half_closed(id);
+            let connection = &mut self.connections[token];
+            let soon = Duration::from_secs(2);
+            let _ = rustix::net::sockopt::set_tcp_keepidle(&connection.stream, soon);
+            connection.ticket = Some(self.hub.places.note_half_closed(id));
         }
     }
 
@@ -433,6 +438,9 @@ impl Worker {
         self.hub.mailboxes[self.index].remove_session();
         if let Some(deadline) = connection.login_deadline.take() {
             self.login_deadlines.remove(&(deadline, token));
+        }
+        if let Some(ticket) = connection.ticket.take() {
+            self.hub.places.forget_half_closed(ticket);
         }
         if let Err(error) = self.poll.registry().deregister(&mut connection.stream) {
             warn!("cannot move {}: {error}", connection.session);
@@ -528,6 +536,7 @@ impl Worker {
             && let Some((_, token)) = self.login_deadlines.pop_first()
         {
             self.close(token, Farewell::LoginTimeout);
+            self.late_logins.warn(format_args!("closing clients that have not logged in in time"));
         }
     }
 
@@ -584,8 +593,8 @@ impl Worker {
         if let Some(deadline) = connection.login_deadline.take() {
             self.login_deadlines.remove(&(deadline, token));
         }
-        if connection.is_half_closed() {
-            self.hub.places.forget_half_closed(id.serial);
+        if let Some(ticket) = connection.ticket.take() {
+            self.hub.places.forget_half_closed(ticket);
         }
         if connection.waiting
             && let Some(room) = connection.session.room()

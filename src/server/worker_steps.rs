@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ use super::threads::mailbox;
 use super::worker::Worker;
 
 const WORKERS: usize = 2;
+
+/// Texts that a sender sends in one go.
+const BURST: usize = 100;
 
 struct Stage {
     hub: Arc<Hub>,
@@ -45,18 +49,22 @@ impl Client {
 
 impl Stage {
     fn new() -> Self {
+        let minute = Duration::from_secs(60);
+        Self::with(Limits { login_timeout: minute, queue_limit: 1000, stall_timeout: minute })
+    }
+
+    fn with(limits: Limits) -> Self {
         let boxes: Vec<_> = (0..WORKERS).map(|_| mailbox().unwrap()).collect();
         let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
         for (mailbox, poll, inbox) in boxes {
             mailboxes.push(mailbox);
             loops.push((poll, inbox));
         }
-        let minute = Duration::from_secs(60);
         let hub = Arc::new(Hub {
             mailboxes,
             directory: Arc::new(Directory::default()),
             places: Arc::new(Places::new(100)),
-            limits: Limits { login_timeout: minute, queue_limit: 1000, stall_timeout: minute },
+            limits,
             tally: Tally::default(),
         });
         let worker = |(index, (poll, inbox)): (usize, (Poll, mpsc::Receiver<Message>))| {
@@ -98,6 +106,14 @@ impl Stage {
     fn step(&mut self, worker: usize) {
         self.look(worker);
         self.workers[worker].work();
+    }
+
+    /// A sender sends [`BURST`] texts, if it can; returns how many answers it gets.
+    fn answered(&mut self, sender: &mut Client) -> usize {
+        let texts = format!("sendall:{}\n", "x".repeat(200)).repeat(BURST);
+        let _ = sender.0.write_all(texts.as_bytes());
+        self.step_all();
+        sender.heard().matches("ok:sent\n").count()
     }
 
     fn step_all(&mut self) {
@@ -208,4 +224,72 @@ fn nothing_is_carried_out_after_the_halt() {
     sender.send("sendall:too late\n");
     stage.step_all();
     assert_eq!((sender.heard(), receiver.heard()), (String::new(), String::new()));
+}
+
+/// A client's login deadline ends with its login, also if it logs in and moves in one go: nobody
+/// who takes its place on the worker may be closed for it.
+#[test]
+fn a_session_that_moved_leaves_no_deadline_behind() {
+    let limits = Limits {
+        login_timeout: Duration::from_millis(300),
+        queue_limit: 1000,
+        stall_timeout: Duration::from_secs(60),
+    };
+    let mut stage = Stage::with(limits);
+    let mut crowd: Vec<_> = (0..5).map(|_| stage.client_saying(0, "rlogin:amy\n")).collect();
+    let mut receiver = stage.client_saying(1, "rlogin:eve\njoin:there\n");
+    let begun = Instant::now();
+    let mut sender = stage.client_saying(0, "slogin:bob\njoin:there\n");
+    // This one gets the place that was left.
+    let mut quiet = stage.client_saying(0, "rlogin:quiet\n");
+    while begun.elapsed() < Duration::from_millis(400) {
+        stage.step_all();
+    }
+    quiet.send("join:there\n");
+    stage.step_all();
+    assert_eq!(quiet.heard(), "ok:joined room there\n");
+    sender.send("sendall:hi\n");
+    stage.step_all();
+    assert_eq!(sender.heard(), "ok:sent\n");
+    for listener in [&mut receiver, &mut quiet] {
+        assert_eq!(listener.heard(), "delivery:there:bob:hi\n");
+    }
+    crowd.iter_mut().for_each(|one| assert_eq!(one.heard(), ""));
+}
+
+/// A receiver that was above its mark, is not any more, and moves before anybody has looked, is
+/// watched in its new room like any other.
+#[test]
+fn a_receiver_that_was_slow_and_moved_is_cut_when_it_stalls() {
+    let limits = Limits {
+        login_timeout: Duration::from_secs(60),
+        queue_limit: 1000,
+        stall_timeout: Duration::from_millis(300),
+    };
+    let mut stage = Stage::with(limits);
+    let (_elsewhere, mut there) = room_elsewhere(&mut stage);
+    there.send("join:there\n");
+    stage.step_all();
+    there.heard();
+    let full: Vec<_> = (0..10).map(|_| stage.client(1)).collect();
+    let mut here = stage.client_saying(0, "slogin:bob\n");
+    for round in 1..=3 {
+        let mut slow = stage.client_saying(0, "rlogin:amy\njoin:here\n");
+        here.send("join:here\n");
+        stage.step_all();
+        here.heard();
+        while stage.answered(&mut here) == BURST {}
+        for _ in 0..20 {
+            slow.heard();
+            here.heard();
+            stage.step(0);
+        }
+        slow.send("join:there\n");
+        let begun = Instant::now();
+        while stage.hub.tally.cut.load(Ordering::SeqCst) < round {
+            assert!(begun.elapsed() < Duration::from_secs(20), "not cut in round {round}");
+            stage.answered(&mut there);
+        }
+    }
+    drop(full);
 }

@@ -27,13 +27,16 @@ fn whoever_does_not_log_in_is_gone_by_the_deadline() {
             thread::sleep(Duration::from_secs(1));
         }
     });
-    let mut quickest = Duration::MAX;
-    for _ in 0..20 {
+    let log_in = |_| {
         let start = Instant::now();
         Peer::sender(server.port, "honest", "cafe");
-        quickest = quickest.min(start.elapsed());
-    }
-    assert!(quickest < Duration::from_millis(500), "the quickest login took {quickest:?}");
+        start.elapsed()
+    };
+    let mut logins: Vec<_> = (0..21).map(log_in).collect();
+    logins.sort();
+    // The machine may have been busy with something else once or twice.
+    let usual = logins[10];
+    assert!(usual < Duration::from_millis(500), "half of the logins took over {usual:?}");
     for mut peer in silent {
         assert!(peer.line().starts_with("err:"));
         peer.expect_end();
@@ -47,7 +50,11 @@ fn whoever_does_not_log_in_is_gone_by_the_deadline() {
     assert!(took >= timeout, "closed already after {took:?}");
     assert!(took < timeout + Duration::from_secs(2), "closed only after {took:?}");
     drip.join().unwrap();
-    println!("all gone after {took:?}, the quickest login took {quickest:?}");
+    let lines = server.program.stderr();
+    let said = lines.matches("closing clients that have not logged in in time").count();
+    // Each worker may say so once, and again after a while.
+    assert!((1..=9).contains(&said), "{said} log lines: {lines}");
+    println!("all gone after {took:?}, the usual login took {usual:?}");
 }
 
 #[test]
@@ -80,6 +87,81 @@ fn one_client_too_many_is_told_so_and_there_is_room_again() {
     // All are back to where they were.
     wait_until(|| server.reports("receivers, at") == 3, || server.report());
     assert_eq!(Peer::connect(server.port).line().split(':').next(), Some("err"));
+}
+
+/// A receiver that has shut down its writing side, and listens.
+fn half_closed(port: u16, user: &str) -> Peer {
+    let mut peer = Peer::receiver(port, user, "cafe");
+    peer.end();
+    peer
+}
+
+#[test]
+fn a_half_closed_receiver_stays_until_somebody_needs_its_place() {
+    let server = Server::with(&["--max-clients", "3"]);
+    let mut listener = half_closed(server.port, "eve");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    // The last place is taken, and nobody waits for another.
+    let mut third = Peer::receiver(server.port, "amy", "cafe");
+    sender.ok("sendall:hi");
+    third.expect("delivery:cafe:bob:hi");
+    listener.expect("delivery:cafe:bob:hi");
+    // Now somebody does.
+    let mut fourth = Peer::receiver(server.port, "dan", "cafe");
+    listener.expect_end();
+    sender.ok("sendall:again");
+    fourth.expect("delivery:cafe:bob:again");
+    server.program.expect_stderr("letting go of receivers that have shut down their writing side");
+}
+
+#[test]
+fn the_receiver_that_has_been_half_closed_the_longest_goes_first() {
+    let server = Server::with(&["--max-clients", "3"]);
+    let mut first = Peer::receiver(server.port, "first", "cafe");
+    let mut second = half_closed(server.port, "second");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    // What the second did is known by the time that an answer has come.
+    sender.ok("sendall:hi");
+    first.end();
+    sender.ok("sendall:hi");
+    let mut newcomer = Peer::receiver(server.port, "amy", "cafe");
+    sender.ok("sendall:the end");
+    second.expect("delivery:cafe:bob:hi");
+    second.expect("delivery:cafe:bob:hi");
+    second.expect_end();
+    for _ in 0..2 {
+        first.expect("delivery:cafe:bob:hi");
+    }
+    first.expect("delivery:cafe:bob:the end");
+    newcomer.expect("delivery:cafe:bob:the end");
+}
+
+#[test]
+fn each_address_gets_its_turn_when_the_server_is_full() {
+    let server =
+        Server::with(&["--bind", "127.0.0.1", "--bind", "127.0.0.2", "--max-clients", "1"]);
+    let ports: Vec<u16> = server
+        .program
+        .stderr()
+        .lines()
+        .filter_map(|line| line.split_once("listening on ")?.1.rsplit(':').next()?.parse().ok())
+        .collect();
+    assert_eq!(ports.len(), 2, "{:?}", server.program);
+    let _only = Peer::receiver(server.port, "eve", "cafe");
+    let stop = Arc::new(AtomicBool::new(false));
+    let crowd: Vec<_> = (0..20)
+        .map(|_| {
+            let (port, stop) = (ports[0], Arc::clone(&stop));
+            thread::spawn(move || knock(port, &stop, &AtomicUsize::new(0)))
+        })
+        .collect();
+    wait_until(|| server.program.stderr().contains("refusing clients"), || server.report());
+    for _ in 0..5 {
+        let mut other = Peer::over(TcpStream::connect(("127.0.0.2", ports[1])).unwrap());
+        assert!(other.line().starts_with("err:"));
+    }
+    stop.store(true, Ordering::SeqCst);
+    crowd.into_iter().for_each(|one| one.join().unwrap());
 }
 
 /// Lets `count` receivers in, who knock until they are.
