@@ -30,8 +30,8 @@ pub enum Error {
     /// An installation cannot be made.
     #[error(transparent)]
     Install(#[from] InstallError),
-    /// A load has shown that the server loses, doubles or swaps texts.
-    #[error("the server lost, duplicated or reordered texts")]
+    /// A load has shown that the server loses, doubles or swaps texts, or does not stay.
+    #[error("the server lost, duplicated or reordered texts, or was gone before the end")]
     Unclean,
     /// Something is wrong, and has been said.
     #[error("something went wrong")]

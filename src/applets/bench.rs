@@ -23,14 +23,16 @@ pub(super) const APPLET: Applet = Applet {
 };
 
 /// Loads a chat server and reports deliveries a second, the time from send to delivery, and what
-/// was lost, duplicated, reordered or refused. Exits with 1 if anything was lost, duplicated or
-/// reordered.
+/// was lost, duplicated, reordered or refused.
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
     usage = "[OPTIONS] HOST PORT",
     example = "{command_name} localhost 5000",
-    example = "{command_name} --senders 4 --receivers 50 --window 64 localhost 5000"
+    example = "{command_name} --senders 4 --receivers 50 --window 64 localhost 5000",
+    error_code(0, "every text that was answered ok came to each receiver, once and in order"),
+    error_code(1, "something was lost, duplicated or reordered, or the server was gone"),
+    error_code(2, "wrong usage")
 )]
 struct Arguments {
     /// the server's name or address
@@ -54,16 +56,17 @@ struct Arguments {
     rooms: usize,
 
     /// texts that each sender sends; without it, --seconds says when to stop
-    #[argh(option, arg_name = "N")]
+    #[argh(option, arg_name = "N", from_str_fn(messages))]
     messages: Option<u32>,
 
     /// bytes of a text (default: 64)
     #[argh(option, arg_name = "BYTES", default = "64", from_str_fn(size))]
     size: usize,
 
-    /// texts that a sender may have without an answer; 1 is a person who waits (default: 1)
-    #[argh(option, arg_name = "N", default = "1", from_str_fn(super::positive))]
-    window: usize,
+    /// texts that a sender may have without an answer; 1 is a person who waits (default: 1, or any
+    /// number with --rate)
+    #[argh(option, arg_name = "N", from_str_fn(super::positive))]
+    window: Option<usize>,
 
     /// seconds to send for (default: 5)
     #[argh(option, arg_name = "SECS", from_str_fn(super::seconds))]
@@ -102,6 +105,9 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         (Some(messages), None) => End::Texts(messages),
         (None, seconds) => End::After(seconds.unwrap_or(Duration::from_secs(5))),
     };
+    if arguments.json && arguments.histogram {
+        return Err(call.wrong("--json and --histogram exclude each other").into());
+    }
     if arguments.senders > 1 << 16 {
         return Err(call.wrong("there can be 65536 senders at most").into());
     }
@@ -113,8 +119,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         rooms: arguments.rooms,
         end,
         size: arguments.size,
-        // Without an answer there may be as many as the rate demands.
-        window: if arguments.rate.is_some() { usize::MAX } else { arguments.window },
+        window: arguments.window.or(arguments.rate.is_none().then_some(1)),
         rate: arguments.rate,
     };
     let mut progress = Progress { shown: io::stderr().is_terminal() && !arguments.quiet };
@@ -154,6 +159,11 @@ fn size(word: &str) -> Result<usize, String> {
         Ok(size @ MIN_SIZE..=MAX_TEXT) => Ok(size),
         _ => Err(format!("a text has from {MIN_SIZE} to {MAX_TEXT} bytes")),
     }
+}
+
+fn messages(word: &str) -> Result<u32, String> {
+    let number = super::positive(word)?;
+    number.try_into().map_err(|_| format!("a number up to {} is needed", u32::MAX))
 }
 
 fn rate(word: &str) -> Result<f64, String> {

@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::report::Report;
-use super::text::{Stamp, Track};
+use super::text::{Answers, Stamp, Track};
 use super::{BenchError, End, Plan};
 use crate::client;
 use crate::lines::{Line, LineSplitter};
@@ -21,6 +21,9 @@ const LOGINS: usize = 64;
 
 /// How long the server may say nothing at all before the load gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to listen for what should not come when all has come that should.
+const LINGER: Duration = Duration::from_millis(250);
 
 /// Bytes that one read takes at most.
 const READ: usize = 128 * 1024;
@@ -65,7 +68,11 @@ struct Progress {
     running: bool,
     /// When the server last said anything.
     last_news: Instant,
-    /// Texts without an answer.
+    /// When a text was last sent.
+    last_sent: Instant,
+    /// What has become of each sender's texts.
+    answers: Vec<Answers>,
+    /// Texts without an answer, of senders that are connected.
     unanswered: usize,
     /// Deliveries that have to come, of texts that were answered `ok`.
     expected: u64,
@@ -93,8 +100,6 @@ enum Role {
 struct Sender {
     number: u16,
     text: Vec<u8>,
-    /// The next text's number.
-    next: u32,
     /// When the next text is to be sent; 0, without a rate, for as soon as possible.
     due: u64,
     /// It is on the list of those that have a text due later.
@@ -125,6 +130,8 @@ impl<'a> Load<'a> {
                 begun: now,
                 running: false,
                 last_news: now,
+                last_sent: now,
+                answers: (0..plan.senders).map(|_| Answers::default()).collect(),
                 unanswered: 0,
                 expected: 0,
                 listening: 0,
@@ -197,10 +204,32 @@ impl<'a> Load<'a> {
             }
         }
         self.report.seconds = (self.progress.last_news - self.progress.begun).as_secs_f64();
-        self.report.lost = self.progress.expected.saturating_sub(self.report.deliveries);
-        self.report.unanswered = self.progress.unanswered as u64;
-        self.report.cut = self.clients.iter().filter(|client| client.closed).count() as u64;
+        self.linger()?;
+        self.count_up();
         Ok(())
+    }
+
+    /// Listens for a while, in case something comes once more.
+    fn linger(&mut self) -> Result<(), BenchError> {
+        let end = Instant::now() + LINGER;
+        loop {
+            match end.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return Ok(()),
+                left => self.turn(left)?,
+            }
+        }
+    }
+
+    /// Counts what only the end shows.
+    fn count_up(&mut self) {
+        let Load { plan, clients, progress, report, .. } = self;
+        for client in clients {
+            report.cut += u64::from(client.closed);
+            match &client.role {
+                Role::Sender(sender) => report.unanswered += sender.unanswered.len() as u64,
+                Role::Receiver(receiver) => report.lost += receiver.lost(plan, &progress.answers),
+            }
+        }
     }
 
     /// Something is still to come, and may come; or to be sent.
@@ -267,7 +296,10 @@ impl<'a> Load<'a> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 _ => {
                     client.closed = true;
-                    progress.listening -= usize::from(number < plan.receivers);
+                    match &client.role {
+                        Role::Sender(sender) => progress.unanswered -= sender.unanswered.len(),
+                        Role::Receiver(_) => progress.listening -= 1,
+                    }
                 }
             }
         }
@@ -282,14 +314,19 @@ impl<'a> Load<'a> {
             && !client.closed
         {
             let now = progress.now();
-            while sender.unanswered.len() < plan.window && sender.wants_more(plan, now) {
+            let answers = &mut progress.answers[usize::from(sender.number)];
+            while plan.window.is_none_or(|window| sender.unanswered.len() < window)
+                && sender.wants_more(answers.sent, plan, now)
+            {
                 if sender.due > now {
                     if !mem::replace(&mut sender.scheduled, true) {
                         schedule.push(Reverse((sender.due, number)));
                     }
                     break;
                 }
-                sender.send(plan, now, &mut client.output);
+                sender.send(answers.sent, plan, now, &mut client.output);
+                answers.sent += 1;
+                progress.last_sent = Instant::now();
                 progress.unanswered += 1;
                 report.texts += 1;
             }
@@ -306,7 +343,7 @@ impl Progress {
 
     /// The server has not said anything for too long.
     fn is_stuck(&self) -> bool {
-        self.last_news.elapsed() >= PATIENCE
+        self.last_news.max(self.last_sent).elapsed() >= PATIENCE
     }
 }
 
@@ -330,7 +367,6 @@ impl Client {
                     // There are not more, see `Plan`.
                     number: number as u16,
                     text: vec![b'x'; plan.size],
-                    next: 0,
                     due: plan.rate.map_or(0, |rate| (number as f64 * 1e9 / rate) as u64),
                     scheduled: false,
                     unanswered: VecDeque::new(),
@@ -371,15 +407,13 @@ impl Client {
                     progress.refusal.get_or_insert_with(|| reason.to_vec());
                 }
                 (Some(Reply::Delivery(delivery)), Role::Receiver(receiver)) => {
-                    receiver.take(delivery.text, now, plan, report);
+                    receiver.take(delivery.text, now, plan, &progress.answers, report);
                 }
                 (Some(Reply::Ok(_)), Role::Sender(sender)) => {
-                    progress.expected += sender.audience as u64;
-                    sender.take_answer(now, progress, report);
+                    sender.take_answer(false, now, progress, report);
                 }
                 (Some(Reply::Err(_)), Role::Sender(sender)) => {
-                    report.refused += 1;
-                    sender.take_answer(now, progress, report);
+                    sender.take_answer(true, now, progress, report);
                 }
                 _ => report.strays += 1,
             }
@@ -403,42 +437,64 @@ impl Client {
 }
 
 impl Sender {
-    fn wants_more(&self, plan: &Plan, now: u64) -> bool {
+    /// There is a text to send after so many that were sent, now or later.
+    fn wants_more(&self, sent: u32, plan: &Plan, now: u64) -> bool {
         match plan.end {
-            End::Texts(count) => self.next < count,
+            End::Texts(count) => sent < count,
             End::After(duration) => now.max(self.due) < nanoseconds(duration),
         }
     }
 
-    /// Appends the next text to `output`. If there is a rate, the text counts as sent when it was
+    /// Appends text `number` to `output`. If there is a rate, the text counts as sent when it was
     /// due, however late that is: a server that stalls must not look better for it.
-    fn send(&mut self, plan: &Plan, now: u64, output: &mut Vec<u8>) {
+    fn send(&mut self, number: u32, plan: &Plan, now: u64, output: &mut Vec<u8>) {
         let sent = if plan.rate.is_some() { self.due } else { now };
-        Stamp { sender: self.number, number: self.next, sent }.write(&mut self.text);
+        Stamp { sender: self.number, number, sent }.write(&mut self.text);
         // It is not too long, see `Plan`.
         let _ = Request::SendAll(&self.text).encode(output);
         self.unanswered.push_back(sent);
-        self.next += 1;
         if let Some(rate) = plan.rate {
-            let turn = f64::from(self.next) * plan.senders as f64 + f64::from(self.number);
+            let turn = (f64::from(number) + 1.0) * plan.senders as f64 + f64::from(self.number);
             self.due = (turn * 1e9 / rate) as u64;
         }
     }
 
-    fn take_answer(&mut self, now: u64, progress: &mut Progress, report: &mut Report) {
-        match self.unanswered.pop_front() {
-            Some(sent) => {
-                progress.unanswered -= 1;
-                report.take_answer(now.saturating_sub(sent));
-            }
-            None => report.strays += 1,
+    fn take_answer(
+        &mut self,
+        refused: bool,
+        now: u64,
+        progress: &mut Progress,
+        report: &mut Report,
+    ) {
+        let Some(sent) = self.unanswered.pop_front() else {
+            report.strays += 1;
+            return;
+        };
+        progress.answers[usize::from(self.number)].take(refused);
+        progress.unanswered -= 1;
+        report.take_answer(now.saturating_sub(sent));
+        match refused {
+            true => report.refused += 1,
+            false => progress.expected += self.audience as u64,
         }
     }
 }
 
 impl Receiver {
-    fn take(&mut self, text: &[u8], now: u64, plan: &Plan, report: &mut Report) {
-        let Some(stamp) = Stamp::read(text).filter(|_| text.len() == plan.size) else {
+    fn take(
+        &mut self,
+        text: &[u8],
+        now: u64,
+        plan: &Plan,
+        answers: &[Answers],
+        report: &mut Report,
+    ) {
+        let stamp = Stamp::read(text).filter(|_| text.len() == plan.size);
+        let sent = |stamp: &Stamp| {
+            let answers = answers.get(usize::from(stamp.sender));
+            answers.is_some_and(|answers| stamp.number < answers.sent)
+        };
+        let Some(stamp) = stamp.filter(sent) else {
             report.strays += 1;
             return;
         };
@@ -449,5 +505,11 @@ impl Receiver {
             }
             _ => report.strays += 1,
         }
+    }
+
+    /// How many texts have not come that were answered `ok`.
+    fn lost(&self, plan: &Plan, answers: &[Answers]) -> u64 {
+        let in_room = answers.iter().skip(self.room).step_by(plan.rooms);
+        self.tracks.iter().zip(in_room).map(|(track, answers)| track.lost(answers)).sum()
     }
 }

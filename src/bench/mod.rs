@@ -37,8 +37,8 @@ pub struct Plan {
     pub end: End,
     /// Bytes of a text, from [`MIN_SIZE`] to the longest that the protocol allows.
     pub size: usize,
-    /// Texts of a sender that may be without an answer at a time.
-    pub window: usize,
+    /// Texts of a sender that may be without an answer at a time; any number if `None`.
+    pub window: Option<usize>,
     /// Texts a second, of all senders together; as many as the server takes if `None`.
     pub rate: Option<f64>,
 }

@@ -88,9 +88,9 @@ impl Report {
         self.answer.saturating_record(took);
     }
 
-    /// Nothing was lost, duplicated or reordered.
+    /// Nothing was lost, duplicated or reordered, and the server was there to the end.
     pub fn is_clean(&self) -> bool {
-        self.lost + self.duplicated + self.reordered == 0
+        self.lost + self.duplicated + self.reordered + self.unanswered + self.cut == 0
     }
 
     fn a_second(&self, count: u64) -> f64 {
@@ -207,9 +207,11 @@ impl fmt::Display for Plan {
             f,
             "{senders} senders, {receivers} receivers, {rooms} rooms, texts of {size} bytes"
         )?;
-        match rate {
-            Some(rate) => write!(f, ", {rate} texts a second")?,
-            None => write!(f, ", at most {window} of a sender without an answer")?,
+        if let Some(rate) = rate {
+            write!(f, ", {rate} texts a second")?;
+        }
+        if let Some(window) = window {
+            write!(f, ", at most {window} of a sender without an answer")?;
         }
         match end {
             End::Texts(count) => write!(f, ", {count} of each sender"),

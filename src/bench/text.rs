@@ -50,6 +50,31 @@ impl Stamp {
     }
 }
 
+/// What has become of one sender's texts, as far as the server has said.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// Texts sent. They have the numbers below this.
+    pub sent: u32,
+    /// Texts answered. Answers come in order, so these are the first ones.
+    pub answered: u32,
+    /// Those of them that were answered `err`.
+    refused: BTreeSet<u32>,
+}
+
+impl Answers {
+    /// Takes down the answer to the first text that has none.
+    pub fn take(&mut self, refused: bool) {
+        if refused {
+            self.refused.insert(self.answered);
+        }
+        self.answered += 1;
+    }
+
+    fn is_accepted(&self, number: u32) -> bool {
+        number < self.answered && !self.refused.contains(&number)
+    }
+}
+
 /// What one receiver has got of one sender.
 #[derive(Debug, Default)]
 pub struct Track {
@@ -83,6 +108,14 @@ impl Track {
             Arrival::Again
         }
     }
+
+    /// How many of a sender's texts were answered `ok` and have not come.
+    pub fn lost(&self, answers: &Answers) -> u64 {
+        let missing = self.missing.iter().filter(|number| answers.is_accepted(**number)).count();
+        let rest = self.next..answers.answered;
+        let refused = answers.refused.range(self.next..).count();
+        (missing + rest.len() - refused) as u64
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +130,26 @@ mod tests {
         assert_eq!(Stamp::read(&text), Some(stamp));
         assert_eq!(Stamp::read(&text[..MIN_SIZE - 1]), None);
         assert_eq!(Stamp::read(&[b' '; MIN_SIZE]), None);
+    }
+
+    #[test]
+    fn only_what_was_answered_ok_can_be_lost() {
+        let mut answers = Answers { sent: 10, ..Answers::default() };
+        // Texts 0 to 7 have answers, 2 and 5 are refused.
+        (0..8).for_each(|number| answers.take(number == 2 || number == 5));
+        let lost = |numbers: &[u32]| {
+            let mut track = Track::default();
+            for number in numbers {
+                track.take(*number);
+            }
+            track.lost(&answers)
+        };
+        assert_eq!(lost(&[]), 6);
+        assert_eq!(lost(&[0, 1, 3, 4, 6, 7]), 0);
+        assert_eq!(lost(&[0, 1, 2, 3, 4]), 2);
+        assert_eq!(lost(&[0, 4, 8]), 4);
+        assert_eq!(lost(&[9]), 6);
+        assert_eq!(lost(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), 0);
     }
 
     #[test]

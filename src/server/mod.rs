@@ -2,9 +2,9 @@
 //!
 //! # Threads
 //!
-//! The main thread waits for signals. Clients are served by [`worker`]s, a fixed number of threads.
-//! A worker owns its clients' sockets; nobody else reads or writes them. The first one lets clients
-//! in, through the [`door`].
+//! The main thread waits for signals, and one thread writes the log. Clients are served by
+//! [`worker`]s, a fixed number of threads. A worker owns its clients' sockets; nobody else reads or
+//! writes them. The first one lets clients in, through the [`door`].
 //!
 //! # What is shared, and which lock guards it
 //!

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -78,8 +78,14 @@ fn a_rate_is_kept() {
 enum Fault {
     Lose,
     Double,
+    DoubleLater,
     Swap,
     Refuse,
+    /// Refuses this one, delivers it all the same, and loses the next.
+    RefuseAndLose,
+    /// Delivers a text that nobody sent, beside this one.
+    Invent,
+    DoNotAnswer,
     Stall,
     CutReceivers,
 }
@@ -106,7 +112,8 @@ fn serve(stream: TcpStream, receivers: &Mutex<Vec<TcpStream>>, fault: Fault) {
             let _ = receiver.write_all(format!("delivery:room:bench:{text}\n").as_bytes());
         }
     };
-    let (mut texts, mut receives, mut held) = (0, false, None);
+    let (mut texts, mut receives) = (0, false);
+    let (mut held, mut later) = (None, None);
     for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
         match line.split_once(':').unwrap() {
             ("rlogin", _) => {
@@ -114,14 +121,34 @@ fn serve(stream: TcpStream, receivers: &Mutex<Vec<TcpStream>>, fault: Fault) {
                 answer("ok:\n");
             }
             ("join", _) if receives => {
+                // Nobody may send before it is listed, nor deliver before it has its answer.
+                let mut receivers = receivers.lock().unwrap();
                 answer("ok:\n");
-                receivers.lock().unwrap().push(stream.try_clone().unwrap());
+                receivers.push(stream.try_clone().unwrap());
             }
             ("sendall", text) => {
                 texts += 1;
                 match fault {
+                    Fault::RefuseAndLose if texts == 11 => {}
                     _ if texts != 10 => deliver(text),
                     Fault::Lose => {}
+                    Fault::DoubleLater => {
+                        deliver(text);
+                        later = Some(text.to_owned());
+                    }
+                    Fault::RefuseAndLose => {
+                        deliver(text);
+                        answer("err:no\n");
+                        continue;
+                    }
+                    Fault::Invent => {
+                        deliver(&text.replacen("000", "fff", 2));
+                        deliver(text);
+                    }
+                    Fault::DoNotAnswer => {
+                        deliver(text);
+                        continue;
+                    }
                     Fault::Double => {
                         deliver(text);
                         deliver(text);
@@ -147,6 +174,13 @@ fn serve(stream: TcpStream, receivers: &Mutex<Vec<TcpStream>>, fault: Fault) {
                     deliver(&text);
                 }
                 answer("ok:\n");
+                if texts == 20
+                    && let Some(text) = later.take()
+                {
+                    // All that should come has come.
+                    thread::sleep(Duration::from_millis(50));
+                    deliver(&text);
+                }
             }
             _ => drop(answer("ok:\n")),
         }
@@ -157,6 +191,8 @@ fn serve(stream: TcpStream, receivers: &Mutex<Vec<TcpStream>>, fault: Fault) {
 fn what_a_server_does_wrong_is_called_by_its_name() {
     for (fault, name, times) in [
         (Fault::Double, "duplicated", 3),
+        (Fault::DoubleLater, "duplicated", 3),
+        (Fault::Invent, "strays", 3),
         (Fault::Swap, "reordered", 3),
         (Fault::Refuse, "refused", 1),
         // Twenty texts, of which the first nine arrived.
@@ -164,12 +200,45 @@ fn what_a_server_does_wrong_is_called_by_its_name() {
     ] {
         let (status, json) =
             figures(faulty(fault), &["--receivers", "3", "--messages", "20", "--window", "4"]);
-        let dirty = fault != Fault::Refuse;
+        let dirty = !matches!(fault, Fault::Refuse | Fault::Invent);
         assert_eq!(status, i32::from(dirty), "{fault:?}: {json}");
         assert_eq!(count(&json, name), times, "{fault:?}: {json}");
         for other in ["lost", "duplicated", "reordered", "refused"] {
             assert!(other == name || count(&json, other) == 0, "{other} by {fault:?}: {json}");
         }
+    }
+}
+
+#[test]
+fn no_fault_hides_another() {
+    let flags = ["--receivers", "3", "--messages", "20"];
+    let (status, json) = figures(faulty(Fault::RefuseAndLose), &flags);
+    assert_eq!((status, count(&json, "lost"), count(&json, "refused")), (1, 3, 1), "{json}");
+}
+
+#[test]
+fn a_text_without_an_answer_is_a_failure() {
+    let flags = ["--receivers", "3", "--messages", "20"];
+    let (status, json) = figures(faulty(Fault::DoNotAnswer), &flags);
+    assert_eq!((status, count(&json, "unanswered"), count(&json, "lost")), (1, 1, 0), "{json}");
+}
+
+#[test]
+fn a_server_that_goes_away_is_a_failure_and_ends_the_load() {
+    for window in ["1", "64"] {
+        let server = Server::with(&[]);
+        let port = server.port.to_string();
+        let args = ["bench", "127.0.0.1", &port, "--seconds", "100", "--json", "--window", window];
+        let bench = Program::start(chatbox(args));
+        server.wait_for_report("texts", |texts| texts > 1000);
+        let begun = Instant::now();
+        drop(server);
+        let finished = bench.finish();
+        assert!(begun.elapsed() < Duration::from_secs(8), "waits for nothing");
+        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+        let json: Value = serde_json::from_slice(&finished.stdout).unwrap();
+        assert_eq!(count(&json, "cut_off"), 11, "{json}");
+        assert_eq!(count(&json, "duplicated") + count(&json, "reordered"), 0, "{json}");
     }
 }
 
@@ -226,6 +295,9 @@ fn flags_that_make_no_sense_are_one_line() {
         &["--seconds", "-1"],
         &["--messages", "1", "--seconds", "1"],
         &["--window", "0"],
+        &["--messages", "0"],
+        &["--messages", "4294967296"],
+        &["--json", "--histogram"],
     ] {
         bench(1, flags).assert_one_error(2, "chatbox bench");
     }
