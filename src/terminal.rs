@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +88,24 @@ pub fn color_of(name: &[u8]) -> u8 {
 pub struct Settings(Termios);
 
 impl Settings {
-    /// Takes down how the terminal at standard input is set; `None` if there is none.
-    pub fn of_stdin() -> Option<Self> {
-        tcgetattr(io::stdin().as_fd()).ok().map(Settings)
+    /// Takes down how the terminal at standard input is set.
+    ///
+    /// # Errors
+    ///
+    /// If there is no terminal.
+    pub fn of_stdin() -> io::Result<Self> {
+        Ok(Settings(tcgetattr(io::stdin().as_fd())?))
+    }
+
+    /// Sets the terminal so that it passes on each key and shows none: what is typed while nobody
+    /// reads is neither shown twice nor lost, as an end of input would be. Ctrl-C still interrupts.
+    pub fn pass_keys_on(&self) {
+        let mut settings = self.0.clone();
+        settings.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        settings.input_modes.remove(InputModes::ICRNL);
+        settings.special_codes[SpecialCodeIndex::VMIN] = 1;
+        settings.special_codes[SpecialCodeIndex::VTIME] = 0;
+        let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &settings);
     }
 
     /// Sets the terminal at standard input to what it was.

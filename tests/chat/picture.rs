@@ -36,6 +36,8 @@ fn the_picture_in_the_readme_is_what_the_programs_show() {
     alice.expect_start_of_line("mallory: ");
     bob.keys("no. alice, are you coming?\r");
     alice.expect_line("bob: no. alice, are you coming?");
+    // The screen may not show yet what the others have heard.
+    bob.expect_line("cafe> no. alice, are you coming?");
     bob.expect_at_cursor("cafe>");
 
     let picture = draw(&[

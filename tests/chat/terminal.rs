@@ -137,8 +137,46 @@ fn ctrl_c_clears_the_line_and_quits_on_an_empty_one() {
     sender.expect_at_cursor("cafe>");
     sender.keys("sent\r");
     receiver.expect("delivery:cafe:bob:sent");
+    // While it waits for an answer, Ctrl-C interrupts it.
+    sender.expect_line("cafe> sent");
+    sender.expect_at_cursor("cafe>");
     sender.keys(CTRL_C);
     assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
+    assert!(sender.is_as_it_was());
+}
+
+#[test]
+fn what_is_typed_ahead_of_an_answer_is_neither_lost_nor_shown_twice() {
+    let script = Script::new();
+    let mut sender = sender(&script.port, &[], &scratch("ahead"));
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    sender.expect_at_cursor(">");
+    sender.keys("/join cafe\r");
+    peer.expect("join:cafe");
+    sender.keys(format!("hi\r{CTRL_D}"));
+    peer.send("ok:\n");
+    peer.expect("sendall:hi");
+    peer.send("ok:\n");
+    peer.expect_end();
+    assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
+    sender.expect_at_cursor("");
+    assert_eq!(sender.lines()[..4], ["> /join cafe", "cafe> hi", "cafe>", ""], "{sender:?}");
+}
+
+#[test]
+fn ctrl_c_interrupts_a_sender_whose_server_does_not_answer() {
+    let script = Script::new();
+    let mut sender = sender(&script.port, &[], &scratch("waits"));
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    sender.expect_at_cursor(">");
+    sender.keys("hi\r");
+    peer.expect("sendall:hi");
+    sender.keys(CTRL_C);
+    assert_eq!(sender.finish().signal(), Some(Signal::INT.as_raw()), "{sender:?}");
     assert!(sender.is_as_it_was());
 }
 

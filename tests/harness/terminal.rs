@@ -122,7 +122,7 @@ impl Terminal {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Waits until the program has ended.
+    /// Waits until the program has ended, and all that it wrote is on the screen.
     pub fn finish(&mut self) -> ExitStatus {
         let mut status = None;
         let child = &mut self.child;
@@ -134,6 +134,7 @@ impl Terminal {
             },
             || format!("still running:\n{}", lines(&output.0.lock().unwrap()).join("\n")),
         );
+        self.wait("end", |output| output.ended);
         status.unwrap()
     }
 }

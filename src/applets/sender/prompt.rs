@@ -45,14 +45,19 @@ const REST: Duration = Duration::from_millis(100);
 
 /// Asks for lines and sends what they ask for, until the end.
 pub(super) fn run(link: Link) -> Result<(), Error> {
-    let settings = Settings::of_stdin();
-    if let Some(settings) = settings.clone() {
-        signals::restore_terminal_at_end(settings).map_err(Error::Signals)?;
-    }
+    let settings = Settings::of_stdin().map_err(Error::Input)?;
+    signals::restore_terminal_at_end(settings.clone()).map_err(Error::Signals)?;
+    settings.pass_keys_on();
+    let result = prompt(link, &settings);
+    settings.restore();
+    result
+}
+
+fn prompt(link: Link, settings: &Settings) -> Result<(), Error> {
     let mut editor = editor(&link).map_err(input_error)?;
     let link = Arc::new(Mutex::new(link));
     let printer = editor.create_external_printer().map_err(input_error)?;
-    watch(Arc::clone(&link), settings, printer).map_err(Error::Input)?;
+    watch(Arc::clone(&link), settings.clone(), printer).map_err(Error::Input)?;
     loop {
         let room = lock(&link).identity.room.clone();
         let room = room.map(|room| visible(&room)).unwrap_or_default();
@@ -99,13 +104,11 @@ fn carry_out(line: &str, link: &Mutex<Link>, editor: &mut LineEditor) -> Result<
 /// connection again, or ends the process.
 fn watch(
     link: Arc<Mutex<Link>>,
-    settings: Option<Settings>,
+    settings: Settings,
     mut printer: impl ExternalPrinter + Send + 'static,
 ) -> io::Result<()> {
     let end = move |error: ClientError| -> ! {
-        if let Some(settings) = &settings {
-            settings.restore();
-        }
+        settings.restore();
         // The prompt stands on the line.
         let _ = io::stderr().write_all(b"\n");
         let error = Error::from(error);
