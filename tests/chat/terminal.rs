@@ -191,6 +191,27 @@ fn the_end_of_input_quits() {
     assert!(sender.is_as_it_was());
 }
 
+/// The server closes as soon as it has answered, which is no news for whoever has quit.
+#[test]
+fn to_quit_is_a_success_whatever_the_answer() {
+    let home = scratch("quit");
+    for round in 0..30 {
+        let script = Script::new();
+        let mut sender = sender(&script.port, &[], &home);
+        let mut peer = script.accept();
+        peer.expect("slogin:bob");
+        peer.send("ok:\n");
+        sender.expect_at_cursor(">");
+        sender.keys("/quit\r");
+        peer.expect("quit:");
+        peer.send(["ok:\n", "err:stay\n", ""][round % 3]);
+        drop(peer);
+        assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
+        let shown: Vec<_> = sender.lines().into_iter().filter(|line| !line.is_empty()).collect();
+        assert_eq!(shown, ["> /quit"]);
+    }
+}
+
 #[test]
 fn a_server_that_goes_away_is_noticed_while_the_prompt_waits() {
     let server = Server::with(&[]);

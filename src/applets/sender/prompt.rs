@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::DirBuilder;
 use std::io::{self, Write};
+use std::mem;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,8 +86,12 @@ fn carry_out(line: &str, link: &Mutex<Link>, editor: &mut LineEditor) -> Result<
             return Ok(true);
         }
     };
-    match lock(link).request(&request, &mut notice) {
-        _ if request == Request::Quit => return Ok(false),
+    let mut link = lock(link);
+    match link.request(&request, &mut notice) {
+        _ if request == Request::Quit => {
+            end_watch(link);
+            return Ok(false);
+        }
         Ok(Outcome::Answered(Ok(_))) => {
             if let (Request::Join(room), Some(helper)) = (request, editor.helper_mut()) {
                 helper.rooms.insert(String::from_utf8_lossy(room).into());
@@ -95,9 +100,17 @@ fn carry_out(line: &str, link: &Mutex<Link>, editor: &mut LineEditor) -> Result<
         Ok(Outcome::Answered(Err(reason))) => pass_on("", &reason),
         Ok(Outcome::Unsure) => notice(&"the answer got lost: unsure whether the text was sent"),
         Err(ClientError::Unsendable(reason)) => notice(&reason),
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            end_watch(link);
+            return Err(error.into());
+        }
     }
     Ok(true)
+}
+
+/// The connection ends, and that is no news: whoever watches it waits for this lock from now on.
+fn end_watch(link: MutexGuard<'_, Link>) {
+    mem::forget(link);
 }
 
 /// Notices on a thread of its own when the server goes away, while the prompt waits: makes the
@@ -136,7 +149,7 @@ fn watch(
                 end(error);
             }
         } else {
-            drop(link);
+            mem::forget(link);
             thread::sleep(REST);
         }
     };
