@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds chatbox and installs it into PREFIX/bin, with a link for each applet, and manual pages and
-# completions into PREFIX/share; or takes all that away again. What was installed is written down in PREFIX/share/chatbox/installed, one line each:
-# "file CHECKSUM PATH" or "link TARGET PATH". Only what stands there, and is still as it was, counts
-# as our own.
+# completions into PREFIX/share; or takes all that away again. What was installed is written down in
+# PREFIX/share/chatbox/installed, one line each: "file CHECKSUM PATH" or "link TARGET PATH". Only
+# what stands there, and is still as it was, counts as our own.
 set -eu
 
 usage() {
@@ -138,12 +138,25 @@ copy() {
     replace "$new" "$3"
 }
 
+# Whether a path stands in a record.
+is_listed() {
+    while read -r _ _ listed; do
+        [ "$listed" != "$1" ] || return 0
+    done <"$2"
+    return 1
+}
+
 # Removes what an earlier version installed and this one does not have.
 remove_outdated() {
     while read -r kind target path; do
-        if ! grep -q " $path\$" "$record.new" && is_ours "$path"; then
+        if is_listed "$path" "$record.new"; then
+            continue
+        elif is_ours "$path"; then
             echo "removing $root/$path ($kind $target), which is no longer part of chatbox"
             rm -f "$root/$path"
+            remove_empty "$path"
+        elif exists "$root/$path"; then
+            echo "left $root/$path, which is no longer part of chatbox, but not as it was installed"
         fi
     done <"$record"
 }
@@ -153,7 +166,8 @@ install() {
         build
         binary=$source/target/release/chatbox
     fi
-    applets=$("$binary" --list) || fail "$binary does not run"
+    applets=$("$binary" --list) || applets=
+    [ -n "$applets" ] || fail "$binary is no chatbox that runs"
     stage=$(mktemp -d)
     trap 'rm -rf "$stage"' EXIT
     "$binary" --export "$stage/share"

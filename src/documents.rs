@@ -51,7 +51,7 @@ fn completions(root: &CommandInfoWithArgs) -> Vec<(String, String)> {
 /// Completions for fish. Those of `argh_complete` need version 4, which many systems do not have.
 fn fish(name: &str, info: &CommandInfoWithArgs) -> String {
     let top = if info.commands.is_empty() { "" } else { " -n __fish_use_subcommand" };
-    // No command takes files.
+    // Applets take no files.
     let mut script = format!("complete -c {name} -f\n");
     for one in &info.commands {
         let description = fish_quoted(one.command.description);
@@ -69,7 +69,11 @@ fn fish_flags(name: &str, condition: &str, info: &CommandInfoWithArgs) -> String
     let line = |flag: &FlagInfo<'_>| {
         let short = flag.short.map(|short| format!(" -s {short}")).unwrap_or_default();
         let long = flag.long.trim_start_matches('-');
-        let value = if flag.kind == FlagInfoKind::Switch { "" } else { " -x" };
+        let value = match flag.kind {
+            FlagInfoKind::Switch => "",
+            FlagInfoKind::Option { arg_name: "DIR" } => " -r -F",
+            FlagInfoKind::Option { .. } => " -x",
+        };
         let description = fish_quoted(flag.description);
         format!("complete -c {name}{condition}{short} -l {long}{value} -d {description}\n")
     };

@@ -33,9 +33,15 @@ pub enum Error {
     /// A load has shown that the server loses, doubles or swaps texts, or does not stay.
     #[error("the server lost, duplicated or reordered texts, or was gone before the end")]
     Unclean,
+    /// What was waited for has not come in time.
+    #[error("the time is over")]
+    TimeOver,
     /// Something is wrong, and has been said.
     #[error("something went wrong")]
     Said,
+    /// There is no thread to be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
     /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
@@ -52,7 +58,7 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Error::Usage(_) | Error::Server(ServerError::UnknownHost { .. }) => 2,
-            Error::Client(ClientError::TimedOut) => 124,
+            Error::TimeOver => 124,
             _ => 1,
         }
     }

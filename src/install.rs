@@ -33,24 +33,26 @@ pub enum InstallError {
 ///
 /// [`InstallError`]; if something else is in the way, nothing is made.
 pub fn links(folder: &Path, names: &[&str]) -> Result<(), InstallError> {
-    let executable = std::env::current_exe().map_err(InstallError::Executable)?;
+    let executable = std::env::current_exe().and_then(fs::canonicalize);
+    let executable = executable.map_err(InstallError::Executable)?;
     make_folder(folder)?;
     let beside = fs::canonicalize(folder).ok().as_deref() == executable.parent();
     let target = match executable.file_name() {
-        Some(name) if beside => PathBuf::from(name),
-        _ => executable,
+        Some(name) if beside => Path::new(name),
+        _ => &executable,
     };
     let mut missing = Vec::new();
     for name in names {
         let link = folder.join(name);
-        match fs::read_link(&link) {
-            Ok(present) if present == target => {}
+        match fs::symlink_metadata(&link) {
+            Ok(present) if present.is_symlink() && leads_to(&link, &executable) => {}
+            Ok(_) => return Err(InstallError::Taken(link)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(link),
-            _ => return Err(InstallError::Taken(link)),
+            Err(source) => return Err(InstallError::Write { path: link, source }),
         }
     }
     for link in missing {
-        symlink(&target, &link).map_err(|source| InstallError::Write { path: link, source })?;
+        symlink(target, &link).map_err(|source| InstallError::Write { path: link, source })?;
     }
     Ok(())
 }
@@ -73,6 +75,10 @@ pub fn documents(
         fs::write(&path, text).map_err(|source| InstallError::Write { path, source })?;
     }
     Ok(())
+}
+
+fn leads_to(link: &Path, file: &Path) -> bool {
+    fs::canonicalize(link).is_ok_and(|target| target == file)
 }
 
 fn make_folder(folder: &Path) -> Result<(), InstallError> {

@@ -13,12 +13,13 @@
 //! | [`output`] | standard output |
 //! | [`error`] | what a user is told, and the exit status |
 //! | [`install`] | links and documents → files |
-//! | [`terminal`] | what may be shown on a terminal, and in which colour |
 //! | [`call`] | how an applet was called → its arguments |
 //! | [`server`] | rooms and everything between a client's socket and them |
 //! | [`mod@bench`] | a load for any server, and the count of what came of it |
 //! | [`client`] | what senders and receivers share: connect, log in, request → answer |
 //! | [`logging`] | what goes to standard error beside errors |
+//! | [`terminal`] | what may be shown on a terminal, and in which colour |
+//! | [`sockets`] | what every connection wants of its socket |
 //! | [`descriptors`] | how many descriptors there may be, and are |
 //! | [`lines`] | bytes, cut anywhere → lines with a limit on their length |
 //! | [`protocol`] | names, requests, replies: parse and encode |
@@ -42,4 +43,5 @@ pub mod output;
 pub mod protocol;
 pub mod server;
 pub mod signals;
+pub mod sockets;
 pub mod terminal;

@@ -67,7 +67,8 @@ pub fn visible(bytes: &[u8]) -> String {
     shown
 }
 
-fn is_harmful(char: char) -> bool {
+/// The character can do something to a terminal, or to the text around it.
+pub fn is_harmful(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -5,12 +5,14 @@ mod receiver;
 mod sender;
 mod server;
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use argh::CommandInfoWithArgs;
 
 use crate::call::Call;
-use crate::error::Error;
+use crate::client::link::Outage;
+use crate::error::{Error, notice};
 
 /// One of the programs that the executable can be.
 #[derive(Debug)]
@@ -44,6 +46,15 @@ pub fn linked() -> impl Iterator<Item = &'static Applet> {
 pub fn names() -> String {
     let names: Vec<_> = APPLETS.iter().map(|applet| applet.name).collect();
     names.join(", ")
+}
+
+/// Waits until the server is back, and says so on standard error.
+struct Patience;
+
+impl Outage for Patience {
+    fn say(&mut self, what: &dyn Display) {
+        notice(what);
+    }
 }
 
 /// Reads the port of a server.

@@ -1,8 +1,8 @@
 //! A connection that can be made again: logged in, and in the room that it was in.
 
-use std::fmt;
+use std::fmt::Display;
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::{Answer, ClientError, Connection};
@@ -23,8 +23,17 @@ pub struct Identity {
     pub room: Option<Vec<u8>>,
 }
 
-/// Takes what there is to say about a connection that comes and goes, in one line.
-pub type Say<'a> = dyn FnMut(&dyn fmt::Display) + 'a;
+/// What a client does while its server is away.
+pub trait Outage {
+    /// Takes what there is to say, in one line.
+    fn say(&mut self, what: &dyn Display);
+
+    /// Lets so much time pass; tells whether to try again.
+    fn pause(&mut self, time: Duration) -> bool {
+        thread::sleep(time);
+        true
+    }
+}
 
 /// A connection to a server, logged in and in its room.
 #[derive(Debug)]
@@ -35,6 +44,8 @@ pub struct Link {
     pub connection: Connection,
     /// Make it again when it is lost.
     retry: bool,
+    /// It is lost, and has not been made again yet.
+    lost: Option<ClientError>,
 }
 
 impl Link {
@@ -44,55 +55,59 @@ impl Link {
     /// # Errors
     ///
     /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or the
-    /// deadline has come.
+    /// outage is to end.
     pub fn open(
         identity: Identity,
         retry: bool,
-        deadline: Option<Instant>,
-        say: &mut Say<'_>,
+        outage: &mut dyn Outage,
     ) -> Result<Self, ClientError> {
         let mut backoff = Backoff::new();
         loop {
-            match connect(&identity, deadline) {
-                Ok(connection) => return Ok(Link { identity, connection, retry }),
-                Err(error) if retry && error.is_loss() => {
-                    pause(&error, &mut backoff, deadline, say)?;
-                }
+            match connect(&identity) {
+                Ok(connection) => return Ok(Link { identity, connection, retry, lost: None }),
+                Err(error) if retry && error.is_loss() => pause(error, &mut backoff, outage)?,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The connection is made again after `loss`.
+    pub fn retries(&self, loss: &ClientError) -> bool {
+        self.retry && loss.is_loss()
     }
 
     /// Makes the connection again after `loss`, if that is wanted.
     ///
     /// # Errors
     ///
-    /// `loss`, if it is none or it is not wanted; [`ClientError::TimedOut`] at the deadline.
-    pub fn reopen(&mut self, loss: ClientError, say: &mut Say<'_>) -> Result<(), ClientError> {
-        if !self.retry || !loss.is_loss() {
+    /// `loss`, if it is none or it is not wanted; the last error, if the outage is to end.
+    pub fn reopen(
+        &mut self,
+        loss: ClientError,
+        outage: &mut dyn Outage,
+    ) -> Result<(), ClientError> {
+        if !self.retries(&loss) {
             return Err(loss);
         }
-        let deadline = self.connection.deadline();
         let mut backoff = Backoff::new();
         let mut reason = loss;
         loop {
-            pause(&reason, &mut backoff, deadline, say)?;
-            match connect(&self.identity, deadline) {
+            pause(reason, &mut backoff, outage)?;
+            match connect(&self.identity) {
                 Ok(connection) => {
                     self.connection = connection;
-                    say(&"connected again");
+                    self.lost = None;
+                    outage.say(&"connected again");
                     return Ok(());
                 }
-                Err(ClientError::TimedOut) => return Err(ClientError::TimedOut),
                 // Also a refusal: it was let in before.
                 Err(error) => reason = error,
             }
         }
     }
 
-    /// Sends a request and waits for its answer. If the connection is lost and made again, the
-    /// request is sent again unless the server may have carried it out and it must not be carried
-    /// out twice.
+    /// Sends a request and waits for its answer. If the connection is lost, it is made again, where
+    /// that is wanted, and the request is sent again unless it must not be carried out twice.
     ///
     /// # Errors
     ///
@@ -100,32 +115,39 @@ impl Link {
     pub fn request(
         &mut self,
         request: &Request<'_>,
-        say: &mut Say<'_>,
+        outage: &mut dyn Outage,
     ) -> Result<Outcome, ClientError> {
+        // Who quits does not need a connection any more.
+        let retry = self.retry && *request != Request::Quit;
         loop {
-            if self.retry && self.connection.has_ended() {
-                self.reopen(ClientError::Closed, say)?;
+            if retry && let Some(loss) = self.loss() {
+                self.reopen(loss, outage)?;
             }
-            let loss = match self.connection.request(request) {
+            match self.connection.request(request) {
                 Ok(answer) => {
-                    match request {
-                        Request::Join(room) if answer.is_ok() => {
-                            self.identity.room = Some(room.to_vec());
-                        }
-                        Request::Leave if answer.is_ok() => self.identity.room = None,
-                        _ => {}
-                    }
+                    self.note(request, &answer);
                     return Ok(Outcome::Answered(answer));
                 }
-                Err(error) => error,
-            };
-            if *request == Request::Quit {
-                return Err(loss);
+                Err(error) if retry && error.is_loss() => self.lost = Some(error),
+                Err(error) => return Err(error),
             }
-            self.reopen(loss, say)?;
             if matches!(request, Request::SendAll(_)) {
                 return Ok(Outcome::Unsure);
             }
+        }
+    }
+
+    /// How the connection was lost, if it was.
+    fn loss(&mut self) -> Option<ClientError> {
+        self.lost.take().or_else(|| self.connection.has_ended().then_some(ClientError::Closed))
+    }
+
+    /// Keeps in mind which room it is in.
+    fn note(&mut self, request: &Request<'_>, answer: &Answer) {
+        match request {
+            Request::Join(room) if answer.is_ok() => self.identity.room = Some(room.to_vec()),
+            Request::Leave if answer.is_ok() => self.identity.room = None,
+            _ => {}
         }
     }
 }
@@ -135,13 +157,13 @@ impl Link {
 pub enum Outcome {
     /// The server has answered.
     Answered(Answer),
-    /// The connection was lost before the answer, and has been made again.
+    /// The connection was lost before the answer.
     Unsure,
 }
 
-fn connect(identity: &Identity, deadline: Option<Instant>) -> Result<Connection, ClientError> {
+fn connect(identity: &Identity) -> Result<Connection, ClientError> {
     let Identity { host, port, receives, user, room } = identity;
-    let mut connection = Connection::open(host, *port, deadline)?;
+    let mut connection = Connection::open(host, *port)?;
     let user = user.as_bytes();
     connection.demand(&match receives {
         true => Request::LogInReceiver(user),
@@ -153,20 +175,17 @@ fn connect(identity: &Identity, deadline: Option<Instant>) -> Result<Connection,
     Ok(connection)
 }
 
-/// Says what is wrong, and waits before the next attempt.
+/// Says what is wrong, and waits before the next attempt; passes the error on if there is to be
+/// none.
 fn pause(
-    reason: &ClientError,
+    reason: ClientError,
     backoff: &mut Backoff,
-    deadline: Option<Instant>,
-    say: &mut Say<'_>,
+    outage: &mut dyn Outage,
 ) -> Result<(), ClientError> {
-    let pause = backoff.pause();
-    say(&format_args!("{reason}; trying again in {:.1} s", pause.as_secs_f64()));
-    let until = Instant::now() + pause;
-    let until = deadline.map_or(until, |deadline| until.min(deadline));
-    thread::sleep(until.saturating_duration_since(Instant::now()));
-    match deadline {
-        Some(deadline) if deadline <= Instant::now() => Err(ClientError::TimedOut),
-        _ => Ok(()),
+    let time = backoff.pause();
+    outage.say(&format_args!("{reason}; trying again in {:.1} s", time.as_secs_f64()));
+    match outage.pause(time) {
+        true => Ok(()),
+        false => Err(reason),
     }
 }

@@ -6,7 +6,7 @@ pub mod link;
 use std::io::{self, ErrorKind, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::{debug, error};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,6 +15,8 @@ use thiserror::Error;
 
 use crate::lines::{Line, LineReader};
 use crate::protocol::{EncodeError, Reply, Request};
+use crate::sockets;
+use crate::terminal::visible;
 
 /// The longest line that is taken from a server, in bytes: far more than a legal delivery has.
 const MAX_REPLY: usize = 16 * 1024;
@@ -46,14 +48,17 @@ pub enum ClientError {
     /// The server has closed the connection.
     #[error("the server closed the connection")]
     Closed,
+    /// The server has closed the connection, and has said why.
+    #[error("the server closed the connection: {}", visible(.0))]
+    Dismissed(Vec<u8>),
     /// The connection broke.
     #[error("the connection to the server broke: {0}")]
     Broken(#[source] io::Error),
-    /// What was waited for has not come in time.
-    #[error("it took too long")]
-    TimedOut,
+    /// The server sent a line without an end, when it should have answered.
+    #[error("the server's answer has more than {MAX_REPLY} bytes")]
+    Overlong,
     /// The server answered `err`; this is its payload.
-    #[error("{}", .0.escape_ascii())]
+    #[error("{}", visible(.0))]
     Refused(Vec<u8>),
     /// The request does not fit the wire.
     #[error(transparent)]
@@ -63,7 +68,7 @@ pub enum ClientError {
 impl ClientError {
     /// The server is away, and may be back later.
     pub fn is_loss(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Closed | Self::Broken(_))
+        matches!(self, Self::Connect { .. } | Self::Closed | Self::Dismissed(_) | Self::Broken(_))
     }
 }
 
@@ -82,7 +87,7 @@ pub fn connect(host: &str, port: u16) -> Result<TcpStream, ClientError> {
     let open = |address| -> io::Result<TcpStream> {
         debug!("connecting to {address}");
         let stream = TcpStream::connect_timeout(&address, CONNECT)?;
-        stream.set_nodelay(true)?;
+        sockets::set_options(&stream)?;
         Ok(stream)
     };
     let mut last = ErrorKind::NotFound.into();
@@ -95,41 +100,39 @@ pub fn connect(host: &str, port: u16) -> Result<TcpStream, ClientError> {
     Err(ClientError::Connect { host: host.into(), port, source: last })
 }
 
-/// Waits until one of `fds` is ready, or until the deadline.
+/// Waits until one of `fds` is ready, for so long at the most; tells whether one is.
 ///
 /// # Errors
 ///
-/// [`ClientError::TimedOut`], or [`ClientError::Broken`] if the system cannot wait.
-pub fn wait(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<(), ClientError> {
+/// [`ClientError::Broken`] if the system cannot wait.
+pub fn wait(fds: &mut [PollFd<'_>], most: Option<Duration>) -> Result<bool, ClientError> {
+    let most = most.and_then(|most| Timespec::try_from(most).ok());
     loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = left.and_then(|left| Timespec::try_from(left).ok());
-        match poll(fds, left.as_ref()) {
-            Ok(0) => return Err(ClientError::TimedOut),
-            Ok(_) => return Ok(()),
+        match poll(fds, most.as_ref()) {
             Err(Errno::INTR) => {}
-            Err(error) => return Err(ClientError::Broken(error.into())),
+            ready => return ready.map(|count| count > 0).map_err(|error| broken(error.into())),
         }
     }
+}
+
+fn broken(error: io::Error) -> ClientError {
+    ClientError::Broken(error)
 }
 
 /// A connection to a server.
 #[derive(Debug)]
 pub struct Connection {
     input: LineReader<TcpStream>,
-    /// When to stop waiting.
-    deadline: Option<Instant>,
 }
 
 impl Connection {
-    /// Connects to a server, see [`connect`]. Nothing is waited for beyond the deadline, but for
-    /// the connection itself.
+    /// Connects to a server, see [`connect`].
     ///
     /// # Errors
     ///
     /// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
-    pub fn open(host: &str, port: u16, deadline: Option<Instant>) -> Result<Self, ClientError> {
-        Ok(Connection { input: LineReader::new(connect(host, port)?, MAX_REPLY), deadline })
+    pub fn open(host: &str, port: u16) -> Result<Self, ClientError> {
+        Ok(Connection { input: LineReader::new(connect(host, port)?, MAX_REPLY) })
     }
 
     /// Sends a request and waits for its answer.
@@ -145,7 +148,7 @@ impl Connection {
         let sent = self.input.source().write_all(&line);
         let answer = self.answer();
         match (sent, answer) {
-            (Err(error), Err(_)) => Err(ClientError::Broken(error)),
+            (Err(error), Err(_)) => Err(broken(error)),
             (_, answer) => answer,
         }
     }
@@ -170,7 +173,7 @@ impl Connection {
         loop {
             match self.input.source().write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result.map_err(ClientError::Broken),
+                result => return result.map_err(broken),
             }
         }
     }
@@ -178,7 +181,7 @@ impl Connection {
     /// Waits for an answer. Whatever else comes is reported and passed over.
     fn answer(&mut self) -> Result<Answer, ClientError> {
         loop {
-            match self.next_answer() {
+            match self.next_answer()? {
                 Some(answer) => return Ok(answer),
                 None => self.fill()?,
             }
@@ -187,17 +190,22 @@ impl Connection {
 
     /// The next answer among the lines that were read. Whatever else is there is reported and
     /// passed over.
-    pub fn next_answer(&mut self) -> Option<Answer> {
-        loop {
-            match self.next_line()? {
-                Line::Whole(line) => match Reply::parse(line) {
-                    Ok(Reply::Ok(text)) => return Some(Ok(text.to_vec())),
-                    Ok(Reply::Err(text)) => return Some(Err(text.to_vec())),
-                    _ => report_unexpected(Line::Whole(line)),
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Overlong`].
+    pub fn next_answer(&mut self) -> Result<Option<Answer>, ClientError> {
+        while let Some(line) = self.next_line() {
+            match line {
+                Line::TooLong => return Err(ClientError::Overlong),
+                Line::Whole(whole) => match Reply::parse(whole) {
+                    Ok(Reply::Ok(text)) => return Ok(Some(Ok(text.to_vec()))),
+                    Ok(Reply::Err(text)) => return Ok(Some(Err(text.to_vec()))),
+                    _ => report_unexpected(line),
                 },
-                line => report_unexpected(line),
             }
         }
+        Ok(None)
     }
 
     /// The next line among those that were read.
@@ -210,46 +218,58 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Closed`] if the server has closed, [`ClientError::Broken`] if it vanished,
-    /// [`ClientError::TimedOut`] if nothing comes until the deadline.
+    /// [`ClientError::Closed`] if the server has closed, [`ClientError::Broken`] if it vanished.
     pub fn fill(&mut self) -> Result<(), ClientError> {
-        if self.deadline.is_some() {
-            wait(&mut [PollFd::new(self.input.source(), PollFlags::IN)], self.deadline)?;
-        }
         match self.input.fill() {
             Ok(true) => Ok(()),
             Ok(false) => Err(ClientError::Closed),
-            Err(error) => Err(ClientError::Broken(error)),
+            Err(error) => Err(broken(error)),
         }
     }
 
-    /// When to stop waiting.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    /// Looks, without waiting, whether the server has closed the connection.
+    /// Looks, without waiting, whether the server has closed the connection. There may be lines
+    /// left to read.
     pub fn has_ended(&self) -> bool {
-        has_ended(self.input.source())
+        let mut fds = [PollFd::new(self.input.source(), PollFlags::RDHUP)];
+        wait(&mut fds, Some(Duration::ZERO)).unwrap_or(true)
     }
 
-    /// Another handle on the connection's socket, to be watched with [`has_ended`].
+    /// How a connection that has ended did so, and what the server said last.
+    pub fn last_words(&mut self) -> ClientError {
+        let mut words = None;
+        loop {
+            while let Some(line) = self.next_line() {
+                if let Line::Whole(whole) = line
+                    && let Ok(Reply::Err(text)) = Reply::parse(whole)
+                {
+                    words = Some(text.to_vec());
+                } else {
+                    report_unexpected(line);
+                }
+            }
+            if let Err(loss) = self.fill() {
+                return words.map_or(loss, ClientError::Dismissed);
+            }
+        }
+    }
+
+    /// Another handle on the connection's socket.
     ///
     /// # Errors
     ///
     /// [`ClientError::Broken`] if there is none to be had.
     pub fn socket(&self) -> Result<TcpStream, ClientError> {
-        self.input.source().try_clone().map_err(ClientError::Broken)
+        self.input.source().try_clone().map_err(broken)
     }
 }
 
-/// Looks, without waiting, whether the other end has closed a connection.
-pub fn has_ended(stream: &TcpStream) -> bool {
-    let mut fds = [PollFd::new(stream, PollFlags::IN)];
-    match poll(&mut fds, Some(&Timespec::default())) {
-        Ok(1..) => !matches!(stream.peek(&mut [0]), Ok(1..)),
-        _ => false,
-    }
+/// Waits until the other end has closed a connection, or broken it.
+///
+/// # Errors
+///
+/// [`ClientError::Broken`] if the system cannot wait.
+pub fn wait_for_end(stream: &TcpStream) -> Result<(), ClientError> {
+    wait(&mut [PollFd::new(stream, PollFlags::RDHUP)], None).map(drop)
 }
 
 impl AsFd for Connection {

@@ -8,15 +8,10 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 use super::ServerError;
+use crate::sockets;
 
 /// Clients that may have connected and wait to be accepted.
 const BACKLOG: i32 = 4096;
-
-/// A client that is silent for so long is asked whether it is there.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-
-/// … and asked again, if it does not answer.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How long data may wait for a client whose system confirms nothing and takes nothing.
 const UNCONFIRMED: Duration = Duration::from_secs(25);
@@ -109,12 +104,9 @@ fn open(address: SocketAddr) -> rustix::io::Result<TcpListener> {
     // The port can be used again at once, although old connections may linger.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     // Accepted sockets inherit all of the following.
-    sockopt::set_tcp_nodelay(&socket, true)?;
+    sockets::set_options(&socket)?;
     // Urgent data is data like any other.
     sockopt::set_socket_oobinline(&socket, true)?;
-    sockopt::set_socket_keepalive(&socket, true)?;
-    sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;
     sockopt::set_tcp_user_timeout(&socket, UNCONFIRMED.as_millis() as u32)?;
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;

@@ -128,8 +128,11 @@ fn links_are_made_where_one_wants_them() {
         let usage = format!("Usage: {applet} ");
         assert!(finished.stdout.starts_with(usage.as_bytes()), "{finished:?}");
     }
-    // Again, it changes nothing.
+    // Again, it changes nothing, also if a link leads there on another way.
+    fs::remove_file(inner.join("sender")).unwrap();
+    symlink("receiver", inner.join("sender")).unwrap();
     install(&inner).assert(0, said.as_bytes(), "");
+    assert_eq!(fs::read_link(inner.join("sender")).unwrap(), Path::new("receiver"));
 
     // Beside the executable they are relative, so that the folder can be moved.
     let beside = folder.join("beside");

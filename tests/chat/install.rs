@@ -155,3 +155,53 @@ fn help_and_wrong_usage() {
     }
     assert_eq!(contents(&prefix), BTreeSet::new());
 }
+
+#[test]
+fn an_upgrade_removes_what_is_no_longer_part_of_it() {
+    let prefix = scratch("upgrade");
+    assert_success(&install(&prefix, &[]));
+    let installed = contents(&prefix);
+    // As if an earlier version had installed two more files, one of which somebody changed.
+    let record = prefix.join("share/chatbox/installed");
+    let mut lines = fs::read_to_string(&record).unwrap();
+    for (path, text) in [("share/old/one", "old\n"), ("bin/two", "old\n"), ("bin/three.1", "new\n")]
+    {
+        let path = prefix.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    // The checksum of "old\n".
+    let sum = Program::start({
+        let mut command = Command::new("sh");
+        command.args(["-c", "printf 'old\\n' | cksum | tr ' ' '-'"]);
+        command
+    });
+    let sum = String::from_utf8(sum.finish().stdout).unwrap();
+    for path in ["share/old/one", "bin/two", "bin/three.1"] {
+        lines += &format!("file {} {path}\n", sum.trim());
+    }
+    fs::write(&record, lines).unwrap();
+    let again = install(&prefix, &[]);
+    assert_success(&again);
+    let mut expected = installed;
+    expected.insert("bin/three.1".into());
+    assert_eq!(contents(&prefix), expected, "{again:?}");
+    assert!(!prefix.join("share/old").exists(), "an empty folder is left");
+    let stdout = String::from_utf8_lossy(&again.stdout);
+    assert!(stdout.contains("left ") && stdout.contains("bin/three.1"), "{again:?}");
+    assert_installed(&prefix);
+}
+
+#[test]
+fn what_is_no_chatbox_is_not_installed() {
+    let prefix = scratch("wrong");
+    for binary in ["/bin/true", "/bin/false", "/nonexistent"] {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
+        command.arg("--prefix").arg(&prefix).args(["--binary", binary]).env_remove("DESTDIR");
+        let finished = Program::start(command).finish();
+        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+        let stderr = String::from_utf8_lossy(&finished.stderr);
+        assert!(stderr.contains(&format!("{binary} is no chatbox")), "{finished:?}");
+    }
+    assert_eq!(contents(&prefix), BTreeSet::new());
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -62,8 +63,51 @@ fn a_receiver_whose_time_is_over_ends_with_124() {
         let finished = receiver.finish();
         assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
         let stdout = if at_work == 3 { "bob: 1\n" } else { "" };
-        finished.assert(124, stdout.as_bytes(), "chatbox: it took too long\n");
+        finished.assert(124, stdout.as_bytes(), "chatbox: the time is over\n");
     }
+}
+
+/// A listener whose queue is full, so that nobody can connect.
+fn unreachable() -> (TcpListener, Vec<TcpStream>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300));
+    let queue = std::iter::from_fn(|| connect().ok()).take(100).collect();
+    (listener, queue, address.port().to_string())
+}
+
+#[test]
+fn the_time_of_a_receiver_passes_while_it_connects() {
+    let (_listener, _queue, port) = unreachable();
+    for flag in ["--raw", "--reconnect"] {
+        let mut command = chatbox(["receiver", "127.0.0.1", &port, "eve", "cafe"]);
+        command.args(["--timeout", "0.5", flag]);
+        let begun = Instant::now();
+        Program::start(command).finish().assert(124, b"", "chatbox: the time is over\n");
+        // One attempt to connect takes twenty seconds.
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn the_time_of_a_receiver_passes_while_nobody_reads_it() {
+    let script = Script::new();
+    let mut command = chatbox(["receiver", "127.0.0.1", &script.port, "eve", "cafe"]);
+    command.args(["--timeout", "1"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut peer = script.accept();
+    // More than the pipe takes.
+    peer.send(format!("ok:\nok:\n{}", "delivery:cafe:bob:hello\n".repeat(20_000)));
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(15), "still running");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.code(), Some(124));
 }
 
 #[test]
@@ -126,7 +170,8 @@ fn the_time_is_printed_if_it_is_asked_for() {
 fn a_line_is_in_the_pipe_within_50_ms_of_its_arrival() {
     let script = Script::new();
     let mut command = chatbox(["receiver", "localhost", &script.port, "eve", "cafe"]);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut peer = script.accept();
     peer.send("ok:\nok:\n");
@@ -266,8 +311,6 @@ fn messages_are_sent_as_they_are() {
     for text in [" hi ", "/quit", "a=b", ""] {
         receiver.expect(&format!("delivery:cafe:bob:{text}"));
     }
-    let many: Vec<_> = (0..2000).map(|number| format!("-m{number}")).collect();
-    assert_eq!(many.len(), 2000);
     let mut args = vec!["bob", "--room", "cafe"];
     let numbers: Vec<_> = (0..2000).map(|number| number.to_string()).collect();
     numbers.iter().for_each(|number| args.extend(["-m", number]));
@@ -420,7 +463,7 @@ fn a_plain_sender_that_reconnects_sends_no_text_twice() {
     let mut peer = let_in(&script);
     peer.expect("sendall:two");
     peer.send("ok:\n");
-    sender.expect_stderr("chatbox: the answer got lost: unsure whether the text was sent\n");
+    sender.expect_stderr("chatbox: line 2: the answer got lost: unsure whether it was sent\n");
     // The server goes away while the sender has nothing to say: nothing gets lost.
     peer.reset();
     sender.say("/join bar\nthree\n");
@@ -488,6 +531,172 @@ fn a_pipeline_that_reconnects_sends_no_text_twice_and_forgets_none() {
     assert!(second.is_sorted(), "{second:?}");
     assert!(second.iter().all(|number| !unsure.contains(number)), "sent again though unsure");
     assert!(second.len() > 400, "{} texts after the loss", second.len());
+}
+
+/// A text after a `/join` is for the new room, also on the next connection.
+#[test]
+fn a_pipeline_that_reconnects_is_in_the_room_that_it_was_in() {
+    let script = Script::new();
+    let (mut sender, mut peer) = sender_in_room(&script, &["--reconnect"]);
+    sender.say("/join bar\n");
+    peer.expect("join:bar");
+    peer.send("ok:\n");
+    sender.say("one\n");
+    peer.expect("sendall:one");
+    peer.send("ok:\n");
+    drop(peer);
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    peer.expect("join:bar");
+    peer.send("ok:\n");
+    sender.say("two\n/leave\n/join baz\nthree\n");
+    for request in ["sendall:two", "leave:", "join:baz"] {
+        peer.expect(request);
+    }
+    peer.send("ok:\nok:\n");
+    peer.expect("sendall:three");
+    // The answers to `/join baz` and to the text do not come any more.
+    peer.reset();
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    peer.expect("join:baz");
+    peer.send("ok:\n");
+    sender.end_of_input();
+    let finished = sender.finish();
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    let unsure: Vec<_> =
+        stderr_lines(&finished).into_iter().filter(|line| line.contains("unsure")).collect();
+    assert_eq!(unsure, ["chatbox: line 6: the answer got lost: unsure whether it was sent"]);
+}
+
+/// It was let in before, and may be again.
+#[test]
+fn a_refusal_on_the_way_back_is_no_end() {
+    let script = Script::new();
+    let (mut sender, peer) = sender_in_room(&script, &["--reconnect"]);
+    drop(peer);
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("err:f\u{fc}ll\n");
+    sender.expect_stderr("chatbox: f\u{fc}ll; trying again in ");
+    drop(peer);
+    let mut peer = let_in(&script);
+    sender.say("hi\n");
+    peer.expect("sendall:hi");
+    peer.send("ok:\n");
+    sender.end_of_input();
+    assert_eq!(sender.finish().status.code(), Some(0));
+}
+
+#[test]
+fn a_plain_sender_that_finds_the_server_gone_loses_no_text() {
+    let script = Script::new();
+    let mut sender = script.start("sender", &["bob", "--reconnect"]);
+    for text in ["one", "two", "three"] {
+        // But for the first, each text meets a connection that has ended already.
+        sender.say(format!("{text}\n"));
+        let mut peer = script.accept();
+        peer.expect("slogin:bob");
+        peer.send("ok:\n");
+        peer.expect(&format!("sendall:{text}"));
+        peer.send("ok:\n");
+    }
+    sender.end_of_input();
+    let finished = sender.finish();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert!(!stderr_lines(&finished).iter().any(|line| line.contains("unsure")), "{finished:?}");
+}
+
+/// What is left to do when the server is away and the input is over: nothing.
+#[test]
+fn no_client_waits_for_a_server_that_it_does_not_need() {
+    for (args, ending) in [
+        (&["bob", "--reconnect"][..], ""),
+        (&["bob", "--reconnect"], "/quit\n"),
+        (&["bob", "--reconnect", "--room", "cafe"], ""),
+    ] {
+        let script = Script::new();
+        let mut sender = script.start("sender", args);
+        let mut peer = script.accept();
+        peer.send("ok:\nok:\n".repeat(args.len() / 2 - 1 + 1));
+        peer.expect("slogin:bob");
+        drop((peer, script));
+        if args.len() > 2 {
+            sender.expect_stderr("trying again");
+        }
+        sender.say(ending);
+        sender.end_of_input();
+        let finished = sender.finish();
+        assert_eq!(finished.status.code(), Some(0), "{args:?} {ending:?}: {finished:?}");
+    }
+    let script = Script::new();
+    let receiver = bash(
+        "$chatbox receiver localhost $port eve cafe --reconnect | head -n 1; echo ${PIPESTATUS[0]}",
+        &script.port,
+    );
+    let mut peer = script.accept();
+    peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+    drop((peer, script));
+    let finished = receiver.finish();
+    assert_eq!(finished.stdout, b"bob: hi\n141\n", "{finished:?}");
+}
+
+#[test]
+fn an_answer_without_an_end_is_a_failure() {
+    for applet in ["sender", "receiver"] {
+        let script = Script::new();
+        let args: &[&str] = if applet == "sender" { &["bob"] } else { &["eve", "cafe"] };
+        let client = script.start(applet, args);
+        let mut peer = script.accept();
+        peer.line();
+        peer.send(format!("ok:{}\n", "x".repeat(20_000)));
+        client.finish().assert_one_error(1, "more than 16384 bytes");
+    }
+}
+
+#[test]
+fn what_a_server_says_before_it_goes_is_the_reason() {
+    let script = Script::new();
+    let (mut sender, mut peer) = sender_in_room(&script, &[]);
+    sender.say("one\n");
+    peer.expect("sendall:one");
+    peer.send("ok:\nerr:closing time\n");
+    drop(peer);
+    sender.finish().assert(1, b"", "chatbox: the server closed the connection: closing time\n");
+}
+
+/// As one plays a server with `nc`: all answers are there before the first request.
+#[test]
+fn answers_may_be_early() {
+    for args in [&["bob"][..], &["bob", "--room", "cafe"], &["bob", "--room", "cafe", "-m", "hi"]] {
+        let script = Script::new();
+        let mut sender = script.start("sender", args);
+        let mut peer = script.accept();
+        peer.send("ok:1\nok:2\nok:3\nerr:four\nok:5\n");
+        sender.say("/join bar\nhi\nhello\n");
+        sender.end_of_input();
+        let finished = sender.finish();
+        let stderr = String::from_utf8_lossy(&finished.stderr).into_owned();
+        let expected = match args.len() {
+            1 => "four\n",
+            3 => "line 2: four\n",
+            _ => "",
+        };
+        assert_eq!(stderr, expected, "{finished:?}");
+    }
+}
+
+#[test]
+fn colours_in_a_pipe_come_without_the_harm() {
+    let script = Script::new();
+    let args = ["eve", "cafe", "--color", "always", "-n", "1"];
+    let receiver = script.start("receiver", &args);
+    script.accept().send("ok:\nok:\ndelivery:cafe:bob:\x1b[2J\n");
+    let finished = receiver.finish();
+    let line = String::from_utf8(finished.stdout.clone()).unwrap();
+    assert!(line.contains("\x1b[0m: \\x1b[2J"), "{finished:?}");
 }
 
 /// Real servers, killed again and again under a pipeline: a receiver that is there all the time

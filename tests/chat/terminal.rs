@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::command_line::scratch;
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Peer, Program, Server, Signal, chatbox};
+use crate::harness::{Peer, Program, Server, Signal, chatbox, wait_until};
 
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
@@ -255,6 +255,101 @@ fn a_prompt_with_reconnect_waits_for_the_server_and_keeps_what_was_typed() {
 }
 
 #[test]
+fn one_can_quit_while_the_server_is_away() {
+    for ending in ["/quit\r", CTRL_D, CTRL_C] {
+        let server = Server::with(&[]);
+        let port = server.port;
+        let mut sender = sender(port, &["--room", "cafe", "--reconnect"], &scratch("away"));
+        sender.expect_at_cursor("cafe>");
+        drop(server);
+        sender.expect("trying again");
+        sender.keys("hello?\r/help\r");
+        sender.expect_line("chatbox: the server is away: that was not sent");
+        sender.expect("/leave       leave the room");
+        sender.keys(ending);
+        assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
+        assert!(sender.is_as_it_was());
+    }
+}
+
+#[test]
+fn what_the_server_says_before_it_goes_is_shown() {
+    let script = Script::new();
+    let mut sender = sender(&script.port, &[], &scratch("words"));
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    sender.expect_at_cursor(">");
+    peer.send("err:going \x1b[2Jdown\n");
+    drop(peer);
+    sender.expect_line("chatbox: the server closed the connection: going \\x1b[2Jdown");
+    assert_eq!(sender.finish().code(), Some(1), "{sender:?}");
+}
+
+#[test]
+fn reconnection_is_told_of_on_standard_error() {
+    let script = Script::new();
+    let log = scratch("log").join("log");
+    let mut command = Command::new("sh");
+    let redirect = format!("exec \"$0\" \"$@\" 2>{}", log.display());
+    command.args(["-c", &redirect, env!("CARGO_BIN_EXE_chatbox")]);
+    command.args(["sender", "localhost", &script.port, "bob", "--reconnect"]);
+    command.env("XDG_STATE_HOME", scratch("stderr"));
+    let mut sender = Terminal::start(&command);
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    sender.expect_at_cursor(">");
+    drop(peer);
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    let told = || fs::read_to_string(&log).unwrap();
+    wait_until(|| told().contains("connected again"), told);
+    sender.keys(CTRL_D);
+    assert!(sender.finish().success(), "{sender:?}");
+}
+
+#[test]
+fn a_terminal_that_can_do_nothing_will_do() {
+    let server = Server::with(&[]);
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut command = chatbox(["sender", "localhost", &server.port.to_string(), "bob"]);
+    command.args(["--room", "cafe"]).env("XDG_STATE_HOME", scratch("dumb")).env("TERM", "dumb");
+    let mut sender = Terminal::start(&command);
+    sender.expect("cafe>");
+    sender.keys("hi\r");
+    receiver.expect("delivery:cafe:bob:hi");
+    sender.keys("/quit\r");
+    assert!(sender.finish().success(), "{sender:?}");
+}
+
+#[test]
+fn keys_that_are_no_utf8_do_not_end_it() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "latin");
+    sender.keys(b"caf\xe9\r");
+    sender.expect("that was not UTF-8");
+    sender.keys("\x15\r");
+    sender.keys("cafe\r");
+    receiver.expect("delivery:cafe:bob:cafe");
+}
+
+#[test]
+fn the_history_is_in_the_home_folder_by_default() {
+    let server = Server::with(&[]);
+    let home = scratch("home");
+    let mut command = chatbox(["sender", "localhost", &server.port.to_string(), "bob"]);
+    command.env("HOME", &home).env("XDG_STATE_HOME", "not/absolute");
+    let mut sender = Terminal::start(&command);
+    sender.expect_at_cursor(">");
+    sender.keys("/join cafe\r");
+    sender.expect_at_cursor("cafe>");
+    let history = fs::read_to_string(home.join(".local/state/chatbox/history")).unwrap();
+    assert!(history.contains("/join cafe"), "{history:?}");
+}
+
+#[test]
 fn what_a_server_says_does_no_harm_to_a_senders_terminal() {
     let script = Script::new();
     let mut sender = sender(&script.port, &[], &scratch("harm"));
@@ -289,9 +384,9 @@ const ATTACKS: &[&[u8]] = &[
 
 #[test]
 fn attacks_become_visible_on_a_terminal() {
-    for color in ["never", "always"] {
+    for flags in [&["--color", "never"][..], &["--color", "always"], &["--json"]] {
         let script = Script::new();
-        let (terminal, mut peer) = receiver(&script, &["--color", color]);
+        let (terminal, mut peer) = receiver(&script, flags);
         for attack in ATTACKS {
             let lines =
                 [&b"delivery:cafe:"[..], attack, b"bob:hi\ndelivery:cafe:eve:", attack, b"\n"];
@@ -310,7 +405,7 @@ fn attacks_become_visible_on_a_terminal() {
         // Each line end is one that the receiver meant.
         assert_eq!(rest.matches('\n').count(), 2 * ATTACKS.len() + 1, "{text:?}");
         assert_eq!(rest.matches('\r').count(), 2 * ATTACKS.len() + 1, "{text:?}");
-        assert!(color == "never" || rest.len() < text.len(), "no colours: {text:?}");
+        assert_eq!(rest.len() < text.len(), flags.contains(&"always"), "colours: {text:?}");
     }
 }
 

@@ -3,7 +3,9 @@
 use std::net::TcpListener;
 use std::process::Command;
 
-use super::{Peer, Program};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::{PATIENCE, Peer, Program};
 
 /// A server that a test plays itself.
 pub struct Script {
@@ -27,6 +29,9 @@ impl Script {
     }
 
     pub fn accept(&self) -> Peer {
+        let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
+        let patience = PATIENCE.try_into().unwrap();
+        assert_eq!(poll(&mut fds, Some(&patience)), Ok(1), "nobody connects");
         Peer::over(self.listener.accept().unwrap().0)
     }
 

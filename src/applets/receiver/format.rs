@@ -6,12 +6,13 @@ use chrono::{DateTime, Local, SecondsFormat};
 use serde_json::{Map, Value, json};
 
 use crate::protocol::Delivery;
-use crate::terminal::{color_of, visible};
+use crate::terminal::{color_of, is_harmful, visible};
 
 /// How deliveries are to be printed.
 #[derive(Debug)]
 pub(super) struct Format {
-    /// As JSON, one object a line. Of the rest, nothing matters then.
+    /// As JSON, one object a line, without colours. Control characters are always visible there, and
+    /// the time always present.
     pub(super) json: bool,
     /// With the time.
     pub(super) timestamps: bool,
@@ -32,7 +33,8 @@ impl Format {
     fn append_at(&self, now: DateTime<Local>, lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
         let Delivery { sender, text, .. } = delivery;
         if self.json {
-            lines.extend_from_slice(as_json(now, delivery).to_string().as_bytes());
+            let object = as_json(now, delivery).to_string();
+            lines.extend_from_slice(json_in_visible(&object).as_bytes());
             lines.push(b'\n');
             return;
         }
@@ -71,6 +73,20 @@ fn as_json(now: DateTime<Local>, delivery: &Delivery<'_>) -> Value {
     }
     object.insert("time".into(), json!(now.to_rfc3339_opts(SecondsFormat::Millis, false)));
     Value::Object(object)
+}
+
+/// Writes what could do harm to a terminal as the escapes that JSON has for it. It occurs in strings
+/// alone.
+fn json_in_visible(json: &str) -> String {
+    let mut shown = String::new();
+    for char in json.chars() {
+        match is_harmful(char) {
+            // All of them are of the kind that one escape is enough for.
+            true => shown += &format!("\\u{:04x}", u32::from(char)),
+            false => shown.push(char),
+        }
+    }
+    shown
 }
 
 /// Makes a name stand out wherever `text` mentions it, as a word of its own in any case.
@@ -152,6 +168,10 @@ mod tests {
         assert_eq!(object["room"], "cafe");
         assert_eq!(object["sender"], "bob");
         assert_eq!(object["text"], "a\"b\\\n\0\x1b\u{fffd}");
+        let harmful = "\x7f \u{9b}2J \u{202e}mad \u{2066} \u{2028}";
+        let shown = line(&format, b"bob", harmful.as_bytes());
+        assert!(shown.trim_end().is_ascii() && !shown.contains('\x7f'), "{shown}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["text"], harmful);
         assert_eq!(object["text_bytes"], json!(b"a\"b\\\n\0\x1b\xff"));
         assert!(object.get("sender_bytes").is_none());
         let time = DateTime::parse_from_rfc3339(object["time"].as_str().unwrap()).unwrap();

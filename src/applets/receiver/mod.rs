@@ -2,9 +2,11 @@
 
 mod format;
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
@@ -12,8 +14,8 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::Applet;
 use crate::call::Call;
-use crate::client::link::{Identity, Link};
-use crate::client::{self, Connection, report_unexpected};
+use crate::client::link::{Identity, Link, Outage};
+use crate::client::{self, ClientError, Connection, report_unexpected};
 use crate::error::{Error, notice};
 use crate::lines::Line;
 use crate::logging::{self, Verbosity};
@@ -39,6 +41,8 @@ pub(super) const APPLET: Applet = Applet {
     usage = "[OPTIONS] HOST PORT USER ROOM",
     note = "On a terminal, control characters in names and texts are made visible. In a pipe, names \
             and texts come out as they were sent.",
+    note = "Where the environment variable NO_COLOR is set, or TERM is dumb, there is no colour by \
+            itself.",
     example = "{command_name} localhost 5000 alice cafe",
     example = "{command_name} -n 1 --timeout 60 --json localhost 5000 alice cafe",
     error_code(0, "as many texts as asked for have come"),
@@ -115,7 +119,9 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         visible: terminal && !arguments.raw,
         user: arguments.user.clone(),
     };
-    let deadline = arguments.timeout.map(|timeout| Instant::now() + timeout);
+    if let Some(timeout) = arguments.timeout {
+        end_after(timeout)?;
+    }
     let identity = Identity {
         host: arguments.host,
         port: arguments.port,
@@ -123,18 +129,57 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         user: arguments.user,
         room: Some(arguments.room.into_bytes()),
     };
-    let mut link = Link::open(identity, arguments.reconnect, deadline, &mut notice)?;
+    let mut outage = WhileRead { unread: false };
+    let link = Link::open(identity, arguments.reconnect, &mut outage);
+    let mut link = link.map_err(|error| outage.reason(error))?;
     let mut left = arguments.count.unwrap_or(usize::MAX);
     loop {
         print_all(&mut link.connection, &format, &mut left)?;
         if left == 0 {
             return Ok(());
         }
-        let more = wait(&link.connection).and_then(|()| Ok(link.connection.fill()?));
-        match more {
-            Err(Error::Client(loss)) => link.reopen(loss, &mut notice)?,
-            more => more?,
+        wait(&link.connection)?;
+        if let Err(loss) = link.connection.fill() {
+            link.reopen(loss, &mut outage).map_err(|error| outage.reason(error))?;
         }
+    }
+}
+
+/// Ends the process when the time is over, whatever it is doing then.
+fn end_after(time: Duration) -> Result<(), Error> {
+    let end = move || {
+        thread::sleep(time);
+        Error::TimeOver.print();
+        std::process::exit(Error::TimeOver.status().into());
+    };
+    thread::Builder::new().spawn(end).map(drop).map_err(Error::Thread)
+}
+
+/// Waits until the server is back, as long as somebody reads what is printed.
+struct WhileRead {
+    unread: bool,
+}
+
+impl WhileRead {
+    /// What to end with: the error, unless nobody reads any more.
+    fn reason(&self, error: ClientError) -> Error {
+        match self.unread {
+            true => ended_by_reader(),
+            false => error.into(),
+        }
+    }
+}
+
+impl Outage for WhileRead {
+    fn say(&mut self, what: &dyn Display) {
+        notice(what);
+    }
+
+    fn pause(&mut self, time: Duration) -> bool {
+        let out = io::stdout();
+        let mut fds = [PollFd::new(&out, PollFlags::empty())];
+        self.unread = matches!(client::wait(&mut fds, Some(time)), Ok(true));
+        !self.unread
     }
 }
 
@@ -166,10 +211,13 @@ fn wait(connection: &Connection) -> Result<(), Error> {
         PollFd::new(connection, PollFlags::IN),
         PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
     ];
-    client::wait(&mut fds, connection.deadline())?;
-    if fds[1].revents().contains(PollFlags::ERR) {
-        let broken = Error::Output(io::ErrorKind::BrokenPipe.into());
-        return Err(signals::or_end_as_by_sigpipe(broken));
+    client::wait(&mut fds, None)?;
+    match fds[1].revents().contains(PollFlags::ERR) {
+        true => Err(ended_by_reader()),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+fn ended_by_reader() -> Error {
+    signals::or_end_as_by_sigpipe(Error::Output(io::ErrorKind::BrokenPipe.into()))
 }

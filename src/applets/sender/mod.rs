@@ -10,11 +10,16 @@ use std::io::{self, IsTerminal};
 use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
-use super::Applet;
+use super::{Applet, Patience};
 use crate::call::Call;
-use crate::client::link::{Identity, Link};
-use crate::error::{Error, notice};
+use crate::client::ClientError;
+use crate::client::link::{Identity, Link, Outage, Outcome};
+use crate::error::{Error, notice, pass_on};
 use crate::logging::{self, Verbosity};
+use crate::protocol::Request;
+
+/// What to say of a text whose answer does not come any more.
+const UNSURE: &str = "the answer got lost: unsure whether it was sent";
 
 /// The longest line of input that is looked at, in bytes: there may be a lot of white space.
 const MAX_INPUT: usize = 64 * 1024;
@@ -37,13 +42,15 @@ pub(super) const APPLET: Applet = Applet {
             more there. In a pipe, each line waits for the server's answer, unless there is a \
             --room: then many lines are on their way at a time, and an error names the line that it \
             is about.",
+    note = "The lines typed at the prompt are remembered in chatbox/history below $XDG_STATE_HOME, \
+            or else ~/.local/state, for nobody else to read.",
     example = "{command_name} localhost 5000 bob",
     example = "{command_name} --room cafe -m 'dinner is ready' localhost 5000 bob",
     example = "tail -f log | {command_name} --room ops --reconnect localhost 5000 web1",
-    error_code(0, "all went well; without --room and -m, also if texts were refused"),
+    error_code(0, "all went well; at a terminal or without --room, also if texts were refused"),
     error_code(
         1,
-        "the server refused, or went away; with --room or -m, also if a text was not sent"
+        "the server refused, or went away; with -m, or --room in a pipe, also if a text was not sent"
     ),
     error_code(2, "wrong usage")
 )]
@@ -97,7 +104,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         user: arguments.user,
         room: arguments.room.map(String::into_bytes),
     };
-    let link = Link::open(identity, arguments.reconnect, None, &mut notice)?;
+    let link = Link::open(identity, arguments.reconnect, &mut Patience)?;
     if !arguments.message.is_empty() {
         return pipeline::send(link, &arguments.message);
     }
@@ -108,4 +115,31 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         true => pipeline::run(link),
         false => plain::run(link),
     }
+}
+
+/// Sends a request, and reports what came of it unless it is fine; tells whether it is. `place` goes
+/// before what is not an answer of the server.
+///
+/// # Errors
+///
+/// [`ClientError`] if no other request can be sent.
+fn send(
+    link: &mut Link,
+    request: &Request<'_>,
+    place: &str,
+    outage: &mut dyn Outage,
+) -> Result<bool, ClientError> {
+    let outcome = link.request(request, outage);
+    if *request == Request::Quit {
+        // It is over, whatever came of it.
+        return Ok(true);
+    }
+    match outcome {
+        Ok(Outcome::Answered(Ok(_))) => return Ok(true),
+        Ok(Outcome::Answered(Err(reason))) => pass_on("", &reason),
+        Ok(Outcome::Unsure) => notice(&format_args!("{place}{UNSURE}")),
+        Err(ClientError::Unsendable(reason)) => notice(&reason),
+        Err(error) => return Err(error),
+    }
+    Ok(false)
 }

@@ -4,15 +4,18 @@
 //! when the connection is lost, it is known of each line whether the server may have seen it.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::MAX_INPUT;
 use super::command::{Command, Mistake, understand};
-use crate::client::link::Link;
+use super::{MAX_INPUT, UNSURE};
+use crate::client::link::{Link, Outage};
 use crate::client::{self, ClientError};
 use crate::error::{Error, notice, pass_on};
 use crate::lines::{Line, LineReader};
@@ -37,6 +40,7 @@ pub(super) fn run(link: Link) -> Result<(), Error> {
         // There is no line left then. A loss makes room too, but does not use up the lines.
         let wants_input = pipeline.takes_more();
         pipeline.write()?;
+        pipeline.take_answers()?;
         let (more_input, more_answers) = pipeline.wait(wants_input.then(|| input.source()))?;
         if more_answers {
             pipeline.read()?;
@@ -57,15 +61,13 @@ pub(super) fn send(link: Link, texts: &[String]) -> Result<(), Error> {
     let mut pipeline = Pipeline::new(link, "text");
     for text in texts {
         while !pipeline.takes_more() {
-            pipeline.write()?;
-            pipeline.read()?;
+            pipeline.exchange()?;
         }
         pipeline.number += 1;
         pipeline.push(Request::SendAll(text.as_bytes()));
     }
     while !pipeline.row.is_empty() {
-        pipeline.write()?;
-        pipeline.read()?;
+        pipeline.exchange()?;
     }
     pipeline.end()
 }
@@ -177,7 +179,7 @@ impl Pipeline {
                 Err(loss) => {
                     // A server that closes has answered some, and may have said why.
                     while self.link.connection.fill().is_ok() {
-                        self.take_answers();
+                        self.take_answers()?;
                     }
                     self.recover(loss)?;
                 }
@@ -186,31 +188,46 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Waits until there is input, if it is wanted, or an answer; tells which.
+    /// Writes all that there is to write, and takes some answers.
+    fn exchange(&mut self) -> Result<(), Error> {
+        self.write()?;
+        self.take_answers()?;
+        if self.row.is_empty() { Ok(()) } else { self.read() }
+    }
+
+    /// Waits until there is input, if it is wanted, or an answer, or the server has closed; tells
+    /// whether it is input, and whether it is something else.
     fn wait(&self, input: Option<&File>) -> Result<(bool, bool), Error> {
         if input.is_none() && self.row.is_empty() {
             return Ok((false, false));
         }
-        let mut fds = vec![PollFd::new(&self.link.connection, PollFlags::IN)];
+        // Answers that come before their requests are left for later.
+        let news = if self.row.is_empty() { PollFlags::RDHUP } else { PollFlags::IN };
+        let mut fds = vec![PollFd::new(&self.link.connection, news)];
         fds.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
         client::wait(&mut fds, None)?;
         let ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| !fd.revents().is_empty());
         Ok((ready(fds.get(1)), ready(fds.first())))
     }
 
-    /// Reads answers, waiting for at least one byte of them.
+    /// Reads answers, waiting for at least one byte of them or the end.
     fn read(&mut self) -> Result<(), Error> {
-        if let Err(loss) = self.link.connection.fill() {
-            return self.recover(loss);
-        }
-        self.take_answers();
-        Ok(())
+        let loss = match self.row.is_empty() {
+            true => self.link.connection.last_words(),
+            false => match self.link.connection.fill() {
+                Ok(()) => return self.take_answers(),
+                Err(loss) => loss,
+            },
+        };
+        self.recover(loss)
     }
 
-    /// Takes the answers that have been read.
-    fn take_answers(&mut self) {
-        while let Some(answer) = self.link.connection.next_answer() {
-            let Some(Pending { number, kind, .. }) = self.row.pop_front() else { continue };
+    /// Takes the answers that have been read, as far as requests wait for them.
+    fn take_answers(&mut self) -> Result<(), Error> {
+        while !self.row.is_empty()
+            && let Some(answer) = self.link.connection.next_answer()?
+            && let Some(Pending { number, kind, .. }) = self.row.pop_front()
+        {
             match (answer, kind) {
                 // Whatever the answer to `quit` is, it is over.
                 (_, Kind::Quit) => {}
@@ -223,6 +240,7 @@ impl Pipeline {
                 }
             }
         }
+        Ok(())
     }
 
     /// Makes the connection again, if that is wanted, and sends once more what the server cannot
@@ -233,22 +251,32 @@ impl Pipeline {
             self.output.clear();
             return Ok(());
         }
-        self.link.reopen(loss, &mut notice)?;
+        if self.link.retries(&loss) {
+            self.sort_out();
+        }
+        let mut outage = WhileNeeded { idle: self.row.is_empty(), over: self.input_over };
+        match self.link.reopen(loss, &mut outage) {
+            // There is nothing left to send.
+            Err(_) if outage.idle && outage.over => {
+                self.input_over = true;
+                Ok(())
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Keeps of the row what can be sent once more, and reports the rest.
+    fn sort_out(&mut self) {
         let given = std::mem::take(&mut self.given);
         self.output.clear();
         for pending in std::mem::take(&mut self.row) {
             if matches!(pending.kind, Kind::Text) && pending.start < given {
-                let Pending { number, .. } = pending;
-                notice(&format_args!(
-                    "{} {number}: the answer got lost: unsure whether it was sent",
-                    self.unit
-                ));
+                notice(&format_args!("{} {}: {UNSURE}", self.unit, pending.number));
                 self.failed = true;
             } else {
                 self.append(pending);
             }
         }
-        Ok(())
     }
 
     fn end(self) -> Result<(), Error> {
@@ -256,5 +284,35 @@ impl Pipeline {
             true => Err(Error::Said),
             false => Ok(()),
         }
+    }
+}
+
+/// Waits until the server is back, as long as there is something to send, or may be.
+struct WhileNeeded {
+    /// Nothing waits to be sent.
+    idle: bool,
+    /// The input is over.
+    over: bool,
+}
+
+impl Outage for WhileNeeded {
+    fn say(&mut self, what: &dyn Display) {
+        notice(what);
+    }
+
+    fn pause(&mut self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        if self.idle && !self.over {
+            let stdin = io::stdin();
+            let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+            let ready = matches!(client::wait(&mut fds, Some(time)), Ok(true));
+            // A pipe that is empty and that nobody writes to any more.
+            self.over = ready && !fds[0].revents().contains(PollFlags::IN);
+        }
+        let needed = !(self.idle && self.over);
+        if needed {
+            thread::sleep(until.saturating_duration_since(Instant::now()));
+        }
+        needed
     }
 }

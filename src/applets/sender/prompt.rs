@@ -1,16 +1,16 @@
 //! A person at a terminal: a prompt, with line editing, history and completion.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::fs::DirBuilder;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::mem;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -23,9 +23,10 @@ use rustyline::{
 };
 
 use super::command::{Command, understand};
-use crate::client::link::{Link, Outcome};
-use crate::client::{self, ClientError, has_ended};
-use crate::error::{Error, notice, pass_on};
+use super::{Patience, send};
+use crate::client::link::{Link, Outage};
+use crate::client::{ClientError, wait_for_end};
+use crate::error::{Error, notice};
 use crate::output;
 use crate::protocol::Request;
 use crate::signals;
@@ -41,86 +42,105 @@ Anything else is sent to the room. The Tab key completes commands and rooms.
 
 const COMMANDS: [&str; 4] = ["/join ", "/leave", "/quit", "/help"];
 
-/// The pause when the server has said something that nobody asked for.
-const REST: Duration = Duration::from_millis(100);
+/// What the prompt and its watch share.
+struct Shared {
+    link: Mutex<Link>,
+    /// The server is away, and the watch tries to reach it.
+    away: AtomicBool,
+}
 
 /// Asks for lines and sends what they ask for, until the end.
 pub(super) fn run(link: Link) -> Result<(), Error> {
     let settings = Settings::of_stdin().map_err(Error::Input)?;
     signals::restore_terminal_at_end(settings.clone()).map_err(Error::Signals)?;
-    settings.pass_keys_on();
     let result = prompt(link, &settings);
     settings.restore();
     result
 }
 
 fn prompt(link: Link, settings: &Settings) -> Result<(), Error> {
+    let mut room = link.identity.room.clone();
     let mut editor = editor(&link).map_err(input_error)?;
-    let link = Arc::new(Mutex::new(link));
-    let printer = editor.create_external_printer().map_err(input_error)?;
-    watch(Arc::clone(&link), settings.clone(), printer).map_err(Error::Input)?;
-    loop {
-        let room = lock(&link).identity.room.clone();
-        let room = room.map(|room| visible(&room)).unwrap_or_default();
-        let line = match editor.readline(&format!("{room}> ")) {
-            Ok(line) => line,
-            Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(()),
-            Err(error) => return Err(input_error(error)),
-        };
+    let shared = Arc::new(Shared { link: Mutex::new(link), away: AtomicBool::new(false) });
+    // Terminals that can do nothing have none, and their lines are not edited.
+    let printer = editor.create_external_printer().ok();
+    if printer.is_some() {
+        settings.pass_keys_on();
+    }
+    watch(Arc::clone(&shared), settings.clone(), AtPrompt { printer })?;
+    while let Some(line) = read(&mut editor, room.as_deref())? {
         remember(&mut editor, &line);
         if line.trim() == "/help" {
             output::print(HELP)?;
-        } else if !carry_out(&line, &link, &mut editor)? {
-            return Ok(());
+            continue;
         }
-    }
-}
-
-/// Does what a line asks for; tells whether there may be another one.
-fn carry_out(line: &str, link: &Mutex<Link>, editor: &mut LineEditor) -> Result<bool, Error> {
-    let request = match understand(line.as_bytes()) {
-        Ok(Command::Nothing) => return Ok(true),
-        Ok(Command::Send(request)) => request,
-        Err(mistake) => {
-            notice(&mistake);
-            return Ok(true);
-        }
-    };
-    let mut link = lock(link);
-    match link.request(&request, &mut notice) {
-        _ if request == Request::Quit => {
-            end_watch(link);
-            return Ok(false);
-        }
-        Ok(Outcome::Answered(Ok(_))) => {
-            if let (Request::Join(room), Some(helper)) = (request, editor.helper_mut()) {
-                helper.rooms.insert(String::from_utf8_lossy(room).into());
+        let request = match understand(line.as_bytes()) {
+            Ok(Command::Send(request)) => request,
+            Ok(Command::Nothing) => continue,
+            Err(mistake) => {
+                notice(&mistake);
+                continue;
             }
-        }
-        Ok(Outcome::Answered(Err(reason))) => pass_on("", &reason),
-        Ok(Outcome::Unsure) => notice(&"the answer got lost: unsure whether the text was sent"),
-        Err(ClientError::Unsendable(reason)) => notice(&reason),
-        Err(error) => {
-            end_watch(link);
-            return Err(error.into());
+        };
+        let sent = carry_out(&request, &shared)?;
+        match request {
+            Request::Quit => break,
+            Request::Join(name) if sent => {
+                room = Some(name.to_vec());
+                if let Some(helper) = editor.helper_mut() {
+                    helper.rooms.insert(String::from_utf8_lossy(name).into());
+                }
+            }
+            Request::Leave if sent => room = None,
+            _ => {}
         }
     }
-    Ok(true)
+    Ok(())
 }
 
-/// The connection ends, and that is no news: whoever watches it waits for this lock from now on.
-fn end_watch(link: MutexGuard<'_, Link>) {
-    mem::forget(link);
+/// Asks for a line; `None` if there are no more.
+fn read(editor: &mut LineEditor, room: Option<&[u8]>) -> Result<Option<String>, Error> {
+    let room = room.map(visible).unwrap_or_default();
+    loop {
+        return match editor.readline(&format!("{room}> ")) {
+            Ok(line) => Ok(Some(line)),
+            Err(ReadlineError::Interrupted | ReadlineError::Eof) => Ok(None),
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                notice(&"that was not UTF-8, and is forgotten");
+                continue;
+            }
+            Err(error) => Err(input_error(error)),
+        };
+    }
+}
+
+/// Sends a request, and reports what came of it unless it is fine; tells whether it is.
+fn carry_out(request: &Request<'_>, shared: &Shared) -> Result<bool, Error> {
+    let quits = *request == Request::Quit;
+    if shared.away.load(Ordering::SeqCst) {
+        if !quits {
+            notice(&"the server is away: that was not sent");
+        }
+        return Ok(false);
+    }
+    let mut link = lock(&shared.link);
+    let sent = send(&mut link, request, "", &mut Patience);
+    if quits || sent.is_err() {
+        // The connection ends, and that is no news: whoever watches it waits for this lock now.
+        mem::forget(link);
+    }
+    Ok(sent?)
 }
 
 /// Notices on a thread of its own when the server goes away, while the prompt waits: makes the
 /// connection again, or ends the process.
 fn watch(
-    link: Arc<Mutex<Link>>,
+    shared: Arc<Shared>,
     settings: Settings,
-    mut printer: impl ExternalPrinter + Send + 'static,
-) -> io::Result<()> {
-    let end = move |error: ClientError| -> ! {
+    mut at_prompt: AtPrompt<impl ExternalPrinter + Send + 'static>,
+) -> Result<(), Error> {
+    let watch = move || {
+        let error = mend_for_ever(&shared, &mut at_prompt);
         settings.restore();
         // The prompt stands on the line.
         let _ = io::stderr().write_all(b"\n");
@@ -128,32 +148,44 @@ fn watch(
         error.print();
         std::process::exit(error.status().into());
     };
-    let wait_and_mend = move || loop {
-        let socket = match lock(&link).connection.socket() {
-            Ok(socket) => socket,
-            Err(error) => end(error),
-        };
-        if let Err(error) = client::wait(&mut [PollFd::new(&socket, PollFlags::IN)], None) {
-            end(error);
+    thread::Builder::new().name("watch".into()).spawn(watch).map(drop).map_err(Error::Thread)
+}
+
+/// Makes the connection again whenever it is lost, until that fails.
+fn mend_for_ever(shared: &Shared, outage: &mut dyn Outage) -> ClientError {
+    loop {
+        let socket = lock(&shared.link).connection.socket();
+        if let Err(error) = socket.and_then(|socket| wait_for_end(&socket)) {
+            return error;
         }
-        // An answer that is being waited for is taken by the time the lock is to be had.
-        let mut link = lock(&link);
-        if has_ended(&socket) {
-            let mut say = |what: &dyn std::fmt::Display| {
-                let _ = printer.print(format!("{}: {what}\n", env!("CARGO_PKG_NAME")));
-            };
-            // Unless that has been done for a request meanwhile.
-            if link.connection.has_ended()
-                && let Err(error) = link.reopen(ClientError::Closed, &mut say)
-            {
-                end(error);
+        let mut link = lock(&shared.link);
+        // Unless it has been made again for a request meanwhile.
+        if link.connection.has_ended() {
+            shared.away.store(true, Ordering::SeqCst);
+            let loss = link.connection.last_words();
+            if let Err(error) = link.reopen(loss, outage) {
+                return error;
             }
-        } else {
-            mem::forget(link);
-            thread::sleep(REST);
+            shared.away.store(false, Ordering::SeqCst);
         }
-    };
-    thread::Builder::new().name("watch".into()).spawn(wait_and_mend).map(drop)
+    }
+}
+
+/// Says things above the prompt, and leaves that as it is.
+struct AtPrompt<P> {
+    printer: Option<P>,
+}
+
+impl<P: ExternalPrinter> Outage for AtPrompt<P> {
+    fn say(&mut self, what: &dyn Display) {
+        match &mut self.printer {
+            Some(printer) if io::stderr().is_terminal() => {
+                let line = format!("{}: {what}", env!("CARGO_PKG_NAME"));
+                let _ = printer.print(format!("{}\n", visible(line.as_bytes())));
+            }
+            _ => notice(what),
+        }
+    }
 }
 
 fn lock(link: &Mutex<Link>) -> MutexGuard<'_, Link> {
@@ -232,7 +264,10 @@ impl Completer for Words {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let line = line.get(..position).unwrap_or_default();
         Ok(match line.strip_prefix("/join ") {
-            Some(start) => (position - start.len(), matching(start, self.rooms.iter())),
+            Some(start) => {
+                let start = start.trim_start();
+                (position - start.len(), matching(start, self.rooms.iter()))
+            }
             None if line.starts_with('/') => (0, matching(line, COMMANDS.iter())),
             None => (position, Vec::new()),
         })
