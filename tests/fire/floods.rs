@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use crate::harness::{Peer, Program, Server, Signal, wait_until};
 
 const MIB: u64 = 1024;
@@ -225,4 +227,32 @@ fn a_sender_that_dies_while_it_waits_is_forgotten() {
     );
     assert_eq!(server.reports("rooms"), 0, "{}", server.report());
     drop(stalled);
+}
+
+/// Twenty people who each wait for an answer before they say more: all get about as many words in.
+#[test]
+fn no_sender_starves() {
+    let server = Server::with(&[]);
+    for _ in 0..20 {
+        let mut stream = Peer::receiver(server.port, "eve", "cafe").stream().try_clone().unwrap();
+        thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
+    }
+    let mut senders: Vec<_> = (0..20).map(|_| Peer::sender(server.port, "bob", "cafe")).collect();
+    senders.iter_mut().for_each(|sender| sender.send("sendall:hello\n"));
+    let mut said = vec![0; senders.len()];
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        let mut fds: Vec<_> =
+            senders.iter().map(|sender| PollFd::new(sender.stream(), PollFlags::IN)).collect();
+        poll(&mut fds, None).unwrap();
+        let answered: Vec<_> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for (number, _) in answered.iter().enumerate().filter(|(_, answered)| **answered) {
+            senders[number].expect("ok:sent");
+            senders[number].send("sendall:hello\n");
+            said[number] += 1;
+        }
+    }
+    let (least, most) = (said.iter().min().unwrap(), said.iter().max().unwrap());
+    assert!(least * 2 >= *most, "from {least} to {most} texts: {said:?}");
+    println!("from {least} to {most} texts");
 }
