@@ -24,6 +24,19 @@ pub enum Error {
     /// A sender or receiver cannot go on.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The connection was lost, and with it the answers to some requests.
+    #[error("{loss}; {}", between(.unit, *.first, *.last))]
+    Unanswered {
+        /// How it was lost.
+        #[source]
+        loss: ClientError,
+        /// What input comes in: lines, or texts.
+        unit: &'static str,
+        /// The first unit without an answer.
+        first: usize,
+        /// The last one.
+        last: usize,
+    },
     /// A load cannot begin.
     #[error(transparent)]
     Bench(#[from] BenchError),
@@ -70,6 +83,13 @@ impl Error {
             Error::Client(ClientError::Refused(reason)) => pass_on("", reason),
             error => notice(error),
         }
+    }
+}
+
+fn between(unit: &str, first: usize, last: usize) -> String {
+    match first == last {
+        true => format!("{unit} {first} has no answer"),
+        false => format!("{unit}s {first} to {last} have no answer"),
     }
 }
 

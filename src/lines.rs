@@ -129,6 +129,11 @@ impl<R: Read> LineReader<R> {
         }
     }
 
+    /// Something has been read that [`LineReader::next_line`] has not given out.
+    pub fn has_rest(&self) -> bool {
+        !self.unread.is_empty() || self.lines.partial().is_some()
+    }
+
     /// What has come of a line that has not ended, if anything.
     pub fn partial(&self) -> Option<Line<'_>> {
         self.lines.partial()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGTSTP, SIGUSR1};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
@@ -35,15 +35,19 @@ pub fn server_events() -> io::Result<impl Iterator<Item = Event>> {
     Ok(arrived.map(|signal| if signal == SIGUSR1 { Event::Report } else { Event::Stop }))
 }
 
-/// Makes sure that the terminal is set as it was when a signal ends the process.
+/// Makes sure that the terminal is set as it was when a signal ends or stops the process.
 ///
 /// # Errors
 ///
 /// If the system refuses a handler, or a thread.
 pub fn restore_terminal_at_end(settings: Settings) -> io::Result<()> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGTSTP])?;
     let restore = move || {
         for signal in signals.forever() {
+            if signal == SIGTSTP {
+                stop_with_terminal(&settings);
+                continue;
+            }
             settings.restore();
             // The prompt stands on the line.
             let _ = io::stderr().write_all(b"\n");
@@ -51,6 +55,16 @@ pub fn restore_terminal_at_end(settings: Settings) -> io::Result<()> {
         }
     };
     thread::Builder::new().name("signals".into()).spawn(restore).map(drop)
+}
+
+/// Stops the process, with the terminal set as `settings` say until it goes on.
+pub fn stop_with_terminal(settings: &Settings) {
+    let now = Settings::of_stdin();
+    settings.restore();
+    let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
+    if let Ok(now) = now {
+        now.restore();
+    }
 }
 
 /// Ends the process the way SIGPIPE does if it is for a broken pipe that standard output cannot be

@@ -62,7 +62,7 @@ struct Progress {
     joining: usize,
     /// Clients that the server did not let in.
     refused: usize,
-    /// What it said to the first of them.
+    /// What it said to the first of them, if it said anything.
     refusal: Option<Vec<u8>>,
     begun: Instant,
     running: bool,
@@ -182,6 +182,7 @@ impl<'a> Load<'a> {
         let (open, wanted) = (self.clients.len() - joining - refused, self.plan.clients());
         match self.progress.refusal.take() {
             Some(reason) => Err(BenchError::Refused { open, wanted, reason }),
+            None if refused > 0 => Err(BenchError::Closed { open, wanted }),
             None if self.progress.is_stuck() => Err(BenchError::Silent { open, wanted }),
             None => Ok(()),
         }
@@ -296,6 +297,10 @@ impl<'a> Load<'a> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 _ => {
                     client.closed = true;
+                    if mem::take(&mut client.joining) > 0 {
+                        progress.joining -= 1;
+                        progress.refused += 1;
+                    }
                     match &client.role {
                         Role::Sender(sender) => progress.unanswered -= sender.unanswered.len(),
                         Role::Receiver(_) => progress.listening -= 1,

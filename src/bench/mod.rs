@@ -86,6 +86,16 @@ pub enum BenchError {
         /// The payload of the server's `err`.
         reason: Vec<u8>,
     },
+    /// The server does not let a client in, and does not say why.
+    #[error(
+        "{open} of {wanted} clients are logged in, and the server closed the connection of the next"
+    )]
+    Closed {
+        /// Clients that are in their rooms.
+        open: usize,
+        /// Clients that the plan needs.
+        wanted: usize,
+    },
     /// The server says nothing.
     #[error("{open} of {wanted} clients are logged in, and the server does not answer the next")]
     Silent {

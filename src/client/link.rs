@@ -117,23 +117,43 @@ impl Link {
         request: &Request<'_>,
         outage: &mut dyn Outage,
     ) -> Result<Outcome, ClientError> {
+        loop {
+            match self.try_request(request)? {
+                Outcome::NotSent => {
+                    if let Some(loss) = self.loss() {
+                        self.reopen(loss, outage)?;
+                    }
+                }
+                outcome => return Ok(outcome),
+            }
+        }
+    }
+
+    /// Sends a request and waits for its answer. If the connection is lost, and is to be made again,
+    /// leaves that for later.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
+    pub fn try_request(&mut self, request: &Request<'_>) -> Result<Outcome, ClientError> {
         // Who quits does not need a connection any more.
         let retry = self.retry && *request != Request::Quit;
-        loop {
-            if retry && let Some(loss) = self.loss() {
-                self.reopen(loss, outage)?;
+        if retry && (self.lost.is_some() || self.connection.has_ended()) {
+            return Ok(Outcome::NotSent);
+        }
+        match self.connection.request(request) {
+            Ok(answer) => {
+                self.note(request, &answer);
+                Ok(Outcome::Answered(answer))
             }
-            match self.connection.request(request) {
-                Ok(answer) => {
-                    self.note(request, &answer);
-                    return Ok(Outcome::Answered(answer));
-                }
-                Err(error) if retry && error.is_loss() => self.lost = Some(error),
-                Err(error) => return Err(error),
+            Err(error) if retry && error.is_loss() => {
+                self.lost = Some(error);
+                Ok(match request {
+                    Request::SendAll(_) => Outcome::Unsure,
+                    _ => Outcome::NotSent,
+                })
             }
-            if matches!(request, Request::SendAll(_)) {
-                return Ok(Outcome::Unsure);
-            }
+            Err(error) => Err(error),
         }
     }
 
@@ -157,8 +177,10 @@ impl Link {
 pub enum Outcome {
     /// The server has answered.
     Answered(Answer),
-    /// The connection was lost before the answer.
+    /// The connection was lost before the answer to a text.
     Unsure,
+    /// The connection was lost before that, or it does no harm to send the request again.
+    NotSent,
 }
 
 fn connect(identity: &Identity) -> Result<Connection, ClientError> {

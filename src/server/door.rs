@@ -174,8 +174,9 @@ impl Door {
     }
 
     fn rest(&mut self, most: Duration) {
-        let given_back = self.places.given_back();
+        // In this order: whoever gives a place back after the look tells.
         self.places.await_one(true);
+        let given_back = self.places.given_back();
         self.rest = Some(Rest { until: Instant::now() + most, given_back });
     }
 

@@ -281,6 +281,10 @@ fn what_cannot_be_held_open_is_said_before_it_begins() {
         .assert_one_error(1, "and 101 are wanted; raise it with ulimit -n");
     drop(server);
     bench(port.parse().unwrap(), &[]).assert_one_error(1, "0 of 11 clients are connected");
+    let closing = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = closing.local_addr().unwrap().port();
+    thread::spawn(move || closing.incoming().map(drop).count());
+    bench(port, &[]).assert_one_error(1, "0 of 11 clients are logged in, and the server closed");
 }
 
 #[test]

@@ -699,6 +699,119 @@ fn colours_in_a_pipe_come_without_the_harm() {
     assert!(line.contains("\x1b[0m: \\x1b[2J"), "{finished:?}");
 }
 
+/// The numbers of the lines, or texts, that a sender is not sure of.
+fn unsure(finished: &Finished) -> Vec<usize> {
+    let number = |line: String| {
+        let (place, _) = line.split_once(": the answer got lost: unsure")?;
+        place.rsplit(' ').next()?.parse().ok()
+    };
+    stderr_lines(finished).into_iter().filter_map(number).collect()
+}
+
+/// The server takes as many requests as there are without an answer, and goes.
+fn take_without_answer(peer: &mut Peer, count: usize) {
+    for _ in 0..count {
+        assert!(peer.line().starts_with("sendall:"));
+    }
+}
+
+/// Lines that have been read and do not fit into the window are sent on the next connection.
+#[test]
+fn lines_that_waited_behind_unsure_ones_are_sent() {
+    let script = Script::new();
+    let (mut sender, mut peer) = sender_in_room(&script, &["--reconnect"]);
+    sender.say((1..=700).map(|number| format!("{number}\n")).collect::<String>() + "last");
+    sender.end_of_input();
+    take_without_answer(&mut peer, 512);
+    peer.send("ok:\n".repeat(100));
+    take_without_answer(&mut peer, 100);
+    peer.end();
+    let mut peer = let_in(&script);
+    for number in (613..=700).map(|number| number.to_string()).chain(["last".into()]) {
+        peer.expect(&format!("sendall:{number}"));
+        peer.send("ok:\n");
+    }
+    let finished = sender.finish();
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert_eq!(unsure(&finished), (101..=612).collect::<Vec<_>>());
+}
+
+#[test]
+fn texts_that_waited_behind_unsure_ones_are_sent() {
+    let script = Script::new();
+    let numbers: Vec<_> = (1..=600).map(|number| number.to_string()).collect();
+    let mut args = vec!["--reconnect"];
+    numbers.iter().for_each(|number| args.extend(["-m", number]));
+    let (sender, mut peer) = sender_in_room(&script, &args);
+    take_without_answer(&mut peer, 512);
+    drop(peer);
+    let mut peer = let_in(&script);
+    for number in 513..=600 {
+        peer.expect(&format!("sendall:{number}"));
+    }
+    peer.send("ok:\n".repeat(88));
+    assert_eq!(unsure(&sender.finish()), (1..=512).collect::<Vec<_>>());
+}
+
+/// Nothing is left to send, so nobody has to wait for the server.
+#[test]
+fn nobody_waits_for_a_server_only_to_leave() {
+    for (args, input) in [
+        (&["bob", "--room", "cafe", "--reconnect", "-m", "one"][..], ""),
+        (&["bob", "--room", "cafe", "--reconnect"], "one\n/quit\n"),
+        (&["bob", "--room", "cafe", "--reconnect"], "one\n/leave\n/join bar\n"),
+        (&["bob", "--room", "cafe", "--reconnect"], "one"),
+    ] {
+        let script = Script::new();
+        let mut sender = script.start("sender", args);
+        sender.say(input);
+        sender.end_of_input();
+        let mut peer = let_in(&script);
+        peer.expect("sendall:one");
+        drop((peer, script));
+        let finished = sender.finish();
+        assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+        assert_eq!(unsure(&finished), [1], "{finished:?}");
+        let stderr = String::from_utf8_lossy(&finished.stderr);
+        assert!(!stderr.contains("trying again"), "{finished:?}");
+        assert!(stderr.contains("chatbox: the "), "no reason: {finished:?}");
+    }
+}
+
+/// The end of input comes while the server is away, after a line that has no end.
+#[test]
+fn a_last_line_without_an_end_waits_for_the_server() {
+    let script = Script::new();
+    let port = script.port.clone();
+    let (mut sender, peer) = sender_in_room(&script, &["--reconnect"]);
+    sender.say("two");
+    drop((peer, script));
+    sender.expect_stderr("trying again");
+    sender.end_of_input();
+    let server = Server::run(chatbox(["server", &port, "-v"]));
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    receiver.expect("delivery:cafe:bob:two");
+    assert_eq!(sender.finish().status.code(), Some(0));
+}
+
+#[test]
+fn a_pipeline_that_ends_with_the_server_says_what_had_no_answer() {
+    for (answers, said) in [
+        (0, "lines 1 to 4 have no answer"),
+        (2, "lines 3 to 4 have no answer"),
+        (3, "line 4 has no answer"),
+    ] {
+        let script = Script::new();
+        let (mut sender, mut peer) = sender_in_room(&script, &[]);
+        sender.say("1\n2\n3\n4\n");
+        take_without_answer(&mut peer, 4);
+        peer.send("ok:\n".repeat(answers));
+        drop(peer);
+        let expected = format!("chatbox: the server closed the connection; {said}\n");
+        sender.finish().assert(1, b"", &expected);
+    }
+}
+
 /// Real servers, killed again and again under a pipeline: a receiver that is there all the time
 /// sees no text twice and all in order.
 #[test]

@@ -266,10 +266,50 @@ fn one_can_quit_while_the_server_is_away() {
         sender.keys("hello?\r/help\r");
         sender.expect_line("chatbox: the server is away: that was not sent");
         sender.expect("/leave       leave the room");
+        sender.expect_at_cursor("cafe>");
         sender.keys(ending);
         assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
         assert!(sender.is_as_it_was());
     }
+}
+
+/// Whatever it was that found out that the server has gone.
+#[test]
+fn the_prompt_goes_on_when_the_server_goes_instead_of_answering() {
+    for (line, said) in [
+        ("/join bar\r", "chatbox: the server is away: that was not sent"),
+        ("hi\r", "chatbox: the answer got lost: unsure whether it was sent"),
+    ] {
+        let script = Script::new();
+        let mut sender = sender(&script.port, &["--reconnect"], &scratch("instead"));
+        let mut peer = script.accept();
+        peer.expect("slogin:bob");
+        peer.send("ok:\n");
+        sender.expect_at_cursor(">");
+        sender.keys(line);
+        peer.line();
+        drop((peer, script));
+        sender.expect_line(said);
+        sender.keys("hello?\r");
+        sender.expect_line("chatbox: the server is away: that was not sent");
+        sender.expect_at_cursor(">");
+        sender.keys(CTRL_D);
+        assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
+    }
+}
+
+#[test]
+fn ctrl_z_stops_it_and_leaves_the_terminal_as_it_was() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "stop");
+    sender.keys("half ");
+    sender.expect_at_cursor("cafe> half");
+    sender.keys("\x1a");
+    wait_until(|| sender.is_stopped(), || format!("{sender:?}"));
+    assert!(sender.is_as_it_was());
+    sender.signal(Signal::CONT);
+    sender.keys("a line\r");
+    receiver.expect("delivery:cafe:bob:half a line");
 }
 
 #[test]

@@ -140,6 +140,7 @@ fn the_receiver_that_has_been_half_closed_the_longest_goes_first() {
 fn each_address_gets_its_turn_when_the_server_is_full() {
     let server =
         Server::with(&["--bind", "127.0.0.1", "--bind", "127.0.0.2", "--max-clients", "1"]);
+    server.program.expect_stderr("listening on 127.0.0.2:");
     let ports: Vec<u16> = server
         .program
         .stderr()

@@ -117,6 +117,12 @@ impl Terminal {
         tcgetattr(&self.keyboard).unwrap().local_modes.contains(wanted)
     }
 
+    /// The program is stopped, as by Ctrl-Z.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        stat.rsplit_once(')').unwrap().1.trim_start().starts_with('T')
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();

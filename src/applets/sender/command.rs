@@ -41,7 +41,7 @@ pub(super) fn understand(line: &[u8]) -> Result<Command<'_>, Mistake> {
     }
 }
 
-/// White space as C's `isspace` has it: what the reference trims.
+/// White space as C's `isspace` has it.
 fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }

@@ -13,7 +13,7 @@ use log::LevelFilter;
 use super::{Applet, Patience};
 use crate::call::Call;
 use crate::client::ClientError;
-use crate::client::link::{Identity, Link, Outage, Outcome};
+use crate::client::link::{Identity, Link, Outcome};
 use crate::error::{Error, notice, pass_on};
 use crate::logging::{self, Verbosity};
 use crate::protocol::Request;
@@ -117,25 +117,24 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     }
 }
 
-/// Sends a request, and reports what came of it unless it is fine; tells whether it is. `place` goes
-/// before what is not an answer of the server.
+/// Reports what came of a request unless it is fine; tells whether it is. `place` goes before what
+/// is not an answer of the server.
 ///
 /// # Errors
 ///
 /// [`ClientError`] if no other request can be sent.
-fn send(
-    link: &mut Link,
+fn report(
     request: &Request<'_>,
+    outcome: Result<Outcome, ClientError>,
     place: &str,
-    outage: &mut dyn Outage,
 ) -> Result<bool, ClientError> {
-    let outcome = link.request(request, outage);
     if *request == Request::Quit {
         // It is over, whatever came of it.
         return Ok(true);
     }
     match outcome {
         Ok(Outcome::Answered(Ok(_))) => return Ok(true),
+        Ok(Outcome::NotSent) => notice(&"the server is away: that was not sent"),
         Ok(Outcome::Answered(Err(reason))) => pass_on("", &reason),
         Ok(Outcome::Unsure) => notice(&format_args!("{place}{UNSURE}")),
         Err(ClientError::Unsendable(reason)) => notice(&reason),

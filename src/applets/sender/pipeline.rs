@@ -1,13 +1,16 @@
-//! Lines from a pipe, many on their way at a time: the server sets the pace, not the round trip.
+//! Input that is not waited for, many lines or texts on their way at a time: the server sets the
+//! pace, not the round trip.
 //!
-//! Each line waits in a row for its answer, which comes in order. So an error can name its line, and
-//! when the connection is lost, it is known of each line whether the server may have seen it.
+//! Each request waits in a row for its answer, which comes in order. So an error can name its line,
+//! and when the connection is lost, it is known of each line whether the server may have seen it.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
+use std::mem;
 use std::os::fd::AsFd;
+use std::slice;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,61 +28,127 @@ use crate::protocol::Request;
 /// that a server can always write them, even while it is written to.
 const WINDOW: usize = 512;
 
-/// Sends what standard input asks for, until it ends or `/quit`.
+/// Sends what the lines of standard input ask for, until it ends or `/quit`.
 pub(super) fn run(link: Link) -> Result<(), Error> {
     // Without a buffer of the library's, so that the system knows whether there is more.
     let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(Error::Input)?;
-    let mut input = LineReader::new(File::from(stdin), MAX_INPUT);
-    let mut pipeline = Pipeline::new(link, "line");
-    while !pipeline.input_over || !pipeline.row.is_empty() {
-        while pipeline.takes_more()
-            && let Some(line) = input.next_line()
-        {
-            pipeline.take(line);
-        }
-        // There is no line left then. A loss makes room too, but does not use up the lines.
-        let wants_input = pipeline.takes_more();
-        pipeline.write()?;
-        pipeline.take_answers()?;
-        let (more_input, more_answers) = pipeline.wait(wants_input.then(|| input.source()))?;
-        if more_answers {
-            pipeline.read()?;
-        }
-        if more_input && !input.fill().map_err(Error::Input)? {
-            // A last line need not have an end.
-            if let Some(line) = input.partial() {
-                pipeline.take(line);
-            }
-            pipeline.input_over = true;
-        }
-    }
-    pipeline.end()
+    let input = LineReader::new(File::from(stdin), MAX_INPUT);
+    Pipeline::new(link, "line", Feed::Lines { input, ended: false, over: false }).run()
 }
 
 /// Sends texts, as they are.
 pub(super) fn send(link: Link, texts: &[String]) -> Result<(), Error> {
-    let mut pipeline = Pipeline::new(link, "text");
-    for text in texts {
-        while !pipeline.takes_more() {
-            pipeline.exchange()?;
-        }
-        pipeline.number += 1;
-        pipeline.push(Request::SendAll(text.as_bytes()));
-    }
-    while !pipeline.row.is_empty() {
-        pipeline.exchange()?;
-    }
-    pipeline.end()
+    Pipeline::new(link, "text", Feed::Texts(texts.iter())).run()
 }
 
-struct Pipeline {
+/// Where requests come from.
+enum Feed<'a> {
+    Lines {
+        input: LineReader<File>,
+        /// All input has been read.
+        ended: bool,
+        /// All input has been used.
+        over: bool,
+    },
+    Texts(slice::Iter<'a, String>),
+}
+
+/// What a unit of input asks for, encoded; `None` if it is nothing, or else what is wrong with it.
+type Unit = Result<Option<(Kind, Vec<u8>)>, String>;
+
+impl Feed<'_> {
+    /// The next unit of those that are here.
+    fn next(&mut self) -> Option<Unit> {
+        match self {
+            Feed::Texts(texts) => {
+                texts.next().map(|text| encoded(&Request::SendAll(text.as_bytes())))
+            }
+            Feed::Lines { over: true, .. } => None,
+            Feed::Lines { input, ended, over } => {
+                let unit = input.next_line().map(understood);
+                if unit.is_some() || !*ended {
+                    return unit;
+                }
+                *over = true;
+                // A last line need not have an end.
+                input.partial().map(understood)
+            }
+        }
+    }
+
+    /// There is a unit here, or a part of one.
+    fn has_some(&self) -> bool {
+        match self {
+            Feed::Texts(texts) => texts.len() > 0,
+            Feed::Lines { input, over, .. } => !over && input.has_rest(),
+        }
+    }
+
+    /// Nothing is here, and nothing will come.
+    fn is_over(&self) -> bool {
+        match self {
+            Feed::Texts(texts) => texts.len() == 0,
+            Feed::Lines { over, .. } => *over,
+        }
+    }
+
+    /// Where more may come from.
+    fn source(&self) -> Option<&File> {
+        match self {
+            Feed::Lines { input, ended: false, .. } => Some(input.source()),
+            _ => None,
+        }
+    }
+
+    /// Reads more. To be called when there is no [`Feed::next`].
+    fn fill(&mut self) -> io::Result<()> {
+        if let Feed::Lines { input, ended, .. } = self {
+            *ended = !input.fill()?;
+        }
+        Ok(())
+    }
+}
+
+fn understood(line: Line<'_>) -> Unit {
+    let command = match line {
+        Line::Whole(line) => understand(line),
+        Line::TooLong => Err(Mistake::TooLong),
+    };
+    match command {
+        Ok(Command::Nothing) => Ok(None),
+        Ok(Command::Send(request)) => encoded(&request),
+        Err(mistake) => Err(mistake.to_string()),
+    }
+}
+
+fn encoded(request: &Request<'_>) -> Unit {
+    let kind = match request {
+        Request::Join(room) => Kind::Join(room.to_vec()),
+        Request::Leave => Kind::Leave,
+        Request::Quit => Kind::Quit,
+        _ => Kind::Text,
+    };
+    let mut line = Vec::new();
+    request.encode(&mut line).map_err(|reason| reason.to_string())?;
+    Ok(Some((kind, line)))
+}
+
+/// The pipe that is empty has no writer any more.
+fn has_ended(pipe: &File) -> bool {
+    let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+    let ready = client::wait(&mut fds, Some(Duration::ZERO)).unwrap_or(false);
+    ready && !fds[0].revents().contains(PollFlags::IN)
+}
+
+struct Pipeline<'a> {
     link: Link,
-    /// What input comes in: lines, or texts.
+    feed: Feed<'a>,
+    /// What the feed's units are called.
     unit: &'static str,
-    /// Units of input so far.
+    /// Units so far.
     number: usize,
-    /// No more input is wanted.
-    input_over: bool,
+    /// After `/quit`, nothing more is wanted.
+    quits: bool,
     /// Requests without an answer, in order.
     row: VecDeque<Pending>,
     /// Bytes to be written.
@@ -106,13 +175,14 @@ enum Kind {
     Quit,
 }
 
-impl Pipeline {
-    fn new(link: Link, unit: &'static str) -> Self {
+impl<'a> Pipeline<'a> {
+    fn new(link: Link, unit: &'static str, feed: Feed<'a>) -> Self {
         Pipeline {
             link,
+            feed,
             unit,
             number: 0,
-            input_over: false,
+            quits: false,
             row: VecDeque::new(),
             output: Vec::new(),
             given: 0,
@@ -120,40 +190,44 @@ impl Pipeline {
         }
     }
 
-    fn takes_more(&self) -> bool {
-        !self.input_over && self.row.len() < WINDOW
-    }
-
-    /// Does what a line of input asks for.
-    fn take(&mut self, line: Line<'_>) {
-        self.number += 1;
-        let command = match line {
-            Line::Whole(line) => understand(line),
-            Line::TooLong => Err(Mistake::TooLong),
-        };
-        match command {
-            Ok(Command::Nothing) => {}
-            Ok(Command::Send(request)) => self.push(request),
-            Err(mistake) => self.fail(&mistake),
-        }
-    }
-
-    /// Puts a request at the end of the row.
-    fn push(&mut self, request: Request<'_>) {
-        let kind = match request {
-            Request::Join(room) => Kind::Join(room.to_vec()),
-            Request::Leave => Kind::Leave,
-            Request::Quit => {
-                self.input_over = true;
-                Kind::Quit
+    fn run(mut self) -> Result<(), Error> {
+        loop {
+            let exhausted = self.take_units();
+            self.write()?;
+            self.take_answers()?;
+            if self.row.is_empty() && (self.quits || self.feed.is_over()) {
+                break;
             }
-            _ => Kind::Text,
-        };
-        let mut line = Vec::new();
-        match request.encode(&mut line) {
-            Ok(()) => self.append(Pending { number: self.number, kind, line, start: 0 }),
-            Err(reason) => self.fail(&reason),
+            let (more_input, news) = self.wait(exhausted)?;
+            if news {
+                self.read()?;
+            }
+            if more_input {
+                self.feed.fill().map_err(Error::Input)?;
+            }
         }
+        if self.failed { Err(Error::Said) } else { Ok(()) }
+    }
+
+    /// Puts requests into the row as long as there is room; tells whether there are no more of them
+    /// here.
+    fn take_units(&mut self) -> bool {
+        while !self.quits && self.row.len() < WINDOW {
+            let Some(unit) = self.feed.next() else { return true };
+            self.number += 1;
+            match unit {
+                Ok(None) => {}
+                Ok(Some((kind, line))) => {
+                    self.quits = matches!(kind, Kind::Quit);
+                    self.append(Pending { number: self.number, kind, line, start: 0 });
+                }
+                Err(reason) => {
+                    notice(&format_args!("{} {}: {reason}", self.unit, self.number));
+                    self.failed = true;
+                }
+            }
+        }
+        false
     }
 
     fn append(&mut self, mut pending: Pending) {
@@ -162,10 +236,21 @@ impl Pipeline {
         self.row.push_back(pending);
     }
 
-    /// The present unit of input cannot be sent.
-    fn fail(&mut self, reason: &dyn std::error::Error) {
-        notice(&format_args!("{} {}: {reason}", self.unit, self.number));
-        self.failed = true;
+    /// Waits until there is input, if there is `exhausted` all that is here, or an answer, or the
+    /// server has closed; tells whether it is input, and whether it is something else.
+    fn wait(&self, exhausted: bool) -> Result<(bool, bool), Error> {
+        if self.row.is_empty() && !exhausted {
+            return Ok((false, false));
+        }
+        // Answers that come before their requests are left for later.
+        let news = if self.row.is_empty() { PollFlags::RDHUP } else { PollFlags::IN };
+        let mut fds = vec![PollFd::new(&self.link.connection, news)];
+        if exhausted {
+            fds.extend(self.feed.source().map(|input| PollFd::new(input, PollFlags::IN)));
+        }
+        client::wait(&mut fds, None)?;
+        let ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| !fd.revents().is_empty());
+        Ok((ready(fds.get(1)), ready(fds.first())))
     }
 
     /// Writes all that there is to write.
@@ -186,28 +271,6 @@ impl Pipeline {
             }
         }
         Ok(())
-    }
-
-    /// Writes all that there is to write, and takes some answers.
-    fn exchange(&mut self) -> Result<(), Error> {
-        self.write()?;
-        self.take_answers()?;
-        if self.row.is_empty() { Ok(()) } else { self.read() }
-    }
-
-    /// Waits until there is input, if it is wanted, or an answer, or the server has closed; tells
-    /// whether it is input, and whether it is something else.
-    fn wait(&self, input: Option<&File>) -> Result<(bool, bool), Error> {
-        if input.is_none() && self.row.is_empty() {
-            return Ok((false, false));
-        }
-        // Answers that come before their requests are left for later.
-        let news = if self.row.is_empty() { PollFlags::RDHUP } else { PollFlags::IN };
-        let mut fds = vec![PollFd::new(&self.link.connection, news)];
-        fds.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
-        client::wait(&mut fds, None)?;
-        let ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| !fd.revents().is_empty());
-        Ok((ready(fds.get(1)), ready(fds.first())))
     }
 
     /// Reads answers, waiting for at least one byte of them or the end.
@@ -243,33 +306,46 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Makes the connection again, if that is wanted, and sends once more what the server cannot
-    /// have seen, or may well see twice.
+    /// Makes the connection again, if that is wanted and there is something left to send, or may be;
+    /// sends once more what the server cannot have seen, or may well see twice.
     fn recover(&mut self, loss: ClientError) -> Result<(), Error> {
         if let Some(Pending { kind: Kind::Quit, .. }) = self.row.front() {
-            self.row.clear();
-            self.output.clear();
+            self.give_up();
             return Ok(());
         }
-        if self.link.retries(&loss) {
-            self.sort_out();
+        if !self.link.retries(&loss) {
+            return Err(self.unanswered(loss));
         }
-        let mut outage = WhileNeeded { idle: self.row.is_empty(), over: self.input_over };
-        match self.link.reopen(loss, &mut outage) {
-            // There is nothing left to send.
-            Err(_) if outage.idle && outage.over => {
-                self.input_over = true;
-                Ok(())
-            }
-            result => Ok(result?),
+        self.sort_out();
+        let has_text = self.row.iter().any(|pending| matches!(pending.kind, Kind::Text));
+        let has_some = has_text || !self.quits && self.feed.has_some();
+        let Pipeline { link, feed, quits, .. } = self;
+        let source = feed.source().filter(|source| !*quits && !has_ended(source));
+        if !has_some && source.is_none() {
+            notice(&loss);
+            self.give_up();
+            return Ok(());
         }
+        let mut outage = WhileNeeded { source: source.filter(|_| !has_some), over: false };
+        match link.reopen(loss, &mut outage) {
+            Err(_) if outage.over => self.give_up(),
+            result => result?,
+        }
+        Ok(())
+    }
+
+    /// Nothing more is sent.
+    fn give_up(&mut self) {
+        self.row.clear();
+        self.output.clear();
+        self.quits = true;
     }
 
     /// Keeps of the row what can be sent once more, and reports the rest.
     fn sort_out(&mut self) {
-        let given = std::mem::take(&mut self.given);
+        let given = mem::take(&mut self.given);
         self.output.clear();
-        for pending in std::mem::take(&mut self.row) {
+        for pending in mem::take(&mut self.row) {
             if matches!(pending.kind, Kind::Text) && pending.start < given {
                 notice(&format_args!("{} {}: {UNSURE}", self.unit, pending.number));
                 self.failed = true;
@@ -279,40 +355,40 @@ impl Pipeline {
         }
     }
 
-    fn end(self) -> Result<(), Error> {
-        match self.failed {
-            true => Err(Error::Said),
-            false => Ok(()),
+    /// The error that the connection is lost, and with it what becomes of the row.
+    fn unanswered(&self, loss: ClientError) -> Error {
+        match (self.row.front(), self.row.back()) {
+            (Some(Pending { number: first, .. }), Some(Pending { number: last, .. })) => {
+                Error::Unanswered { loss, unit: self.unit, first: *first, last: *last }
+            }
+            _ => loss.into(),
         }
     }
 }
 
 /// Waits until the server is back, as long as there is something to send, or may be.
-struct WhileNeeded {
-    /// Nothing waits to be sent.
-    idle: bool,
-    /// The input is over.
+struct WhileNeeded<'a> {
+    /// Where something to send can come from, if there is nothing so far.
+    source: Option<&'a File>,
+    /// It has not, and cannot any more.
     over: bool,
 }
 
-impl Outage for WhileNeeded {
+impl Outage for WhileNeeded<'_> {
     fn say(&mut self, what: &dyn Display) {
         notice(what);
     }
 
     fn pause(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        if self.idle && !self.over {
-            let stdin = io::stdin();
-            let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-            let ready = matches!(client::wait(&mut fds, Some(time)), Ok(true));
-            // A pipe that is empty and that nobody writes to any more.
-            self.over = ready && !fds[0].revents().contains(PollFlags::IN);
+        if let Some(source) = self.source {
+            let mut fds = [PollFd::new(source, PollFlags::IN)];
+            let ready = client::wait(&mut fds, Some(time)).unwrap_or(false);
+            self.over = ready && has_ended(source);
         }
-        let needed = !(self.idle && self.over);
-        if needed {
+        if !self.over {
             thread::sleep(until.saturating_duration_since(Instant::now()));
         }
-        needed
+        !self.over
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::command::{Command, Mistake, understand};
-use super::{MAX_INPUT, Patience, send};
+use super::{MAX_INPUT, Patience, report};
 use crate::client::link::Link;
 use crate::error::{Error, notice};
 use crate::lines::{Line, LineReader};
@@ -41,7 +41,8 @@ fn carry_out(number: usize, line: Line<'_>, link: &mut Link) -> Result<bool, Err
         Err(mistake) => notice(&mistake),
         Ok(Command::Nothing) => {}
         Ok(Command::Send(request)) => {
-            send(link, &request, &format!("line {number}: "), &mut Patience)?;
+            let outcome = link.request(&request, &mut Patience);
+            report(&request, outcome, &format!("line {number}: "))?;
             return Ok(request != Request::Quit);
         }
     }

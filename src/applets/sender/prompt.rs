@@ -7,8 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::mem;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 
 use rustyline::completion::{Completer, Pair};
@@ -23,8 +22,8 @@ use rustyline::{
 };
 
 use super::command::{Command, understand};
-use super::{Patience, send};
-use crate::client::link::{Link, Outage};
+use super::report;
+use crate::client::link::{Link, Outage, Outcome};
 use crate::client::{ClientError, wait_for_end};
 use crate::error::{Error, notice};
 use crate::output;
@@ -42,13 +41,6 @@ Anything else is sent to the room. The Tab key completes commands and rooms.
 
 const COMMANDS: [&str; 4] = ["/join ", "/leave", "/quit", "/help"];
 
-/// What the prompt and its watch share.
-struct Shared {
-    link: Mutex<Link>,
-    /// The server is away, and the watch tries to reach it.
-    away: AtomicBool,
-}
-
 /// Asks for lines and sends what they ask for, until the end.
 pub(super) fn run(link: Link) -> Result<(), Error> {
     let settings = Settings::of_stdin().map_err(Error::Input)?;
@@ -60,14 +52,14 @@ pub(super) fn run(link: Link) -> Result<(), Error> {
 
 fn prompt(link: Link, settings: &Settings) -> Result<(), Error> {
     let mut room = link.identity.room.clone();
-    let mut editor = editor(&link).map_err(input_error)?;
-    let shared = Arc::new(Shared { link: Mutex::new(link), away: AtomicBool::new(false) });
+    let mut editor = editor(&link, settings).map_err(input_error)?;
+    let link = Arc::new(Mutex::new(link));
     // Terminals that can do nothing have none, and their lines are not edited.
     let printer = editor.create_external_printer().ok();
     if printer.is_some() {
         settings.pass_keys_on();
     }
-    watch(Arc::clone(&shared), settings.clone(), AtPrompt { printer })?;
+    watch(Arc::clone(&link), settings.clone(), AtPrompt { printer })?;
     while let Some(line) = read(&mut editor, room.as_deref())? {
         remember(&mut editor, &line);
         if line.trim() == "/help" {
@@ -82,7 +74,7 @@ fn prompt(link: Link, settings: &Settings) -> Result<(), Error> {
                 continue;
             }
         };
-        let sent = carry_out(&request, &shared)?;
+        let sent = carry_out(&request, &link)?;
         match request {
             Request::Quit => break,
             Request::Join(name) if sent => {
@@ -115,17 +107,17 @@ fn read(editor: &mut LineEditor, room: Option<&[u8]>) -> Result<Option<String>, 
 }
 
 /// Sends a request, and reports what came of it unless it is fine; tells whether it is.
-fn carry_out(request: &Request<'_>, shared: &Shared) -> Result<bool, Error> {
-    let quits = *request == Request::Quit;
-    if shared.away.load(Ordering::SeqCst) {
-        if !quits {
-            notice(&"the server is away: that was not sent");
-        }
-        return Ok(false);
-    }
-    let mut link = lock(&shared.link);
-    let sent = send(&mut link, request, "", &mut Patience);
-    if quits || sent.is_err() {
+fn carry_out(request: &Request<'_>, link: &Mutex<Link>) -> Result<bool, Error> {
+    let mut link = match link.try_lock() {
+        Ok(link) => link,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        // The watch has it while the server is away.
+        Err(TryLockError::WouldBlock) => return Ok(report(request, Ok(Outcome::NotSent), "")?),
+    };
+    // If it is lost, the watch makes it again, and the prompt goes on.
+    let outcome = link.try_request(request);
+    let sent = report(request, outcome, "");
+    if *request == Request::Quit || sent.is_err() {
         // The connection ends, and that is no news: whoever watches it waits for this lock now.
         mem::forget(link);
     }
@@ -135,12 +127,12 @@ fn carry_out(request: &Request<'_>, shared: &Shared) -> Result<bool, Error> {
 /// Notices on a thread of its own when the server goes away, while the prompt waits: makes the
 /// connection again, or ends the process.
 fn watch(
-    shared: Arc<Shared>,
+    link: Arc<Mutex<Link>>,
     settings: Settings,
     mut at_prompt: AtPrompt<impl ExternalPrinter + Send + 'static>,
 ) -> Result<(), Error> {
     let watch = move || {
-        let error = mend_for_ever(&shared, &mut at_prompt);
+        let error = mend_for_ever(&link, &mut at_prompt);
         settings.restore();
         // The prompt stands on the line.
         let _ = io::stderr().write_all(b"\n");
@@ -152,21 +144,16 @@ fn watch(
 }
 
 /// Makes the connection again whenever it is lost, until that fails.
-fn mend_for_ever(shared: &Shared, outage: &mut dyn Outage) -> ClientError {
+fn mend_for_ever(link: &Mutex<Link>, outage: &mut dyn Outage) -> ClientError {
     loop {
-        let socket = lock(&shared.link).connection.socket();
+        let socket = lock(link).connection.socket();
         if let Err(error) = socket.and_then(|socket| wait_for_end(&socket)) {
             return error;
         }
-        let mut link = lock(&shared.link);
-        // Unless it has been made again for a request meanwhile.
-        if link.connection.has_ended() {
-            shared.away.store(true, Ordering::SeqCst);
-            let loss = link.connection.last_words();
-            if let Err(error) = link.reopen(loss, outage) {
-                return error;
-            }
-            shared.away.store(false, Ordering::SeqCst);
+        let mut link = lock(link);
+        let loss = link.connection.last_words();
+        if let Err(error) = link.reopen(loss, outage) {
+            return error;
         }
     }
 }
@@ -194,7 +181,7 @@ fn lock(link: &Mutex<Link>) -> MutexGuard<'_, Link> {
 
 type LineEditor = Editor<Words, FileHistory>;
 
-fn editor(link: &Link) -> rustyline::Result<LineEditor> {
+fn editor(link: &Link, settings: &Settings) -> rustyline::Result<LineEditor> {
     // A pasted line break is the end of a line, as if it were typed.
     let config = Config::builder().bracketed_paste(false).max_history_size(1000)?.build();
     let mut editor = Editor::with_config(config)?;
@@ -202,6 +189,8 @@ fn editor(link: &Link) -> rustyline::Result<LineEditor> {
     let rooms = room.map(|room| String::from_utf8_lossy(room).into()).collect();
     editor.set_helper(Some(Words { rooms }));
     editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(CtrlC)));
+    let ctrl_z = CtrlZ { settings: settings.clone() };
+    editor.bind_sequence(KeyEvent::ctrl('Z'), EventHandler::Conditional(Box::new(ctrl_z)));
     if let Some(file) = history_file() {
         // There is none the first time.
         let _ = editor.load_history(&file);
@@ -245,6 +234,18 @@ impl ConditionalEventHandler for CtrlC {
             true => Cmd::Interrupt,
             false => Cmd::Kill(Movement::WholeBuffer),
         })
+    }
+}
+
+/// Ctrl-Z stops the process, and leaves the terminal to the shell as it was.
+struct CtrlZ {
+    settings: Settings,
+}
+
+impl ConditionalEventHandler for CtrlZ {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext) -> Option<Cmd> {
+        signals::stop_with_terminal(&self.settings);
+        Some(Cmd::Repaint)
     }
 }
 
