@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use argh::{ArgsInfo, EarlyExit, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 use thiserror::Error;
 
+use crate::help;
+
 /// What the executable is called, and its version.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
@@ -77,15 +79,13 @@ impl Call<'_> {
         match self.words {
             ["-V" | "--version", ..] => return Err(UsageError::Help(format!("{VERSION}\n"))),
             // Whatever else is there.
-            ["-h" | "--help", _, ..] => {
-                return Call { words: &["--help"], ..*self }.arguments();
-            }
+            ["-h" | "--help", ..] => return Err(self.help::<T>()),
             _ => {}
         }
         let words = spell_out::<T>(self.words);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         T::from_args(self.name, &words).map_err(|exit| match exit.status {
-            Ok(()) => UsageError::Help(exit.output),
+            Ok(()) => self.help::<T>(),
             Err(()) => self.wrong_words::<T>(&exit),
         })
     }
@@ -96,12 +96,14 @@ impl Call<'_> {
         UsageError::Words { problem: problem.into(), usage }
     }
 
-    fn wrong_words<T: FromArgs>(&self, exit: &EarlyExit) -> UsageError {
-        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let help = T::from_args(self.name, &["--help"]).err().map(|exit| exit.output);
-        let usage = help.as_deref().and_then(|help| help.lines().next()).unwrap_or_default();
-        let mut problem = one_line(&exit.output);
-        let mut usage = one_line(usage);
+    fn help<T: ArgsInfo>(&self) -> UsageError {
+        let common = [HELP_FLAG, VERSION_FLAG];
+        UsageError::Help(help::text(&self.name.join(" "), &T::get_args_info(), &common))
+    }
+
+    fn wrong_words<T: ArgsInfo>(&self, exit: &EarlyExit) -> UsageError {
+        let mut problem = exit.output.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut usage = help::usage(&self.name.join(" "), &T::get_args_info());
         for text in [&mut problem, &mut usage] {
             if let Some(first) = text.get_mut(..1) {
                 first.make_ascii_lowercase();

@@ -13,6 +13,7 @@ use crate::applets::{self, APPLETS};
 use crate::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG};
 use crate::documents;
 use crate::error::Error;
+use crate::help;
 use crate::install;
 use crate::output;
 
@@ -69,9 +70,9 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
     }
     match words {
         [] => Err(UsageError::NoApplet { applets: applets::names() }.into()),
-        ["-h" | "--help", ..] => Err(help(overview())),
-        ["-V" | "--version", ..] => Err(help(format!("{VERSION}\n"))),
-        ["--list", ..] => Err(help(list())),
+        ["-h" | "--help", ..] => Err(shown(help::text(NAME, &info(), &[]))),
+        ["-V" | "--version", ..] => Err(shown(format!("{VERSION}\n"))),
+        ["--list", ..] => Err(shown(list())),
         ["--install-links", folder] => {
             let names: Vec<_> = applets::linked().map(|applet| applet.name).collect();
             install::links(Path::new(folder), &names)?;
@@ -104,10 +105,8 @@ fn info() -> CommandInfoWithArgs {
     CommandInfoWithArgs {
         name: NAME,
         description: "A chat for the terminal: a server, senders and receivers, with rooms.",
-        notes: &[
-            "Links to the executable that have the name of an applet are that applet. Each applet \
-             has options --help and --version of its own.",
-        ],
+        notes: &["Links to the executable that have the name of an applet are that applet. \
+             'chatbox APPLET --help' tells about an applet."],
         flags: FLAGS,
         commands: APPLETS.iter().map(command).collect(),
         examples: &[
@@ -124,38 +123,11 @@ fn info() -> CommandInfoWithArgs {
     }
 }
 
-fn overview() -> String {
-    let info = info();
-    let mut text =
-        format!("Usage: {NAME} APPLET [ARGUMENTS]\n\n{}\n\nApplets:\n", info.description);
-    for command in &info.commands {
-        text += &format!("  {:21}  {}\n", command.name, command.command.description);
-    }
-    text += "\nOptions:\n";
-    for flag in info.flags {
-        let short = flag.short.map(|short| format!("-{short}, ")).unwrap_or_default();
-        let value = match flag.kind {
-            FlagInfoKind::Option { arg_name } => format!(" {arg_name}"),
-            FlagInfoKind::Switch => String::new(),
-        };
-        text += &format!("  {:21}  {}\n", format!("{short}{}{value}", flag.long), flag.description);
-    }
-    text += "\nExamples:\n";
-    for example in info.examples {
-        text += &format!("  {}\n", example.replace("{command_name}", NAME));
-    }
-    text += &format!("\n'{NAME} APPLET --help' tells about an applet.\n");
-    for note in info.notes {
-        text += &format!("{note}\n");
-    }
-    text
-}
-
 /// The names that an installation has links for.
 fn list() -> String {
     applets::linked().map(|applet| format!("{}\n", applet.name)).collect()
 }
 
-fn help(text: String) -> Error {
+fn shown(text: String) -> Error {
     UsageError::Help(text).into()
 }

@@ -14,6 +14,7 @@
 //! | [`error`] | what a user is told, and the exit status |
 //! | [`install`] | links and documents → files |
 //! | [`call`] | how an applet was called → its arguments |
+//! | [`help`] | what is known of a command line → its help text |
 //! | [`server`] | rooms and everything between a client's socket and them |
 //! | [`mod@bench`] | a load for any server, and the count of what came of it |
 //! | [`client`] | what senders and receivers share: connect, log in, request → answer |
@@ -35,6 +36,7 @@ pub mod client;
 pub mod descriptors;
 pub mod documents;
 pub mod error;
+pub mod help;
 pub mod install;
 pub mod lines;
 pub mod logging;

@@ -27,7 +27,6 @@ pub(super) const APPLET: Applet = Applet {
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    usage = "[OPTIONS] HOST PORT",
     example = "{command_name} localhost 5000",
     example = "{command_name} --senders 4 --receivers 50 --window 64 localhost 5000",
     error_code(0, "every text that was answered ok came to each receiver, once and in order"),
@@ -59,7 +58,7 @@ struct Arguments {
     #[argh(option, arg_name = "N", from_str_fn(messages))]
     messages: Option<u32>,
 
-    /// bytes of a text (default: 64)
+    /// bytes of a text, from 28 to 246 (default: 64)
     #[argh(option, arg_name = "BYTES", default = "64", from_str_fn(size))]
     size: usize,
 

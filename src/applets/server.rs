@@ -25,7 +25,6 @@ pub(super) const APPLET: Applet = Applet {
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    usage = "[OPTIONS] PORT",
     example = "{command_name} 5000",
     example = "{command_name} --bind localhost --max-clients 100 5000"
 )]

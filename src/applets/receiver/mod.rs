@@ -38,7 +38,6 @@ pub(super) const APPLET: Applet = Applet {
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    usage = "[OPTIONS] HOST PORT USER ROOM",
     note = "On a terminal, control characters in names and texts are made visible. In a pipe, names \
             and texts come out as they were sent.",
     note = "Where the environment variable NO_COLOR is set, or TERM is dumb, there is no colour by \

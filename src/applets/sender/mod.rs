@@ -37,7 +37,6 @@ pub(super) const APPLET: Applet = Applet {
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    usage = "[OPTIONS] HOST PORT USER",
     note = "At a terminal there is a prompt, with line editing, history and completion; '/help' tells \
             more there. In a pipe, each line waits for the server's answer, unless there is a \
             --room: then many lines are on their way at a time, and an error names the line that it \
