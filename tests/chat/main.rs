@@ -13,6 +13,7 @@ mod command_line;
 mod delivery;
 mod documents;
 mod install;
+mod layout;
 mod lines;
 mod picture;
 mod pipes;
