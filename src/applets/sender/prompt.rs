@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::fs::DirBuilder;
 use std::io::{self, IsTerminal, Write};
 use std::mem;
+use std::net::TcpStream;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -53,13 +54,14 @@ pub(super) fn run(link: Link) -> Result<(), Error> {
 fn prompt(link: Link, settings: &Settings) -> Result<(), Error> {
     let mut room = link.identity.room.clone();
     let mut editor = editor(&link, settings).map_err(input_error)?;
+    let socket = link.connection.socket()?;
     let link = Arc::new(Mutex::new(link));
     // Terminals that can do nothing have none, and their lines are not edited.
     let printer = editor.create_external_printer().ok();
     if printer.is_some() {
         settings.pass_keys_on();
     }
-    watch(Arc::clone(&link), settings.clone(), AtPrompt { printer })?;
+    watch(Arc::clone(&link), socket, settings.clone(), AtPrompt { printer })?;
     while let Some(line) = read(&mut editor, room.as_deref())? {
         remember(&mut editor, &line);
         if line.trim() == "/help" {
@@ -128,11 +130,12 @@ fn carry_out(request: &Request<'_>, link: &Mutex<Link>) -> Result<bool, Error> {
 /// connection again, or ends the process.
 fn watch(
     link: Arc<Mutex<Link>>,
+    socket: TcpStream,
     settings: Settings,
     mut at_prompt: AtPrompt<impl ExternalPrinter + Send + 'static>,
 ) -> Result<(), Error> {
     let watch = move || {
-        let error = mend_for_ever(&link, &mut at_prompt);
+        let error = mend_for_ever(&link, socket, &mut at_prompt);
         settings.restore();
         // The prompt stands on the line.
         let _ = io::stderr().write_all(b"\n");
@@ -144,16 +147,22 @@ fn watch(
 }
 
 /// Makes the connection again whenever it is lost, until that fails.
-fn mend_for_ever(link: &Mutex<Link>, outage: &mut dyn Outage) -> ClientError {
+fn mend_for_ever(
+    link: &Mutex<Link>,
+    mut socket: TcpStream,
+    outage: &mut dyn Outage,
+) -> ClientError {
     loop {
-        let socket = lock(link).connection.socket();
-        if let Err(error) = socket.and_then(|socket| wait_for_end(&socket)) {
+        // Without the lock: the prompt takes it for a sign that the server is away.
+        if let Err(error) = wait_for_end(&socket) {
             return error;
         }
         let mut link = lock(link);
         let loss = link.connection.last_words();
-        if let Err(error) = link.reopen(loss, outage) {
-            return error;
+        let mended = link.reopen(loss, outage).and_then(|()| link.connection.socket());
+        match mended {
+            Ok(next) => socket = next,
+            Err(error) => return error,
         }
     }
 }
