@@ -22,6 +22,15 @@ pub fn spelling(flag: &FlagInfo<'_>) -> String {
     format!("{short}{}{value}", flag.long)
 }
 
+/// A command's own flags, and then `common`, which stand in no other place.
+pub fn flags<'a>(
+    info: &CommandInfoWithArgs,
+    common: &'a [FlagInfo<'a>],
+) -> impl Iterator<Item = &'a FlagInfo<'a>> {
+    let is_own = |flag: &&FlagInfo<'_>| common.iter().all(|other| other.long != flag.long);
+    info.flags.iter().filter(is_own).chain(common)
+}
+
 /// How a command is called: `Usage: ...`, in one line.
 pub fn usage(name: &str, info: &CommandInfoWithArgs) -> String {
     if !info.commands.is_empty() {
@@ -40,8 +49,7 @@ pub fn text(name: &str, info: &CommandInfoWithArgs, common: &[FlagInfo<'_>]) -> 
     section(&mut text, "Applets", applets);
     let positionals = info.positionals.iter().map(|one| item(one.name, one.description));
     section(&mut text, "Arguments", positionals);
-    let own = info.flags.iter().filter(|flag| common.iter().all(|other| other.long != flag.long));
-    let flags = own.chain(common).map(|flag| (spelling(flag), flag.description.to_owned()));
+    let flags = flags(info, common).map(|flag| (spelling(flag), flag.description.to_owned()));
     section(&mut text, "Options", flags);
     if !info.examples.is_empty() {
         text += "\nExamples:\n";

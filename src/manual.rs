@@ -4,6 +4,7 @@ use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 use roff::{Inline, Roff, bold, italic, roman};
 
 use crate::call::{HELP_FLAG, VERSION, VERSION_FLAG};
+use crate::help;
 
 /// The page about a command, in the `man` format. `calls` are the ways to call it, without its
 /// arguments, and `related` the names of the pages to look at too.
@@ -38,8 +39,8 @@ pub fn page(
     let commands = commands.map(|one| (vec![bold(one.name)], one.command.description.to_owned()));
     list(&mut page, "APPLETS", commands);
     let common = [HELP_FLAG, VERSION_FLAG];
-    let own = info.flags.iter().filter(|flag| common.iter().all(|other| other.long != flag.long));
-    let flags = own.chain(&common).map(|flag| (spelling(flag), flag.description.to_owned()));
+    let flags =
+        help::flags(info, &common).map(|flag| (spelling(flag), flag.description.to_owned()));
     list(&mut page, "OPTIONS", flags);
     let codes = info.error_codes.iter();
     let codes = codes.map(|one| (vec![bold(one.code.to_string())], one.description.to_owned()));

@@ -54,7 +54,7 @@ pub enum ClientError {
     /// The connection broke.
     #[error("the connection to the server broke: {0}")]
     Broken(#[source] io::Error),
-    /// The server sent a line without an end, when it should have answered.
+    /// The server sent a line that is far too long, when it should have answered.
     #[error("the server's answer has more than {MAX_REPLY} bytes")]
     Overlong,
     /// The server answered `err`; this is its payload.

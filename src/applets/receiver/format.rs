@@ -1,5 +1,6 @@
 //! How a delivery is printed.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use chrono::{DateTime, Local, SecondsFormat};
@@ -27,36 +28,45 @@ pub(super) struct Format {
 impl Format {
     /// Appends the line for a delivery that has just come.
     pub(super) fn append(&self, lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
-        self.append_at(Local::now(), lines, delivery);
+        self.append_at(Local::now, lines, delivery);
     }
 
-    fn append_at(&self, now: DateTime<Local>, lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
+    /// The same, with the clock to look at where the time is wanted.
+    fn append_at(
+        &self,
+        now: impl FnOnce() -> DateTime<Local>,
+        lines: &mut Vec<u8>,
+        delivery: &Delivery<'_>,
+    ) {
         let Delivery { sender, text, .. } = delivery;
         if self.json {
-            let object = as_json(now, delivery).to_string();
+            let object = as_json(now(), delivery).to_string();
             lines.extend_from_slice(json_in_visible(&object).as_bytes());
             lines.push(b'\n');
             return;
         }
         if self.timestamps {
             // Nothing fails that is written to memory.
-            let _ = write!(lines, "{} ", now.format("%Y-%m-%d %H:%M:%S"));
+            let _ = write!(lines, "{} ", now().format("%Y-%m-%d %H:%M:%S"));
         }
-        let show = |bytes: &[u8]| match self.visible {
-            true => visible(bytes).into_bytes(),
-            false => bytes.to_vec(),
-        };
-        let (shown_sender, mut shown_text) = (show(sender), show(text));
+        let (shown_sender, mut shown_text) = (self.show(sender), self.show(text));
         if self.color {
             let _ = write!(lines, "\x1b[{}m", color_of(sender));
-            shown_text = highlight(&shown_text, self.user.as_bytes());
+            shown_text = highlight(&shown_text, self.user.as_bytes()).into();
         }
         lines.extend_from_slice(&shown_sender);
         if self.color {
             lines.extend_from_slice(b"\x1b[0m");
         }
-        for part in [b": ", shown_text.as_slice(), b"\n"] {
+        for part in [b": ", &*shown_text, b"\n"] {
             lines.extend_from_slice(part);
+        }
+    }
+
+    fn show<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.visible {
+            true => visible(bytes).into_bytes().into(),
+            false => bytes.into(),
         }
     }
 }
@@ -119,7 +129,7 @@ mod tests {
         let mut lines = Vec::new();
         let now = DateTime::parse_from_rfc3339("2026-11-24T12:34:56.789+00:00").unwrap();
         let delivery = Delivery { room: b"cafe", sender, text };
-        format.append_at(now.with_timezone(&Local), &mut lines, &delivery);
+        format.append_at(|| now.with_timezone(&Local), &mut lines, &delivery);
         String::from_utf8(lines).unwrap()
     }
 

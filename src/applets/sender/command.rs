@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::lines::Line;
 use crate::protocol::Request;
 
 /// What a line of input asks for.
@@ -23,7 +24,8 @@ pub(super) enum Mistake {
 }
 
 /// Understands a line of input.
-pub(super) fn understand(line: &[u8]) -> Result<Command<'_>, Mistake> {
+pub(super) fn understand(line: Line<'_>) -> Result<Command<'_>, Mistake> {
+    let Line::Whole(line) = line else { return Err(Mistake::TooLong) };
     let line = trim(line);
     if !line.starts_with(b"/") {
         return Ok(match line {
@@ -78,7 +80,7 @@ mod tests {
             (b"//", Err(Mistake::UnknownCommand)),
         ];
         for (line, want) in cases {
-            assert_eq!(understand(line), *want, "{}", line.escape_ascii());
+            assert_eq!(understand(Line::Whole(line)), *want, "{}", line.escape_ascii());
         }
     }
 }

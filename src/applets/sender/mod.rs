@@ -5,6 +5,7 @@ mod pipeline;
 mod plain;
 mod prompt;
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 
 use argh::{ArgsInfo, FromArgs};
@@ -125,7 +126,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
 fn report(
     request: &Request<'_>,
     outcome: Result<Outcome, ClientError>,
-    place: &str,
+    place: &dyn Display,
 ) -> Result<bool, ClientError> {
     if *request == Request::Quit {
         // It is over, whatever came of it.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::command::{Command, Mistake, understand};
+use super::command::{Command, understand};
 use super::{MAX_INPUT, UNSURE};
 use crate::client::link::{Link, Outage};
 use crate::client::{self, ClientError};
@@ -110,11 +110,7 @@ impl Feed<'_> {
 }
 
 fn understood(line: Line<'_>) -> Unit {
-    let command = match line {
-        Line::Whole(line) => understand(line),
-        Line::TooLong => Err(Mistake::TooLong),
-    };
-    match command {
+    match understand(line) {
         Ok(Command::Nothing) => Ok(None),
         Ok(Command::Send(request)) => encoded(&request),
         Err(mistake) => Err(mistake.to_string()),
@@ -133,10 +129,10 @@ fn encoded(request: &Request<'_>) -> Unit {
     Ok(Some((kind, line)))
 }
 
-/// The pipe that is empty has no writer any more.
-fn has_ended(pipe: &File) -> bool {
+/// Waits for input, for so long at the most; tells whether the pipe is empty and has no writer.
+fn has_ended(pipe: &File, within: Duration) -> bool {
     let mut fds = [PollFd::new(pipe, PollFlags::IN)];
-    let ready = client::wait(&mut fds, Some(Duration::ZERO)).unwrap_or(false);
+    let ready = client::wait(&mut fds, Some(within)).unwrap_or(false);
     ready && !fds[0].revents().contains(PollFlags::IN)
 }
 
@@ -320,7 +316,7 @@ impl<'a> Pipeline<'a> {
         let has_text = self.row.iter().any(|pending| matches!(pending.kind, Kind::Text));
         let has_some = has_text || !self.quits && self.feed.has_some();
         let Pipeline { link, feed, quits, .. } = self;
-        let source = feed.source().filter(|source| !*quits && !has_ended(source));
+        let source = feed.source().filter(|source| !*quits && !has_ended(source, Duration::ZERO));
         if !has_some && source.is_none() {
             notice(&loss);
             self.give_up();
@@ -381,11 +377,7 @@ impl Outage for WhileNeeded<'_> {
 
     fn pause(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        if let Some(source) = self.source {
-            let mut fds = [PollFd::new(source, PollFlags::IN)];
-            let ready = client::wait(&mut fds, Some(time)).unwrap_or(false);
-            self.over = ready && has_ended(source);
-        }
+        self.over = self.source.is_some_and(|source| has_ended(source, time));
         if !self.over {
             thread::sleep(until.saturating_duration_since(Instant::now()));
         }

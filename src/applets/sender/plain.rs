@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::command::{Command, Mistake, understand};
+use super::command::{Command, understand};
 use super::{MAX_INPUT, Patience, report};
 use crate::client::link::Link;
 use crate::error::{Error, notice};
@@ -33,16 +33,12 @@ pub(super) fn run(mut link: Link) -> Result<(), Error> {
 
 /// Does what a line asks for; tells whether there may be another one.
 fn carry_out(number: usize, line: Line<'_>, link: &mut Link) -> Result<bool, Error> {
-    let command = match line {
-        Line::Whole(line) => understand(line),
-        Line::TooLong => Err(Mistake::TooLong),
-    };
-    match command {
+    match understand(line) {
         Err(mistake) => notice(&mistake),
         Ok(Command::Nothing) => {}
         Ok(Command::Send(request)) => {
             let outcome = link.request(&request, &mut Patience);
-            report(&request, outcome, &format!("line {number}: "))?;
+            report(&request, outcome, &format_args!("line {number}: "))?;
             return Ok(request != Request::Quit);
         }
     }

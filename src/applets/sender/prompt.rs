@@ -8,7 +8,7 @@ use std::mem;
 use std::net::TcpStream;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread;
 
 use rustyline::completion::{Completer, Pair};
@@ -27,6 +27,7 @@ use super::report;
 use crate::client::link::{Link, Outage, Outcome};
 use crate::client::{ClientError, wait_for_end};
 use crate::error::{Error, notice};
+use crate::lines::Line;
 use crate::output;
 use crate::protocol::Request;
 use crate::signals;
@@ -68,7 +69,7 @@ fn prompt(link: Link, settings: &Settings) -> Result<(), Error> {
             output::print(HELP)?;
             continue;
         }
-        let request = match understand(line.as_bytes()) {
+        let request = match understand(Line::Whole(line.as_bytes())) {
             Ok(Command::Send(request)) => request,
             Ok(Command::Nothing) => continue,
             Err(mistake) => {
@@ -114,11 +115,11 @@ fn carry_out(request: &Request<'_>, link: &Mutex<Link>) -> Result<bool, Error> {
         Ok(link) => link,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         // The watch has it while the server is away.
-        Err(TryLockError::WouldBlock) => return Ok(report(request, Ok(Outcome::NotSent), "")?),
+        Err(TryLockError::WouldBlock) => return Ok(report(request, Ok(Outcome::NotSent), &"")?),
     };
     // If it is lost, the watch makes it again, and the prompt goes on.
     let outcome = link.try_request(request);
-    let sent = report(request, outcome, "");
+    let sent = report(request, outcome, &"");
     if *request == Request::Quit || sent.is_err() {
         // The connection ends, and that is no news: whoever watches it waits for this lock now.
         mem::forget(link);
@@ -157,7 +158,7 @@ fn mend_for_ever(
         if let Err(error) = wait_for_end(&socket) {
             return error;
         }
-        let mut link = lock(link);
+        let mut link = link.lock().unwrap_or_else(PoisonError::into_inner);
         let loss = link.connection.last_words();
         let mended = link.reopen(loss, outage).and_then(|()| link.connection.socket());
         match mended {
@@ -182,10 +183,6 @@ impl<P: ExternalPrinter> Outage for AtPrompt<P> {
             _ => notice(what),
         }
     }
-}
-
-fn lock(link: &Mutex<Link>) -> MutexGuard<'_, Link> {
-    link.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type LineEditor = Editor<Words, FileHistory>;
