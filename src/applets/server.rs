@@ -65,7 +65,7 @@ struct Arguments {
     )]
     stall_timeout: Duration,
 
-    /// serve clients with this many threads (default: one fewer than there are processors)
+    /// serve clients with this many threads (default: one for each processor)
     #[argh(option, arg_name = "N", from_str_fn(super::positive))]
     workers: Option<usize>,
 

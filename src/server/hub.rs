@@ -1,6 +1,7 @@
 //! What the server's threads share: the workers' mailboxes, the rooms, the places, the tallies.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::mpsc;
@@ -13,6 +14,11 @@ use super::connection::Connection;
 use super::directory::Directory;
 use super::places::{Place, Places};
 use super::room::Room;
+
+/// Sessions on each of the other workers from which on the reserve gets some. Fewer are served
+/// better by fewer threads, which do more in one turn, and leave a processor to whoever connects
+/// from this machine.
+pub const CROWD: usize = 2000;
 
 /// Names one session, and never another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +158,9 @@ pub struct Tally {
 pub struct Hub {
     /// One for each worker.
     pub mailboxes: Vec<Mailbox>,
+    /// Workers that get sessions from the start, at least one. If there is one more, that is a
+    /// reserve.
+    pub regulars: usize,
     /// The rooms.
     pub directory: Arc<Directory>,
     /// The clients' places.
@@ -188,9 +197,25 @@ impl Hub {
         self.tell(worker, message);
     }
 
-    /// The worker with the fewest sessions; `preferred` among equals.
+    /// The workers that sessions are given to: all but the reserve, until those are crowded.
+    pub fn in_service(&self) -> Range<usize> {
+        let crowded = |mailbox: &Mailbox| mailbox.sessions() >= CROWD;
+        match self.mailboxes[..self.regulars].iter().all(crowded) {
+            true => 0..self.mailboxes.len(),
+            false => 0..self.regulars,
+        }
+    }
+
+    /// The worker in service with the fewest sessions; `preferred` among equals.
     pub fn least_busy(&self, preferred: usize) -> usize {
         let load = |worker: &usize| (self.mailboxes[*worker].sessions(), *worker != preferred);
-        (0..self.mailboxes.len()).min_by_key(load).unwrap_or(preferred)
+        self.in_service().min_by_key(load).unwrap_or(preferred)
+    }
+
+    /// Where a receiver should live whose room is at home at `worker`: there, or in the reserve.
+    pub fn relief(&self, worker: usize) -> usize {
+        let sessions = |worker: &usize| self.mailboxes[*worker].sessions();
+        let reserve = self.in_service().skip(self.regulars);
+        reserve.chain([worker]).min_by_key(sessions).unwrap_or(worker)
     }
 }

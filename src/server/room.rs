@@ -6,6 +6,7 @@
 //! listed here; what they need is [`Room::publish`] and, while a receiver's queue is above its
 //! mark, a place in the line of those who wait for that to end.
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,7 +19,8 @@ use crate::protocol::Name;
 
 /// As long as a room has fewer receivers than this, they all live on one worker, so that a text
 /// reaches them without waking another thread. Above it, a wake-up costs little beside the
-/// writes that it spreads over the processors.
+/// writes that it spreads over the processors. Only a reserve comes in earlier: where there is a
+/// crowd, a thread that is to be woken for one room is awake for another.
 const HOUSEFUL: usize = 256;
 
 /// A room.
@@ -103,14 +105,15 @@ impl Room {
         self.home
     }
 
-    /// The worker where the next receiver in this room should live.
-    pub fn next_home(&self) -> usize {
+    /// The worker where the next receiver in this room should live: `one`, or as soon as the room
+    /// has many receivers the one of `many` that has the fewest of them.
+    pub fn next_home(&self, one: usize, many: Range<usize>) -> usize {
         let state = lock(&self.state);
-        if state.crews[self.home].members.len() < HOUSEFUL {
-            return self.home;
-        }
         let size = |worker: &usize| state.crews[*worker].members.len();
-        (0..state.crews.len()).min_by_key(size).unwrap_or(self.home)
+        if size(&self.home) < HOUSEFUL {
+            return one;
+        }
+        many.min_by_key(size).unwrap_or(one)
     }
 
     /// A receiver enters, whose session is `token` on `worker`. Every frame published from now

@@ -166,9 +166,10 @@ impl Session {
         let guest = hub.directory.enter(&name, |number| {
             Room::new(number, name.clone(), hub.least_busy(worker), hub.mailboxes.len())
         });
+        let room = guest.room();
         let home = match self.standing {
-            Standing::Receiver { .. } => guest.room().next_home(),
-            _ => guest.room().home(),
+            Standing::Receiver { .. } => room.next_home(hub.relief(room.home()), hub.in_service()),
+            _ => room.home(),
         };
         self.arriving = Some(guest);
         if home != worker && !turn.stay {

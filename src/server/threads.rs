@@ -50,9 +50,8 @@ impl Recruit {
     }
 }
 
-/// Starts as many threads as are wanted, or one fewer than there are processors: what connects
-/// clients needs some, too, and where there is none to spare, to wake a second thread costs more
-/// than it brings. If there are not so many to be had, starts what there is.
+/// Starts as many threads as are wanted, or one for each processor. If there are not so many to be
+/// had, starts what there is.
 ///
 /// # Errors
 ///
@@ -63,7 +62,7 @@ pub fn start(wanted: Option<usize>, descriptors: usize) -> io::Result<(Vec<Mailb
     if let Some(wanted) = wanted.filter(|wanted| *wanted > affordable) {
         warn!("{affordable} workers instead of {wanted}: more cannot be had");
     }
-    let wanted = wanted.unwrap_or(processors.saturating_sub(1));
+    let wanted = wanted.unwrap_or(processors);
     let mut started = vec![start_one(0)?];
     for index in 1..wanted.min(affordable) {
         match start_one(index) {

@@ -12,7 +12,7 @@ use mio::{Events, Poll};
 
 use super::Limits;
 use super::directory::Directory;
-use super::hub::{Hub, Message, Tally};
+use super::hub::{CROWD, Hub, Mailbox, Message, Tally};
 use super::places::Places;
 use super::stop::{Pace, wind_down};
 use super::threads::mailbox;
@@ -54,6 +54,11 @@ impl Stage {
     }
 
     fn with(limits: Limits) -> Self {
+        Self::of(WORKERS, limits)
+    }
+
+    /// So many workers get sessions from the start, the others are a reserve.
+    fn of(regulars: usize, limits: Limits) -> Self {
         let boxes: Vec<_> = (0..WORKERS).map(|_| mailbox().unwrap()).collect();
         let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
         for (mailbox, poll, inbox) in boxes {
@@ -62,6 +67,7 @@ impl Stage {
         }
         let hub = Arc::new(Hub {
             mailboxes,
+            regulars,
             directory: Arc::new(Directory::default()),
             places: Arc::new(Places::new(100)),
             limits,
@@ -121,6 +127,37 @@ impl Stage {
             (0..WORKERS).for_each(|worker| self.step(worker));
         }
     }
+}
+
+/// A reserve gets its share of the receivers once the other worker is crowded, also those of rooms
+/// that have been there before, and both hear everything.
+#[test]
+fn a_reserve_takes_receivers_off_a_crowded_worker() {
+    let minute = Duration::from_secs(60);
+    let limits = Limits { login_timeout: minute, queue_limit: 1000, stall_timeout: minute };
+    let mut stage = Stage::of(1, limits);
+    let sessions = |stage: &Stage| {
+        let mailboxes = stage.hub.mailboxes.iter();
+        mailboxes.map(Mailbox::sessions).collect::<Vec<_>>()
+    };
+    let mut sender = stage.client_saying(0, "slogin:bob\njoin:cafe\n");
+    let mut early = stage.client_saying(0, "rlogin:amy\njoin:cafe\n");
+    while sessions(&stage)[0] < CROWD - 1 {
+        stage.hub.mailboxes[0].add_session();
+    }
+    let mut last = stage.client_saying(0, "rlogin:dan\njoin:cafe\n");
+    // That was where it became a crowd.
+    assert_eq!(sessions(&stage), [CROWD - 1, 1]);
+    let mut late = stage.client_saying(0, "rlogin:eve\njoin:cafe\n");
+    assert_eq!(sessions(&stage), [CROWD - 1, 2]);
+    sender.send("sendall:hi\n");
+    stage.step_all();
+    for listener in [&mut early, &mut last, &mut late] {
+        assert_eq!(listener.heard(), "delivery:cafe:bob:hi\n");
+    }
+    // A sender stays with the room.
+    let _other = stage.client_saying(0, "slogin:al\njoin:cafe\n");
+    assert_eq!(sessions(&stage), [CROWD, 2]);
 }
 
 /// A room on worker 1, with a receiver, and a sender on worker 0 who is not in it.

@@ -3,7 +3,7 @@
 use std::net::Shutdown;
 use std::thread;
 
-use crate::harness::{Peer, Server, numbered};
+use crate::harness::{Peer, Server, numbered, per_worker};
 
 /// What senders `s0`, `s1`, … sent to room `cafe`, as one receiver heard it: one line each.
 fn hear(receiver: &mut Peer, count: usize) -> Vec<String> {
@@ -68,10 +68,7 @@ fn everybody_hears_everything_once_and_in_one_order() {
 #[test]
 fn a_full_house_hears_everything_once_and_in_one_order() {
     let report = everybody_talks(4, 400, 60);
-    let (_, workers) = report.split_once("on each worker: [").unwrap();
-    let workers = workers.split(']').next().unwrap().split(", ");
-    let workers: Vec<usize> = workers.map(|clients| clients.parse().unwrap()).collect();
-    assert!(workers.iter().filter(|clients| **clients > 50).count() > 1, "{report}");
+    assert!(per_worker(&report).iter().filter(|clients| **clients > 50).count() > 1, "{report}");
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Peer, Server, limited, wait_until};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::harness::{Peer, Server, chatbox, limited, per_worker, wait_until};
 
 #[test]
 fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
@@ -32,6 +34,46 @@ fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
     );
     assert_eq!(server.threads(), threads);
     println!("{refused} of 5000 were refused");
+}
+
+/// Lets this thread, and what it starts, have two processors at most.
+fn two_processors() -> usize {
+    let all = sched_getaffinity(None).unwrap();
+    let mut few = CpuSet::new();
+    let usable = (0..CpuSet::MAX_CPU).filter(|processor| all.is_set(*processor));
+    usable.take(2).for_each(|processor| few.set(processor));
+    sched_setaffinity(None, &few).unwrap();
+    few.count() as usize
+}
+
+/// One processor is left to others until there is a crowd; then rooms that have long been there
+/// spread over both.
+#[test]
+fn a_crowd_has_all_processors_and_hears_everything_in_order() {
+    const ROOMS: usize = 50;
+    let processors = two_processors();
+    let server = Server::run(chatbox(["server", "0"]));
+    let room = |number: usize| format!("room{}", number % ROOMS);
+    let enter = |number| Peer::receiver(server.port, &format!("r{number}"), &room(number));
+    let mut receivers: Vec<_> = (0..1500).map(enter).collect();
+    let mut before = vec![0; processors];
+    before[0] = receivers.len();
+    assert_eq!(per_worker(&server.report()), before);
+    receivers.extend((receivers.len()..2600).map(enter));
+    let crowd = per_worker(&server.report());
+    assert!(crowd.iter().all(|clients| *clients > 200), "{crowd:?}");
+    let sender = |number| Peer::sender(server.port, &format!("s{number}"), &room(number));
+    let mut senders: Vec<_> = (0..ROOMS).map(sender).collect();
+    for text in 0..10 {
+        senders.iter_mut().for_each(|sender| sender.send(format!("sendall:{text}\n")));
+    }
+    for (number, receiver) in receivers.iter_mut().enumerate() {
+        let (room, user) = (room(number), format!("s{}", number % ROOMS));
+        for text in 0..10 {
+            receiver.expect(&format!("delivery:{room}:{user}:{text}"));
+        }
+    }
+    println!("clients on each worker: {crowd:?}");
 }
 
 /// The reset comes when the end of the input is known already, and no later sign will tell.

@@ -337,7 +337,7 @@ impl Server {
 
 /// A client that speaks the protocol by hand.
 pub struct Peer {
-    stream: TcpStream,
+    /// Its one descriptor, so that a test can have thousands.
     input: BufReader<TcpStream>,
 }
 
@@ -351,7 +351,7 @@ impl Peer {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Peer { input: BufReader::new(stream.try_clone().unwrap()), stream }
+        Peer { input: BufReader::new(stream) }
     }
 
     /// A client that has logged in as a sender and joined a room.
@@ -372,21 +372,21 @@ impl Peer {
     }
 
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.input.get_ref()
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).unwrap();
+        self.stream().write_all(bytes.as_ref()).unwrap();
     }
 
     /// Shuts down the writing side.
     pub fn end(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.stream().shutdown(Shutdown::Write).unwrap();
     }
 
     /// Closes so that the server notices at once, also in a quiet room.
     pub fn reset(self) {
-        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+        rustix::net::sockopt::set_socket_linger(self.stream(), Some(Duration::ZERO)).unwrap();
     }
 
     /// The next line, without its end; `None` if there are no more.
@@ -434,6 +434,13 @@ impl Peer {
         let line = self.next_line();
         assert_eq!(line.map(|line| line.escape_ascii().to_string()), None, "more than the end");
     }
+}
+
+/// The clients on each worker, out of a server's report.
+pub fn per_worker(report: &str) -> Vec<usize> {
+    let (_, workers) = report.split_once("on each worker: [").unwrap();
+    let workers = workers.split(']').next().unwrap().split(", ");
+    workers.map(|clients| clients.parse().unwrap()).collect()
 }
 
 /// `count` lines of the form `TAG:NUMBER`, for a pipelining sender.
