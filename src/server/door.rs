@@ -19,6 +19,7 @@ use super::hub::SessionId;
 use super::places::{Place, Places};
 use super::warning::Warning;
 use crate::protocol::Reply;
+use crate::sockets;
 
 /// The pause after a refusal: knocking must not keep a processor busy.
 const REST: Duration = Duration::from_millis(5);
@@ -126,6 +127,9 @@ impl Door {
                     self.turn = index + 1;
                     // IPv4 clients that came through an IPv6 socket are IPv4 clients still.
                     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                    if peer.ip().is_loopback() {
+                        sockets::expect_no_congestion(&stream);
+                    }
                     return self.admit(stream, peer);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -221,5 +225,23 @@ impl Door {
         let caller = self.make_room();
         self.rest(LONG_REST);
         caller
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_within_this_machine_has_the_plainest_congestion_control() {
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let mut door =
+            Door::new(vec![listener], Arc::new(Places::new(1)), poll.registry()).unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let caller = door.next();
+        let Some(Caller::Client(stream, ..)) = caller else { panic!("{caller:?}") };
+        assert_eq!(rustix::net::sockopt::tcp_congestion(&stream).unwrap(), "reno");
     }
 }
