@@ -24,9 +24,9 @@ pub fn set_options(socket: impl AsFd) -> rustix::io::Result<()> {
     sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)
 }
 
-/// Spares a connection within this machine what some ways of congestion control do for each line:
-/// nothing can get congested between its ends.
+/// Spares a connection over loopback what some ways of congestion control do for each line: nothing
+/// can get congested between its ends.
 pub fn expect_no_congestion(socket: impl AsFd) {
-    // Every system has this one, and any other will do.
+    // The plainest one. Where it is not to be had, any other will do.
     let _ = sockopt::set_tcp_congestion(socket, "reno");
 }

@@ -1,5 +1,6 @@
 //! What the server's threads share: the workers' mailboxes, the rooms, the places, the tallies.
 
+use std::iter;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::directory::Directory;
 use super::places::{Place, Places};
 use super::room::Room;
 
-/// Sessions on each of the other workers from which on the reserve gets some. Fewer are served
+/// Sessions for each of the other workers from which on the reserve gets some. Fewer are served
 /// better by fewer threads, which do more in one turn, and leave a processor to whoever connects
 /// from this machine.
 pub const CROWD: usize = 2000;
@@ -197,10 +198,11 @@ impl Hub {
         self.tell(worker, message);
     }
 
-    /// The workers that sessions are given to: all but the reserve, until those are crowded.
+    /// The workers that newcomers and new rooms are given to: all but the reserve, until there is a
+    /// crowd.
     pub fn in_service(&self) -> Range<usize> {
-        let crowded = |mailbox: &Mailbox| mailbox.sessions() >= CROWD;
-        match self.mailboxes[..self.regulars].iter().all(crowded) {
+        let sessions: usize = self.mailboxes.iter().map(Mailbox::sessions).sum();
+        match sessions >= CROWD * self.regulars {
             true => 0..self.mailboxes.len(),
             false => 0..self.regulars,
         }
@@ -212,10 +214,75 @@ impl Hub {
         self.in_service().min_by_key(load).unwrap_or(preferred)
     }
 
-    /// Where a receiver should live whose room is at home at `worker`: there, or in the reserve.
-    pub fn relief(&self, worker: usize) -> usize {
-        let sessions = |worker: &usize| self.mailboxes[*worker].sessions();
+    /// Where a receiver should live that is at `here` and whose room is at `home`: there, or in the
+    /// reserve if that has fewer sessions, this one aside.
+    pub fn relief(&self, home: usize, here: usize) -> usize {
+        let load = |worker: &usize| {
+            let itself = usize::from(*worker == here);
+            (self.mailboxes[*worker].sessions().saturating_sub(itself), *worker != here)
+        };
         let reserve = self.in_service().skip(self.regulars);
-        reserve.chain([worker]).min_by_key(sessions).unwrap_or(worker)
+        iter::once(home).chain(reserve).min_by_key(load).unwrap_or(home)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::threads::mailbox;
+
+    /// A hub whose last worker is a reserve, with so many sessions on each.
+    fn hub(sessions: [usize; 3]) -> Hub {
+        let mailboxes = sessions.map(|sessions| {
+            let (mailbox, ..) = mailbox().unwrap();
+            (0..sessions).for_each(|_| mailbox.add_session());
+            mailbox
+        });
+        let second = Duration::from_secs(1);
+        Hub {
+            mailboxes: mailboxes.into(),
+            regulars: 2,
+            directory: Arc::default(),
+            places: Arc::new(Places::new(1)),
+            limits: Limits { login_timeout: second, queue_limit: 1, stall_timeout: second },
+            tally: Tally::default(),
+        }
+    }
+
+    #[test]
+    fn the_reserve_gets_newcomers_in_a_crowd_only() {
+        let cases = [
+            ([0, 0, 0], 0),
+            ([7, 5, 0], 1),
+            ([2 * CROWD - 2, 1, 0], 1),
+            ([2 * CROWD - 1, 1, 0], 2),
+            ([CROWD - 1, CROWD, 0], 0),
+            ([CROWD, CROWD, CROWD], 0),
+            ([CROWD, CROWD + 1, CROWD - 1], 2),
+            ([CROWD, CROWD - 1, CROWD + 1], 1),
+        ];
+        for (sessions, newcomer) in cases {
+            assert_eq!(hub(sessions).least_busy(0), newcomer, "{sessions:?}");
+        }
+    }
+
+    #[test]
+    fn receivers_move_to_the_reserve_for_as_long_as_that_levels_something() {
+        let cases = [
+            // Sessions, the room's home, where the receiver is, and where it should be.
+            ([9, 0, 0], 0, 0, 0),
+            ([9, 0, 0], 0, 1, 0),
+            ([2 * CROWD, 0, 0], 0, 0, 2),
+            ([2 * CROWD, 0, 0], 1, 1, 1),
+            ([CROWD + 1, CROWD, CROWD], 0, 0, 0),
+            ([CROWD, CROWD, CROWD + 1], 0, 2, 2),
+            ([CROWD, CROWD, CROWD + 2], 0, 2, 0),
+            ([CROWD + 2, CROWD, CROWD], 0, 0, 2),
+            ([CROWD, CROWD, CROWD], 0, 1, 0),
+        ];
+        for (sessions, home, here, there) in cases {
+            let relief = hub(sessions).relief(home, here);
+            assert_eq!(relief, there, "{sessions:?}, home {home}, here {here}");
+        }
     }
 }

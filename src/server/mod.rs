@@ -103,8 +103,8 @@ pub struct Config {
     pub bind: Vec<String>,
     /// Clients there may be; as many as there are descriptors for if `None`.
     pub max_clients: Option<usize>,
-    /// Threads that serve clients; as many as there are processors if `None`, and then the last one
-    /// is a reserve.
+    /// Threads that serve clients; as many as there are processors if `None`, and then the last of
+    /// several is a reserve.
     pub workers: Option<usize>,
     /// What holds for every client.
     pub limits: Limits,
@@ -136,9 +136,9 @@ impl Server {
         let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect();
         let (mailboxes, posts) =
             threads::start(config.workers, descriptors).map_err(ServerError::Start)?;
-        let regulars = config.workers.map_or(mailboxes.len() - 1, |_| mailboxes.len());
+        let reserve = usize::from(config.workers.is_none() && mailboxes.len() > 1);
         let hub = Arc::new(Hub {
-            regulars: regulars.max(1),
+            regulars: mailboxes.len() - reserve,
             mailboxes,
             directory: Arc::new(Directory::default()),
             places: Arc::new(Places::new(places(config.max_clients, descriptors))),

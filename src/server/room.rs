@@ -19,8 +19,8 @@ use crate::protocol::Name;
 
 /// As long as a room has fewer receivers than this, they all live on one worker, so that a text
 /// reaches them without waking another thread. Above it, a wake-up costs little beside the
-/// writes that it spreads over the processors. Only a reserve comes in earlier: where there is a
-/// crowd, a thread that is to be woken for one room is awake for another.
+/// writes that it spreads over the processors. Only in a crowd some of them may live in the
+/// reserve.
 const HOUSEFUL: usize = 256;
 
 /// A room.
@@ -28,7 +28,7 @@ const HOUSEFUL: usize = 256;
 pub struct Room {
     number: u64,
     name: Name,
-    /// The worker where the room's sessions live, until there are many.
+    /// The worker where the room's senders live, and its receivers until there are many.
     home: usize,
     /// Receivers above their mark; the same as in `state`, to be read without the lock.
     congested: AtomicUsize,
@@ -110,7 +110,7 @@ impl Room {
     pub fn next_home(&self, one: usize, many: Range<usize>) -> usize {
         let state = lock(&self.state);
         let size = |worker: &usize| state.crews[*worker].members.len();
-        if size(&self.home) < HOUSEFUL {
+        if (0..state.crews.len()).map(|worker| size(&worker)).sum::<usize>() < HOUSEFUL {
             return one;
         }
         many.min_by_key(size).unwrap_or(one)

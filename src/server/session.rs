@@ -168,7 +168,9 @@ impl Session {
         });
         let room = guest.room();
         let home = match self.standing {
-            Standing::Receiver { .. } => room.next_home(hub.relief(room.home()), hub.in_service()),
+            Standing::Receiver { .. } => {
+                room.next_home(hub.relief(room.home(), worker), hub.in_service())
+            }
             _ => room.home(),
         };
         self.arriving = Some(guest);

@@ -155,9 +155,17 @@ fn a_reserve_takes_receivers_off_a_crowded_worker() {
     for listener in [&mut early, &mut last, &mut late] {
         assert_eq!(listener.heard(), "delivery:cafe:bob:hi\n");
     }
+    // Where all is level, nobody moves any more.
+    while sessions(&stage)[1] < sessions(&stage)[0] {
+        stage.hub.mailboxes[1].add_session();
+    }
+    late.send("join:bar\njoin:cafe\n");
+    stage.step_all();
+    assert_eq!(late.heard(), "ok:joined room bar\nok:joined room cafe\n");
+    assert_eq!(sessions(&stage), [CROWD - 1, CROWD - 1]);
     // A sender stays with the room.
     let _other = stage.client_saying(0, "slogin:al\njoin:cafe\n");
-    assert_eq!(sessions(&stage), [CROWD, 2]);
+    assert_eq!(sessions(&stage), [CROWD, CROWD - 1]);
 }
 
 /// A room on worker 1, with a receiver, and a sender on worker 0 who is not in it.
@@ -223,8 +231,8 @@ fn no_receiver_is_closed_while_a_worker_may_still_publish() {
     let mut stage = Stage::new();
     let (mut receiver, _sender) = room_elsewhere(&mut stage);
     let mut sender = stage.client_saying(1, "slogin:bob\njoin:there\n");
-    // The sender of this text lives on worker 1 and the receiver does, too; in a full house the
-    // one who publishes is another.
+    // The sender of this text lives on worker 1 and the receiver does, too; in a full house or
+    // a crowd the one who publishes is another.
     let pace = Pace {
         finish: Duration::from_millis(50),
         halt: Duration::from_secs(60),

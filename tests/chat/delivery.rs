@@ -3,7 +3,7 @@
 use std::net::Shutdown;
 use std::thread;
 
-use crate::harness::{Peer, Server, numbered, per_worker};
+use crate::harness::{Peer, Server, numbered, per_worker, wait_until};
 
 /// What senders `s0`, `s1`, … sent to room `cafe`, as one receiver heard it: one line each.
 fn hear(receiver: &mut Peer, count: usize) -> Vec<String> {
@@ -192,4 +192,12 @@ fn a_sender_hears_only_its_answers() {
     bob.send("quit:\n");
     bob.expect("ok:bye");
     bob.expect_end();
+}
+
+#[test]
+fn as_many_workers_as_asked_for_share_the_clients_from_the_start() {
+    let server = Server::with(&[]);
+    let clients: Vec<_> = (0..9).map(|_| Peer::connect(server.port)).collect();
+    wait_until(|| per_worker(&server.report()) == [3, 3, 3], || server.report());
+    drop(clients);
 }

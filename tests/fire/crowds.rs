@@ -36,41 +36,47 @@ fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
     println!("{refused} of 5000 were refused");
 }
 
-/// Lets this thread, and what it starts, have two processors at most.
-fn two_processors() -> usize {
+/// Starts a server that may use two processors at most; tells how many it has.
+fn server_on_two_processors() -> (Server, usize) {
     let all = sched_getaffinity(None).unwrap();
     let mut few = CpuSet::new();
     let usable = (0..CpuSet::MAX_CPU).filter(|processor| all.is_set(*processor));
     usable.take(2).for_each(|processor| few.set(processor));
+    // What a thread starts inherits this.
     sched_setaffinity(None, &few).unwrap();
-    few.count() as usize
+    let processors = thread::available_parallelism().unwrap().get();
+    let server = Server::run(chatbox(["server", "0"]));
+    sched_setaffinity(None, &all).unwrap();
+    (server, processors)
 }
 
 /// One processor is left to others until there is a crowd; then rooms that have long been there
 /// spread over both.
 #[test]
 fn a_crowd_has_all_processors_and_hears_everything_in_order() {
-    const ROOMS: usize = 50;
-    let processors = two_processors();
-    let server = Server::run(chatbox(["server", "0"]));
-    let room = |number: usize| format!("room{}", number % ROOMS);
+    // A full house, and many small rooms.
+    let room = |number: usize| match number {
+        0..600 => "hall".to_string(),
+        _ => format!("room{}", number % 50),
+    };
+    let (server, processors) = server_on_two_processors();
     let enter = |number| Peer::receiver(server.port, &format!("r{number}"), &room(number));
     let mut receivers: Vec<_> = (0..1500).map(enter).collect();
     let mut before = vec![0; processors];
     before[0] = receivers.len();
     assert_eq!(per_worker(&server.report()), before);
-    receivers.extend((receivers.len()..2600).map(enter));
+    receivers.extend((receivers.len()..2300).map(enter));
     let crowd = per_worker(&server.report());
     assert!(crowd.iter().all(|clients| *clients > 200), "{crowd:?}");
-    let sender = |number| Peer::sender(server.port, &format!("s{number}"), &room(number));
-    let mut senders: Vec<_> = (0..ROOMS).map(sender).collect();
-    for text in 0..10 {
-        senders.iter_mut().for_each(|sender| sender.send(format!("sendall:{text}\n")));
+    let mut sender = Peer::connect(server.port);
+    sender.ok("slogin:bob");
+    for room in (600..650).map(room).chain(["hall".into()]) {
+        sender.ok(&format!("join:{room}"));
+        (0..10).for_each(|text| sender.ok(&format!("sendall:{text}")));
     }
     for (number, receiver) in receivers.iter_mut().enumerate() {
-        let (room, user) = (room(number), format!("s{}", number % ROOMS));
         for text in 0..10 {
-            receiver.expect(&format!("delivery:{room}:{user}:{text}"));
+            receiver.expect(&format!("delivery:{}:bob:{text}", room(number)));
         }
     }
     println!("clients on each worker: {crowd:?}");
