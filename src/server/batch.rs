@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use super::hub::{Hub, Message};
 use super::outbox::Frame;
+use super::ripe::Ripe;
 use super::room::Room;
 
 /// A batch of this many bytes is published at once, without waiting for the end of the turn.
@@ -41,7 +42,7 @@ pub struct Publisher<'a> {
     /// The worker that publishes.
     pub worker: usize,
     /// Sessions on this worker with something new in their queues.
-    pub ripe: &'a mut Vec<usize>,
+    pub ripe: &'a mut Ripe,
 }
 
 impl Batches {

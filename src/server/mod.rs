@@ -29,6 +29,7 @@ mod listen;
 mod outbox;
 mod places;
 mod report;
+mod ripe;
 mod room;
 #[cfg(test)]
 mod room_model;

@@ -15,6 +15,7 @@ use slab::Slab;
 use super::hub::{SessionId, WorkerSet};
 use super::lock;
 use super::outbox::{Frame, Inlet};
+use super::ripe::Ripe;
 use crate::protocol::Name;
 
 /// As long as a room has fewer receivers than this, they all live on one worker, so that a text
@@ -148,7 +149,7 @@ impl Room {
 
     /// Queues `frame` for every receiver. Adds the sessions on `worker`, where the caller runs,
     /// to `ripe`: they are the caller's to write to.
-    pub fn publish(&self, frame: &Frame, worker: usize, ripe: &mut Vec<usize>) -> Published {
+    pub fn publish(&self, frame: &Frame, worker: usize, ripe: &mut Ripe) -> Published {
         let mut state = lock(&self.state);
         let mut published = Published { receivers: 0, tell: WorkerSet::default() };
         let mut newly_over = 0;
@@ -165,7 +166,7 @@ impl Room {
                 }
             }
             if index == worker {
-                ripe.extend(crew.members.iter().map(|(_, member)| member.token));
+                crew.members.iter().for_each(|(_, member)| ripe.add(member.token));
             } else if !crew.told {
                 crew.told = true;
                 published.tell.add(index);
@@ -178,11 +179,11 @@ impl Room {
     }
 
     /// Adds the sessions on `worker` to `ripe`, after another worker published.
-    pub fn look(&self, worker: usize, ripe: &mut Vec<usize>) {
+    pub fn look(&self, worker: usize, ripe: &mut Ripe) {
         let mut state = lock(&self.state);
         let crew = &mut state.crews[worker];
         crew.told = false;
-        ripe.extend(crew.members.iter().map(|(_, member)| member.token));
+        crew.members.iter().for_each(|(_, member)| ripe.add(member.token));
     }
 
     /// A receiver's queue is above its mark, so the room's senders have to wait.

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 
 use super::hub::SessionId;
 use super::outbox::{Drained, Outbox};
+use super::ripe::Ripe;
 use super::room::{Room, Seat};
 use crate::protocol::Name;
 
@@ -103,7 +104,7 @@ struct Model {
     /// Workers with a message that somebody has published.
     told: BTreeSet<usize>,
     /// For each worker, receivers to write to.
-    ripe: Vec<Vec<usize>>,
+    ripe: Vec<Ripe>,
     frames: u32,
 }
 
@@ -114,7 +115,7 @@ impl Model {
             receivers: (0..RECEIVERS).map(|_| Receiver::new()).collect(),
             waiting: vec![false; SENDERS],
             told: BTreeSet::new(),
-            ripe: vec![Vec::new(); WORKERS],
+            ripe: (0..WORKERS).map(|_| Ripe::default()).collect(),
             frames: 0,
         }
     }
@@ -131,7 +132,7 @@ impl Model {
                 }
             }
             Step::Write(worker) => {
-                for receiver in mem::take(&mut self.ripe[worker]) {
+                while let Some(receiver) = self.ripe[worker].take() {
                     self.write(receiver);
                 }
             }
@@ -139,7 +140,7 @@ impl Model {
                 let Receiver { socket, full, .. } = &mut self.receivers[receiver];
                 socket.room += 3;
                 if mem::take(full) {
-                    self.ripe[receiver % WORKERS].push(receiver);
+                    self.ripe[receiver % WORKERS].add(receiver);
                 }
             }
         }
@@ -159,7 +160,7 @@ impl Model {
             let relieved = self.room.leave(seat);
             self.resume(relieved);
             // It has an answer coming, for which its worker writes what is queued.
-            self.ripe[number % WORKERS].push(number);
+            self.ripe[number % WORKERS].add(number);
         }
     }
 
@@ -218,8 +219,7 @@ impl Model {
             assert_eq!(queued, due.len() - socket.got.len(), "receiver {number} after {after:?}");
             // Nothing lies in a queue that nobody will look into.
             let worker = number % WORKERS;
-            let expected =
-                *full || self.ripe[worker].contains(&number) || self.told.contains(&worker);
+            let expected = *full || self.ripe[worker].holds(number) || self.told.contains(&worker);
             assert!(queued == 0 || expected, "receiver {number} after {after:?}: forgotten");
             if seat.is_some() && outbox.backlog().above_mark() {
                 assert!(self.room.is_congested(), "receiver {number} after {after:?}: not counted");
@@ -232,7 +232,7 @@ impl Model {
     fn is_settled(&self) -> bool {
         let mut receivers = self.receivers.iter();
         let written = receivers.all(|receiver| receiver.outbox.backlog().bytes() == 0);
-        written && self.told.is_empty() && self.ripe.iter().all(Vec::is_empty)
+        written && self.told.is_empty() && self.ripe.iter().all(Ripe::is_empty)
     }
 
     /// Everybody does what there is to do until nothing is left to do.

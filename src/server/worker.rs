@@ -1,8 +1,9 @@
 //! One of the server's threads: a loop over the sockets of the clients that live on it.
 //!
 //! A turn of the loop reads what clients sent and carries it out, publishes all their texts, one
-//! frame a room, and then writes deliveries and answers. It never waits for a client: what a
-//! socket does not take stays in its queue until the system says that there is room again.
+//! frame a room, and then writes answers, and deliveries to as many receivers as one turn is for. It
+//! never waits for a client: what a socket does not take stays in its queue until the system says
+//! that there is room again.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
@@ -25,6 +26,7 @@ use super::door::{Caller, Door};
 use super::hub::{Hub, Message, SessionId};
 use super::outbox::Backlog;
 use super::places::Place;
+use super::ripe::Ripe;
 use super::session::Turn;
 use super::warning::Warning;
 use crate::protocol::Reply;
@@ -37,6 +39,15 @@ const CLIENTS: usize = 256;
 
 /// Newcomers who are let in in one turn at most.
 const NEWCOMERS: usize = 64;
+
+/// Receivers that are written to in one turn at most, or a [`ROUND`]th of those who wait for that if
+/// that is more. What comes in between goes out with the same write to those whose turn is yet to
+/// come, and nobody's answer waits for all of them.
+const RECEIVERS: usize = 256;
+
+/// Turns in which all who wait are written to. The more, the more goes into one write, and the
+/// later it is there.
+const ROUND: usize = 8;
 
 /// Receivers that are written to after the answers: while that goes on, the senders can already
 /// get their next texts ready.
@@ -66,8 +77,8 @@ pub struct Worker {
     ready: VecDeque<usize>,
     /// Connections with answers to write.
     answered: Vec<usize>,
-    /// Connections with something new in their queues.
-    ripe: Vec<usize>,
+    /// Connections with something new in their queues, to be written to.
+    ripe: Ripe,
     /// Receivers above their marks.
     stalling: Vec<SessionId>,
     /// When slow receivers are looked at again.
@@ -116,7 +127,7 @@ impl Worker {
             batches: Batches::default(),
             ready: VecDeque::new(),
             answered: Vec::new(),
-            ripe: Vec::new(),
+            ripe: Ripe::default(),
             stalling: Vec::new(),
             next_check: Instant::now(),
             login_deadlines: BTreeSet::new(),
@@ -201,7 +212,7 @@ impl Worker {
 
     /// How long there is nothing to do, as far as can be told.
     fn wait(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || !self.ripe.is_empty() {
             return Some(Duration::ZERO);
         }
         let login = self.login_deadlines.first().map(|(deadline, _)| *deadline);
@@ -262,7 +273,7 @@ impl Worker {
             }
             Message::Drain(deadline) => {
                 self.phase = Phase::Draining(deadline);
-                self.ripe = self.tokens();
+                self.tokens().into_iter().for_each(|token| self.ripe.add(token));
             }
         }
     }
@@ -454,17 +465,23 @@ impl Worker {
         batches.publish(&mut Publisher { hub, worker: *index, ripe });
     }
 
-    /// Writes deliveries and answers.
+    /// Writes answers, and deliveries to a part of the receivers if they are many.
     fn write(&mut self) {
-        let mut ripe = mem::take(&mut self.ripe);
+        let count = self.ripe.len().min(RECEIVERS.max(self.ripe.len() / ROUND));
+        self.write_ripe(count.saturating_sub(AFTER_ANSWERS));
         let mut answered = mem::take(&mut self.answered);
-        let (before, after) = ripe.split_at(ripe.len().saturating_sub(AFTER_ANSWERS));
-        for token in before.iter().chain(&answered).chain(after) {
-            self.flush(*token, Connection::flush);
+        answered.drain(..).for_each(|token| self.flush(token, Connection::flush));
+        self.answered = answered;
+        self.write_ripe(count.min(AFTER_ANSWERS));
+    }
+
+    /// Writes to those who have waited for that the longest.
+    fn write_ripe(&mut self, count: usize) {
+        for _ in 0..count {
+            if let Some(token) = self.ripe.take() {
+                self.flush(token, Connection::flush);
+            }
         }
-        ripe.clear();
-        answered.clear();
-        (self.ripe, self.answered) = (ripe, answered);
     }
 
     fn flush(&mut self, token: usize, flush: impl FnOnce(&mut Connection)) {

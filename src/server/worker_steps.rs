@@ -23,6 +23,10 @@ const WORKERS: usize = 2;
 /// Texts that a sender sends in one go.
 const BURST: usize = 100;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
+const PATIENT: Limits = Limits { login_timeout: MINUTE, queue_limit: 1000, stall_timeout: MINUTE };
+
 struct Stage {
     hub: Arc<Hub>,
     workers: Vec<Worker>,
@@ -49,15 +53,18 @@ impl Client {
 
 impl Stage {
     fn new() -> Self {
-        let minute = Duration::from_secs(60);
-        Self::with(Limits { login_timeout: minute, queue_limit: 1000, stall_timeout: minute })
+        Self::with(PATIENT)
     }
 
     fn with(limits: Limits) -> Self {
         Self::of(WORKERS, limits)
     }
 
-    /// So many workers get sessions from the start, the others are a reserve.
+    /// Worker 1 is a reserve.
+    fn with_reserve() -> Self {
+        Self::of(1, PATIENT)
+    }
+
     fn of(regulars: usize, limits: Limits) -> Self {
         let boxes: Vec<_> = (0..WORKERS).map(|_| mailbox().unwrap()).collect();
         let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
@@ -69,7 +76,7 @@ impl Stage {
             mailboxes,
             regulars,
             directory: Arc::new(Directory::default()),
-            places: Arc::new(Places::new(100)),
+            places: Arc::new(Places::new(1000)),
             limits,
             tally: Tally::default(),
         });
@@ -129,13 +136,40 @@ impl Stage {
     }
 }
 
+/// What comes while a large room is written to is heard, answered, and on its way with the rest.
+#[test]
+fn nobody_waits_until_a_large_room_is_written_to() {
+    const LARGE: usize = 600;
+    let mut stage = Stage::with_reserve();
+    let mut receivers: Vec<_> =
+        (0..LARGE).map(|_| stage.client_saying(0, "rlogin:eve\njoin:hall\n")).collect();
+    let mut sender = stage.client_saying(0, "slogin:bob\njoin:hall\n");
+    let mut heard = vec![String::new(); LARGE];
+    let mut listen = |heard: &mut Vec<String>| {
+        for (heard, receiver) in heard.iter_mut().zip(&mut receivers) {
+            heard.push_str(&receiver.heard());
+        }
+    };
+    for text in ["one", "two"] {
+        sender.send(&format!("sendall:{text}\n"));
+        stage.step(0);
+        assert_eq!(sender.heard(), "ok:sent\n");
+        listen(&mut heard);
+        let reached = heard.iter().filter(|heard| heard.contains(text)).count();
+        assert!((1..LARGE / 2).contains(&reached), "{reached} have {text} after one turn");
+    }
+    stage.step_all();
+    listen(&mut heard);
+    for heard in heard {
+        assert_eq!(heard, "delivery:hall:bob:one\ndelivery:hall:bob:two\n");
+    }
+}
+
 /// A reserve gets its share of the receivers once the other worker is crowded, also those of rooms
 /// that have been there before, and both hear everything.
 #[test]
 fn a_reserve_takes_receivers_off_a_crowded_worker() {
-    let minute = Duration::from_secs(60);
-    let limits = Limits { login_timeout: minute, queue_limit: 1000, stall_timeout: minute };
-    let mut stage = Stage::of(1, limits);
+    let mut stage = Stage::with_reserve();
     let sessions = |stage: &Stage| {
         let mailboxes = stage.hub.mailboxes.iter();
         mailboxes.map(Mailbox::sessions).collect::<Vec<_>>()
