@@ -208,18 +208,28 @@ impl Hub {
         }
     }
 
-    /// The worker in service with the fewest sessions; `preferred` among equals.
+    /// What so many sessions are to a worker. The reserve gets half as many as the others: where
+    /// its processor is, the clients of this machine are, too, and to hand a session over costs.
+    fn load(&self, worker: usize, sessions: usize) -> usize {
+        if worker < self.regulars { sessions } else { 2 * sessions }
+    }
+
+    /// The worker in service with the least load; `preferred` among equals.
     pub fn least_busy(&self, preferred: usize) -> usize {
-        let load = |worker: &usize| (self.mailboxes[*worker].sessions(), *worker != preferred);
+        let load = |worker: &usize| {
+            let sessions = self.mailboxes[*worker].sessions();
+            (self.load(*worker, sessions), *worker != preferred)
+        };
         self.in_service().min_by_key(load).unwrap_or(preferred)
     }
 
     /// Where a receiver should live that is at `here` and whose room is at `home`: there, or in the
-    /// reserve if that has fewer sessions, this one aside.
+    /// reserve if that has less load, this session aside.
     pub fn relief(&self, home: usize, here: usize) -> usize {
         let load = |worker: &usize| {
             let itself = usize::from(*worker == here);
-            (self.mailboxes[*worker].sessions().saturating_sub(itself), *worker != here)
+            let others = self.mailboxes[*worker].sessions().saturating_sub(itself);
+            (self.load(*worker, others), *worker != here)
         };
         let reserve = self.in_service().skip(self.regulars);
         iter::once(home).chain(reserve).min_by_key(load).unwrap_or(home)
@@ -257,9 +267,9 @@ mod tests {
             ([2 * CROWD - 2, 1, 0], 1),
             ([2 * CROWD - 1, 1, 0], 2),
             ([CROWD - 1, CROWD, 0], 0),
-            ([CROWD, CROWD, CROWD], 0),
-            ([CROWD, CROWD + 1, CROWD - 1], 2),
-            ([CROWD, CROWD - 1, CROWD + 1], 1),
+            ([2 * CROWD, 2 * CROWD, CROWD], 0),
+            ([2 * CROWD, 2 * CROWD, CROWD - 1], 2),
+            ([2 * CROWD, 2 * CROWD - 1, CROWD], 1),
         ];
         for (sessions, newcomer) in cases {
             assert_eq!(hub(sessions).least_busy(0), newcomer, "{sessions:?}");
@@ -274,11 +284,11 @@ mod tests {
             ([9, 0, 0], 0, 1, 0),
             ([2 * CROWD, 0, 0], 0, 0, 2),
             ([2 * CROWD, 0, 0], 1, 1, 1),
-            ([CROWD + 1, CROWD, CROWD], 0, 0, 0),
-            ([CROWD, CROWD, CROWD + 1], 0, 2, 2),
-            ([CROWD, CROWD, CROWD + 2], 0, 2, 0),
-            ([CROWD + 2, CROWD, CROWD], 0, 0, 2),
-            ([CROWD, CROWD, CROWD], 0, 1, 0),
+            ([2 * CROWD + 1, CROWD, CROWD], 0, 0, 0),
+            ([2 * CROWD, CROWD, CROWD + 1], 0, 2, 2),
+            ([2 * CROWD, CROWD, CROWD + 2], 0, 2, 0),
+            ([2 * CROWD + 2, CROWD, CROWD], 0, 0, 2),
+            ([2 * CROWD, CROWD, CROWD], 0, 1, 0),
         ];
         for (sessions, home, here, there) in cases {
             let relief = hub(sessions).relief(home, here);

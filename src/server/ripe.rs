@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::mem;
 
-/// Tokens of sessions, each once, in the order in which they came in.
+/// Tokens of sessions, each once, in the order in which they came in. One may stand for a session
+/// that has gone, or for the next with that token, which costs a look into a queue.
 #[derive(Debug, Default)]
 pub struct Ripe {
     line: VecDeque<usize>,

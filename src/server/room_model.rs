@@ -44,7 +44,7 @@ enum Step {
     Publish(usize),
     /// A worker hears that another one has published.
     Hear(usize),
-    /// A worker writes to the sockets of the receivers that it has something for.
+    /// A worker writes to the socket of the receiver that has waited for that the longest.
     Write(usize),
     /// A receiver reads a few bytes, so that its socket takes as many again.
     Read(usize),
@@ -132,7 +132,7 @@ impl Model {
                 }
             }
             Step::Write(worker) => {
-                while let Some(receiver) = self.ripe[worker].take() {
+                if let Some(receiver) = self.ripe[worker].take() {
                     self.write(receiver);
                 }
             }

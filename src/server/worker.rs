@@ -1,7 +1,7 @@
 //! One of the server's threads: a loop over the sockets of the clients that live on it.
 //!
 //! A turn of the loop reads what clients sent and carries it out, publishes all their texts, one
-//! frame a room, and then writes answers, and deliveries to as many receivers as one turn is for. It
+//! frame a room, and then writes answers, and deliveries to as many receivers as a turn is for. It
 //! never waits for a client: what a socket does not take stays in its queue until the system says
 //! that there is room again.
 
@@ -40,14 +40,14 @@ const CLIENTS: usize = 256;
 /// Newcomers who are let in in one turn at most.
 const NEWCOMERS: usize = 64;
 
-/// Receivers that are written to in one turn at most, or a [`ROUND`]th of those who wait for that if
-/// that is more. What comes in between goes out with the same write to those whose turn is yet to
-/// come, and nobody's answer waits for all of them.
+/// Receivers that are written to in one turn at most, or one in [`SHARE`] of those who wait for it
+/// if that is more. Whoever is written to later gets what comes in between with the same write, and
+/// an answer does not wait for all of them.
 const RECEIVERS: usize = 256;
 
-/// Turns in which all who wait are written to. The more, the more goes into one write, and the
-/// later it is there.
-const ROUND: usize = 8;
+/// The larger, the more goes into one write, and the later it is there. Frames that one write does
+/// not take along (see [`super::outbox`]) would gain nothing.
+const SHARE: usize = 8;
 
 /// Receivers that are written to after the answers: while that goes on, the senders can already
 /// get their next texts ready.
@@ -101,6 +101,11 @@ enum Phase {
     Halted(Option<mpsc::Sender<()>>),
     /// Writing what is queued, until then.
     Draining(Instant),
+}
+
+/// How many of `waiting` receivers are written to in one turn.
+fn share(waiting: usize) -> usize {
+    waiting.min(RECEIVERS.max(waiting / SHARE))
 }
 
 /// Why a connection ends.
@@ -211,7 +216,7 @@ impl Worker {
     }
 
     /// How long there is nothing to do, as far as can be told.
-    fn wait(&self) -> Option<Duration> {
+    pub(super) fn wait(&self) -> Option<Duration> {
         if !self.ready.is_empty() || !self.ripe.is_empty() {
             return Some(Duration::ZERO);
         }
@@ -273,7 +278,8 @@ impl Worker {
             }
             Message::Drain(deadline) => {
                 self.phase = Phase::Draining(deadline);
-                self.tokens().into_iter().for_each(|token| self.ripe.add(token));
+                // All are written to at once.
+                self.next_check = Instant::now();
             }
         }
     }
@@ -467,7 +473,7 @@ impl Worker {
 
     /// Writes answers, and deliveries to a part of the receivers if they are many.
     fn write(&mut self) {
-        let count = self.ripe.len().min(RECEIVERS.max(self.ripe.len() / ROUND));
+        let count = share(self.ripe.len());
         self.write_ripe(count.saturating_sub(AFTER_ANSWERS));
         let mut answered = mem::take(&mut self.answered);
         answered.drain(..).for_each(|token| self.flush(token, Connection::flush));
@@ -654,6 +660,19 @@ impl Worker {
                 );
                 self.hub.tally.cut.fetch_add(1, Ordering::Relaxed);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_for_all_of_a_few_and_for_a_share_of_many() {
+        let shares = [(0, 0), (1, 1), (256, 256), (257, 256), (2048, 256), (2056, 257)];
+        for (waiting, written) in shares.into_iter().chain([(10_000, 1250)]) {
+            assert_eq!(share(waiting), written, "{waiting} wait");
         }
     }
 }

@@ -54,6 +54,7 @@ fn server_on_two_processors() -> (Server, usize) {
 /// spread over both.
 #[test]
 fn a_crowd_has_all_processors_and_hears_everything_in_order() {
+    chatbox::descriptors::raise_limit();
     // A full house, and many small rooms.
     let room = |number: usize| match number {
         0..600 => "hall".to_string(),
