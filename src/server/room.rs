@@ -61,6 +61,13 @@ struct Member {
     token: usize,
 }
 
+impl Crew {
+    /// Adds its sessions to those of their worker that are to be written to.
+    fn ripen(&self, ripe: &mut Ripe) {
+        self.members.iter().for_each(|(_, member)| ripe.add(member.token));
+    }
+}
+
 /// Where a receiver sits in a room.
 #[derive(Clone, Copy, Debug)]
 pub struct Seat {
@@ -111,7 +118,7 @@ impl Room {
     pub fn next_home(&self, one: usize, many: Range<usize>) -> usize {
         let state = lock(&self.state);
         let size = |worker: &usize| state.crews[*worker].members.len();
-        if (0..state.crews.len()).map(|worker| size(&worker)).sum::<usize>() < HOUSEFUL {
+        if state.crews.iter().map(|crew| crew.members.len()).sum::<usize>() < HOUSEFUL {
             return one;
         }
         many.min_by_key(size).unwrap_or(one)
@@ -166,7 +173,7 @@ impl Room {
                 }
             }
             if index == worker {
-                crew.members.iter().for_each(|(_, member)| ripe.add(member.token));
+                crew.ripen(ripe);
             } else if !crew.told {
                 crew.told = true;
                 published.tell.add(index);
@@ -183,7 +190,7 @@ impl Room {
         let mut state = lock(&self.state);
         let crew = &mut state.crews[worker];
         crew.told = false;
-        crew.members.iter().for_each(|(_, member)| ripe.add(member.token));
+        crew.ripen(ripe);
     }
 
     /// A receiver's queue is above its mark, so the room's senders have to wait.

@@ -173,9 +173,17 @@ impl Worker {
         self.work();
     }
 
-    /// Says that it has to be woken from now on, and for how long there is nothing to do, as far as
-    /// can be told.
+    /// Somebody is to be served or written to.
+    fn has_work(&self) -> bool {
+        !self.ready.is_empty() || !self.ripe.is_empty()
+    }
+
+    /// Says that it has to be woken from now on, unless there is work, and for how long there is
+    /// nothing to do, as far as can be told.
     fn fall_asleep(&mut self) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
         self.hub.mailboxes[self.index].fall_asleep();
         match self.inbox.try_recv() {
             Ok(message) => {
@@ -217,7 +225,7 @@ impl Worker {
 
     /// How long there is nothing to do, as far as can be told.
     pub(super) fn wait(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || !self.ripe.is_empty() {
+        if self.has_work() {
             return Some(Duration::ZERO);
         }
         let login = self.login_deadlines.first().map(|(deadline, _)| *deadline);
