@@ -1,5 +1,8 @@
-//! How many descriptors the process may have, and has.
+//! How many descriptors the process may have, and has, and room for them.
 
+use std::os::fd::{AsFd, RawFd};
+
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit on descriptors to the hard one, if it can, and returns what it is then.
@@ -11,6 +14,15 @@ pub fn raise_limit() -> usize {
         Err(_) => limit.current,
     };
     current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
+/// Makes the process's table of descriptors large enough for `count`, if the system lets it; `any`
+/// is one that is open. Linux doubles a table that is full, and while the process has several
+/// threads the one that needed the place waits some ten milliseconds for that.
+pub fn make_room(any: impl AsFd, count: usize) {
+    let last = RawFd::try_from(count.saturating_sub(1)).unwrap_or(RawFd::MAX);
+    // A table never shrinks.
+    drop(fcntl_dupfd_cloexec(any, last));
 }
 
 /// Descriptors that are open now, or a guess where the system does not tell.

@@ -21,7 +21,7 @@
 //! | [`logging`] | what goes to standard error beside errors |
 //! | [`terminal`] | what may be shown on a terminal, and in which colour |
 //! | [`sockets`] | what every connection wants of its socket |
-//! | [`descriptors`] | how many descriptors there may be, and are |
+//! | [`descriptors`] | how many descriptors there may be, and are, and room for them |
 //! | [`lines`] | bytes, cut anywhere → lines with a limit on their length |
 //! | [`protocol`] | names, requests, replies: parse and encode |
 //!

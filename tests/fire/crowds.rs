@@ -83,6 +83,14 @@ fn a_crowd_has_all_processors_and_hears_everything_in_order() {
     println!("clients on each worker: {crowd:?}");
 }
 
+/// To make it larger stops the thread that lets clients in, and everybody on it.
+#[test]
+fn there_is_room_for_all_descriptors_before_a_crowd_comes() {
+    let server = Server::run(limited("-n 1000", &[]));
+    let room = server.program.descriptor_table();
+    assert!(room >= 1000, "room for {room} of 1000 descriptors");
+}
+
 /// The reset comes when the end of the input is known already, and no later sign will tell.
 #[test]
 fn receivers_that_close_before_they_read_anything_are_forgotten() {

@@ -500,6 +500,11 @@ impl Program {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
+    /// Descriptors that there is room for.
+    pub fn descriptor_table(&self) -> u64 {
+        self.proc_status("FDSize")
+    }
+
     /// Processor time used, in seconds.
     pub fn processor_seconds(&self) -> f64 {
         let stat = self.proc("stat");
