@@ -40,13 +40,17 @@ const CLIENTS: usize = 256;
 /// Newcomers who are let in in one turn at most.
 const NEWCOMERS: usize = 64;
 
-/// Receivers that are written to in one turn at most, or one in [`SHARE`] of those who wait for it
-/// if that is more. Whoever is written to later gets what comes in between with the same write, and
-/// an answer does not wait for all of them.
+/// Receivers that are written to in one turn for each request that was carried out in it, so that
+/// writing keeps up with reading; then clients are looked at again. Whoever is written to later
+/// gets what has come meanwhile with the same write, and an answer does not wait for all of them.
+/// The fewer, the more goes into one write, and the later it is there.
+const RECEIVERS_PER_REQUEST: usize = 5;
+
+/// Receivers that are written to in one turn at most, however many requests there were.
 const RECEIVERS: usize = 256;
 
-/// The larger, the more goes into one write, and the later it is there. Frames that one write does
-/// not take along (see [`super::outbox`]) would gain nothing.
+/// Of many who wait, at least one in so many is written to in one turn. Frames that one write does
+/// not take along (see [`super::outbox`]) would gain nothing from a smaller share.
 const SHARE: usize = 8;
 
 /// Receivers that are written to after the answers: while that goes on, the senders can already
@@ -87,6 +91,8 @@ pub struct Worker {
     login_deadlines: BTreeSet<(Instant, usize)>,
     late_logins: Warning,
     buffer: Box<[u8]>,
+    /// Carried out since receivers were written to last.
+    requests: usize,
     phase: Phase,
     /// Where clients come in, if that is at this worker.
     door: Option<Door>,
@@ -103,9 +109,10 @@ enum Phase {
     Draining(Instant),
 }
 
-/// How many of `waiting` receivers are written to in one turn.
-fn share(waiting: usize) -> usize {
-    waiting.min(RECEIVERS.max(waiting / SHARE))
+/// How many of `waiting` receivers are written to in a turn with so many requests.
+fn share(waiting: usize, requests: usize) -> usize {
+    let few = RECEIVERS.min(RECEIVERS_PER_REQUEST * requests.max(1));
+    waiting.min(few.max(waiting / SHARE))
 }
 
 /// Why a connection ends.
@@ -138,6 +145,7 @@ impl Worker {
             login_deadlines: BTreeSet::new(),
             late_logins: Warning::default(),
             buffer: vec![0; READ].into(),
+            requests: 0,
             phase: Phase::Running,
             door: None,
         }
@@ -394,10 +402,10 @@ impl Worker {
         action: impl FnOnce(&mut Connection, &mut [u8], &mut Turn<'_>) -> T,
     ) -> Option<T> {
         let id = self.id(token)?;
-        let Worker { connections, batches, hub, ripe, buffer, phase, .. } = self;
+        let Worker { connections, batches, hub, ripe, buffer, requests, phase, .. } = self;
         let publisher = Publisher { hub, worker: id.worker, ripe };
         let stay = !matches!(phase, Phase::Running);
-        let mut turn = Turn { id, batches, publisher, stay };
+        let mut turn = Turn { id, batches, publisher, requests, stay };
         let connection = connections.get_mut(token)?;
         let result = catch_unwind(AssertUnwindSafe(|| action(connection, buffer, &mut turn)));
         if result.is_err() {
@@ -408,11 +416,14 @@ impl Worker {
 
     /// Serves those on the list, or the first of them.
     pub(super) fn serve_all(&mut self) {
-        for _ in 0..self.ready.len().min(CLIENTS) {
+        let clients = self.ready.len().min(CLIENTS);
+        for _ in 0..clients {
             if let Some(token) = self.ready.pop_front() {
                 self.serve(token);
             }
         }
+        // What was no whole line had to be read, too.
+        self.requests = self.requests.max(clients);
     }
 
     fn serve(&mut self, token: usize) {
@@ -481,7 +492,7 @@ impl Worker {
 
     /// Writes answers, and deliveries to a part of the receivers if they are many.
     fn write(&mut self) {
-        let count = share(self.ripe.len());
+        let count = share(self.ripe.len(), mem::take(&mut self.requests));
         self.write_ripe(count.saturating_sub(AFTER_ANSWERS));
         let mut answered = mem::take(&mut self.answered);
         answered.drain(..).for_each(|token| self.flush(token, Connection::flush));
@@ -632,9 +643,9 @@ impl Worker {
         {
             room.stop_waiting(id);
         }
-        let Worker { batches, hub, ripe, .. } = self;
+        let Worker { batches, hub, ripe, requests, .. } = self;
         let publisher = Publisher { hub, worker: id.worker, ripe };
-        connection.session.go_out(&mut Turn { id, batches, publisher, stay: true });
+        connection.session.go_out(&mut Turn { id, batches, publisher, requests, stay: true });
         if let Farewell::LoginTimeout = farewell {
             Reply::Err(b"not logged in in time").encode(connection.session.answers());
             connection.flush();
@@ -677,10 +688,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_is_for_all_of_a_few_and_for_a_share_of_many() {
-        let shares = [(0, 0), (1, 1), (256, 256), (257, 256), (2048, 256), (2056, 257)];
-        for (waiting, written) in shares.into_iter().chain([(10_000, 1250)]) {
-            assert_eq!(share(waiting), written, "{waiting} wait");
+    fn writing_keeps_up_with_reading_and_large_rooms() {
+        let shares = [
+            // Waiting, requests, and how many are written to.
+            (0, 9, 0),
+            (10, 0, 5),
+            (10, 1, 5),
+            (10, 2, 10),
+            (10, 1000, 10),
+            (47, 1, 5),
+            (48, 1, 6),
+            (300, 51, 255),
+            (300, 1000, 256),
+            (2048, 1000, 256),
+            (2056, 1000, 257),
+            (10_000, 1, 1250),
+        ];
+        for (waiting, requests, written) in shares {
+            assert_eq!(share(waiting, requests), written, "{waiting} wait, {requests} requests");
         }
     }
 }

@@ -109,6 +109,11 @@ impl Stage {
         client
     }
 
+    /// So many receivers in the room `hall`.
+    fn receivers(&mut self, count: usize) -> Vec<Client> {
+        (0..count).map(|_| self.client_saying(0, "rlogin:eve\njoin:hall\n")).collect()
+    }
+
     /// A worker looks at its sockets and its messages.
     fn look(&mut self, worker: usize) {
         let mut events = Events::with_capacity(16);
@@ -136,42 +141,68 @@ impl Stage {
     }
 }
 
-/// What comes while a large room is written to is heard, answered, and on its way with the rest.
+/// What comes while a room is written to is heard, answered, and on its way with the rest.
 #[test]
-fn nobody_waits_until_a_large_room_is_written_to() {
-    const LARGE: usize = 600;
+fn nobody_waits_until_a_room_is_written_to() {
     crate::descriptors::raise_limit();
-    let mut stage = Stage::with_reserve();
-    let mut receivers: Vec<_> =
-        (0..LARGE).map(|_| stage.client_saying(0, "rlogin:eve\njoin:hall\n")).collect();
-    let mut sender = stage.client_saying(0, "slogin:bob\njoin:hall\n");
-    let mut heard = vec![String::new(); LARGE];
-    let mut listen = |heard: &mut Vec<String>| {
-        for (heard, receiver) in heard.iter_mut().zip(&mut receivers) {
-            heard.push_str(&receiver.heard());
+    for size in [10, 600] {
+        let mut stage = Stage::with_reserve();
+        let mut receivers = stage.receivers(size);
+        let mut sender = stage.client_saying(0, "slogin:bob\njoin:hall\n");
+        let mut heard = vec![String::new(); size];
+        let mut listen = |heard: &mut Vec<String>| {
+            for (heard, receiver) in heard.iter_mut().zip(&mut receivers) {
+                heard.push_str(&receiver.heard());
+            }
+        };
+        for text in ["one", "two"] {
+            sender.send(&format!("sendall:{text}\n"));
+            stage.step(0);
+            assert_eq!(sender.heard(), "ok:sent\n");
+            listen(&mut heard);
+            let reached = heard.iter().filter(|heard| heard.contains(text)).count();
+            assert!((1..=size / 2).contains(&reached), "{reached} have {text} after one turn");
         }
-    };
-    for text in ["one", "two"] {
-        sender.send(&format!("sendall:{text}\n"));
-        stage.step(0);
-        assert_eq!(sender.heard(), "ok:sent\n");
+        // There are some to be written to yet, also when the server stops.
+        assert_eq!(stage.workers[0].wait(), Some(Duration::ZERO));
+        let hub = Arc::clone(&stage.hub);
+        let pace = Pace { finish: MINUTE, halt: MINUTE, drain: 2 * MINUTE };
+        let stopping = thread::spawn(move || wind_down(&hub, Instant::now(), pace));
+        while !stopping.is_finished() {
+            (0..WORKERS).for_each(|worker| stage.step(worker));
+        }
+        stage.step_all();
         listen(&mut heard);
-        let reached = heard.iter().filter(|heard| heard.contains(text)).count();
-        assert!((1..LARGE / 2).contains(&reached), "{reached} have {text} after one turn");
+        for heard in heard {
+            assert_eq!(heard, "delivery:hall:bob:one\ndelivery:hall:bob:two\n");
+        }
     }
-    // There are some to be written to yet, also when the server stops.
-    assert_eq!(stage.workers[0].wait(), Some(Duration::ZERO));
-    let hub = Arc::clone(&stage.hub);
-    let pace = Pace { finish: MINUTE, halt: MINUTE, drain: 2 * MINUTE };
-    let stopping = thread::spawn(move || wind_down(&hub, Instant::now(), pace));
-    while !stopping.is_finished() {
-        (0..WORKERS).for_each(|worker| stage.step(worker));
-    }
-    stage.step_all();
-    listen(&mut heard);
-    for heard in heard {
-        assert_eq!(heard, "delivery:hall:bob:one\ndelivery:hall:bob:two\n");
-    }
+}
+
+/// Whatever clients send at the same time, and however little sense it makes.
+#[test]
+fn the_more_is_read_the_more_are_written_to() {
+    let mut stage = Stage::with_reserve();
+    let mut receivers = stage.receivers(50);
+    let mut sender = stage.client_saying(0, "slogin:bob\njoin:hall\n");
+    let mut others: Vec<_> = (0..10).map(|_| stage.client(0)).collect();
+    let mut in_one_turn = |stage: &mut Stage| {
+        sender.send("sendall:hi\n");
+        stage.step(0);
+        let at_once =
+            receivers.iter_mut().map(Client::heard).filter(|heard| !heard.is_empty()).count();
+        while stage.workers[0].wait() == Some(Duration::ZERO) {
+            stage.step(0);
+        }
+        receivers.iter_mut().for_each(|one| drop(one.heard()));
+        at_once
+    };
+    let few = in_one_turn(&mut stage);
+    assert!((1..25).contains(&few), "{few}");
+    others[0].send(&"!\n".repeat(50));
+    assert_eq!(in_one_turn(&mut stage), 50);
+    others.iter_mut().for_each(|other| other.send("half a line"));
+    assert_eq!(in_one_turn(&mut stage), 50);
 }
 
 /// A reserve gets its share of the receivers once the other worker is crowded, also those of rooms
