@@ -19,7 +19,7 @@ pub fn raise_limit() -> usize {
 /// Makes the process's table of descriptors large enough for `count`, if the system lets it; `any`
 /// is one that is open. Linux doubles a table that is full, and while the process has several
 /// threads the one that needed the place waits some ten milliseconds for that.
-pub fn make_room(any: impl AsFd, count: usize) {
+pub fn reserve(any: impl AsFd, count: usize) {
     let last = RawFd::try_from(count.saturating_sub(1)).unwrap_or(RawFd::MAX);
     // A table never shrinks.
     drop(fcntl_dupfd_cloexec(any, last));

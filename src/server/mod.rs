@@ -62,9 +62,9 @@ use crate::descriptors;
 /// Descriptors that are none of the clients': a few that are open for a moment only.
 const SPARE_DESCRIPTORS: usize = 8;
 
-/// Descriptors that there is room for from the start, if there may be so many. The system keeps
-/// eight bytes for each.
-const ROOM_FOR_DESCRIPTORS: usize = 64 * 1024;
+/// Descriptors that there is room for from the start, if there may be so many. Linux keeps eight
+/// bytes for each.
+const RESERVED_DESCRIPTORS: usize = 64 * 1024;
 
 /// What keeps a server from running.
 #[derive(Debug, Error)]
@@ -139,7 +139,7 @@ impl Server {
         let descriptors = descriptors::raise_limit();
         let listeners = listen::listen_on(&config.bind, config.port)?;
         if let Some(any) = listeners.first() {
-            descriptors::make_room(any, descriptors.min(ROOM_FOR_DESCRIPTORS));
+            descriptors::reserve(any, descriptors.min(RESERVED_DESCRIPTORS));
         }
         let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect();
         let (mailboxes, posts) =

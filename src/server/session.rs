@@ -61,7 +61,7 @@ pub struct Turn<'a> {
     /// Publishes the texts.
     pub publisher: Publisher<'a>,
     /// Counts the lines that are carried out.
-    pub requests: &'a mut usize,
+    pub lines: &'a mut usize,
     /// Sessions do not change workers any more.
     pub stay: bool,
 }
@@ -102,7 +102,7 @@ impl Session {
 
     /// Carries out one line and appends its answer.
     pub fn carry_out(&mut self, line: Line<'_>, turn: &mut Turn<'_>) -> Step {
-        *turn.requests += 1;
+        *turn.lines += 1;
         let request = match line {
             Line::Whole(line) => Request::parse(line).map_err(Refusal::from),
             Line::TooLong => Err(Refusal::LineTooLong),

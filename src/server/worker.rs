@@ -40,13 +40,13 @@ const CLIENTS: usize = 256;
 /// Newcomers who are let in in one turn at most.
 const NEWCOMERS: usize = 64;
 
-/// Receivers that are written to in one turn for each request that was carried out in it, so that
-/// writing keeps up with reading; then clients are looked at again. Whoever is written to later
-/// gets what has come meanwhile with the same write, and an answer does not wait for all of them.
-/// The fewer, the more goes into one write, and the later it is there.
-const RECEIVERS_PER_REQUEST: usize = 5;
+/// Receivers that are written to in one turn for each thing that was taken in in it, so that writing
+/// keeps up with reading; then the worker looks again. Whoever is written to later gets what has
+/// come meanwhile with the same write, and an answer does not wait for all of them. The fewer, the
+/// more goes into one write, and the later it is there.
+const RECEIVERS_EACH: usize = 5;
 
-/// Receivers that are written to in one turn at most, however many requests there were.
+/// Receivers that are written to in one turn at most, however much was taken in.
 const RECEIVERS: usize = 256;
 
 /// Of many who wait, at least one in so many is written to in one turn. Frames that one write does
@@ -91,8 +91,9 @@ pub struct Worker {
     login_deadlines: BTreeSet<(Instant, usize)>,
     late_logins: Warning,
     buffer: Box<[u8]>,
-    /// Carried out since receivers were written to last.
-    requests: usize,
+    /// Lines, newcomers and messages since receivers were written to last; at least one for each
+    /// client that was read from.
+    intake: usize,
     phase: Phase,
     /// Where clients come in, if that is at this worker.
     door: Option<Door>,
@@ -109,9 +110,9 @@ enum Phase {
     Draining(Instant),
 }
 
-/// How many of `waiting` receivers are written to in a turn with so many requests.
-fn share(waiting: usize, requests: usize) -> usize {
-    let few = RECEIVERS.min(RECEIVERS_PER_REQUEST * requests.max(1));
+/// How many of `waiting` receivers are written to in a turn that took in so much.
+fn share(waiting: usize, intake: usize) -> usize {
+    let few = RECEIVERS.min(RECEIVERS_EACH * intake.max(1));
     waiting.min(few.max(waiting / SHARE))
 }
 
@@ -145,7 +146,7 @@ impl Worker {
             login_deadlines: BTreeSet::new(),
             late_logins: Warning::default(),
             buffer: vec![0; READ].into(),
-            requests: 0,
+            intake: 0,
             phase: Phase::Running,
             door: None,
         }
@@ -274,6 +275,7 @@ impl Worker {
     }
 
     fn take(&mut self, message: Message) {
+        self.intake += 1;
         match message {
             Message::Close(done) => {
                 self.door = None;
@@ -303,24 +305,27 @@ impl Worker {
     /// Lets in those who knock, or the first of them.
     fn attend_door(&mut self) {
         for _ in 0..NEWCOMERS {
-            match self.door.as_mut().and_then(Door::next) {
-                None => return,
-                Some(Caller::Client(stream, peer, place)) => {
-                    let worker = self.hub.least_busy(self.index);
-                    if worker == self.index {
-                        self.hub.mailboxes[worker].add_session();
-                        self.welcome(stream, peer, place);
-                    } else {
-                        self.hub.hand_over(worker, Message::Connected(stream, peer, place));
-                    }
-                }
-                Some(Caller::InTheWay(session)) if session.worker == self.index => {
-                    self.let_go(session);
-                }
-                Some(Caller::InTheWay(session)) => {
-                    self.hub.tell(session.worker, Message::LetGo(session));
+            let Some(caller) = self.door.as_mut().and_then(Door::next) else {
+                return;
+            };
+            self.intake += 1;
+            self.attend(caller);
+        }
+    }
+
+    fn attend(&mut self, caller: Caller) {
+        match caller {
+            Caller::Client(stream, peer, place) => {
+                let worker = self.hub.least_busy(self.index);
+                if worker == self.index {
+                    self.hub.mailboxes[worker].add_session();
+                    self.welcome(stream, peer, place);
+                } else {
+                    self.hub.hand_over(worker, Message::Connected(stream, peer, place));
                 }
             }
+            Caller::InTheWay(session) if session.worker == self.index => self.let_go(session),
+            Caller::InTheWay(session) => self.hub.tell(session.worker, Message::LetGo(session)),
         }
     }
 
@@ -402,10 +407,10 @@ impl Worker {
         action: impl FnOnce(&mut Connection, &mut [u8], &mut Turn<'_>) -> T,
     ) -> Option<T> {
         let id = self.id(token)?;
-        let Worker { connections, batches, hub, ripe, buffer, requests, phase, .. } = self;
+        let Worker { connections, batches, hub, ripe, buffer, intake, phase, .. } = self;
         let publisher = Publisher { hub, worker: id.worker, ripe };
         let stay = !matches!(phase, Phase::Running);
-        let mut turn = Turn { id, batches, publisher, requests, stay };
+        let mut turn = Turn { id, batches, publisher, lines: intake, stay };
         let connection = connections.get_mut(token)?;
         let result = catch_unwind(AssertUnwindSafe(|| action(connection, buffer, &mut turn)));
         if result.is_err() {
@@ -423,7 +428,7 @@ impl Worker {
             }
         }
         // What was no whole line had to be read, too.
-        self.requests = self.requests.max(clients);
+        self.intake = self.intake.max(clients);
     }
 
     fn serve(&mut self, token: usize) {
@@ -490,9 +495,9 @@ impl Worker {
         batches.publish(&mut Publisher { hub, worker: *index, ripe });
     }
 
-    /// Writes answers, and deliveries to a part of the receivers if they are many.
+    /// Writes answers, and deliveries to a part of the receivers.
     fn write(&mut self) {
-        let count = share(self.ripe.len(), mem::take(&mut self.requests));
+        let count = share(self.ripe.len(), mem::take(&mut self.intake));
         self.write_ripe(count.saturating_sub(AFTER_ANSWERS));
         let mut answered = mem::take(&mut self.answered);
         answered.drain(..).for_each(|token| self.flush(token, Connection::flush));
@@ -585,7 +590,11 @@ impl Worker {
     fn check_phase(&mut self) {
         let mut connections = self.connections.iter();
         let done = match &mut self.phase {
-            Phase::Finishing(done) if connections.all(|(_, one)| one.is_finished()) => done.take(),
+            Phase::Finishing(done)
+                if done.is_some() && connections.all(|(_, one)| one.is_finished()) =>
+            {
+                done.take()
+            }
             Phase::Halted(done) => done.take(),
             Phase::Draining(_) => return self.close_written(),
             _ => None,
@@ -643,9 +652,9 @@ impl Worker {
         {
             room.stop_waiting(id);
         }
-        let Worker { batches, hub, ripe, requests, .. } = self;
+        let Worker { batches, hub, ripe, intake, .. } = self;
         let publisher = Publisher { hub, worker: id.worker, ripe };
-        connection.session.go_out(&mut Turn { id, batches, publisher, requests, stay: true });
+        connection.session.go_out(&mut Turn { id, batches, publisher, lines: intake, stay: true });
         if let Farewell::LoginTimeout = farewell {
             Reply::Err(b"not logged in in time").encode(connection.session.answers());
             connection.flush();
@@ -690,7 +699,7 @@ mod tests {
     #[test]
     fn writing_keeps_up_with_reading_and_large_rooms() {
         let shares = [
-            // Waiting, requests, and how many are written to.
+            // Waiting, taken in, and how many are written to.
             (0, 9, 0),
             (10, 0, 5),
             (10, 1, 5),
@@ -704,8 +713,8 @@ mod tests {
             (2056, 1000, 257),
             (10_000, 1, 1250),
         ];
-        for (waiting, requests, written) in shares {
-            assert_eq!(share(waiting, requests), written, "{waiting} wait, {requests} requests");
+        for (waiting, intake, written) in shares {
+            assert_eq!(share(waiting, intake), written, "{waiting} wait, {intake} taken in");
         }
     }
 }

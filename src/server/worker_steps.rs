@@ -89,6 +89,13 @@ impl Stage {
 
     /// A new client on a worker.
     fn client(&mut self, worker: usize) -> Client {
+        let client = self.connect(worker);
+        self.step(worker);
+        client
+    }
+
+    /// A new client that its worker has not heard of yet.
+    fn connect(&mut self, worker: usize) -> Client {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = self.listener.accept().unwrap();
         client.set_nonblocking(true).unwrap();
@@ -96,7 +103,6 @@ impl Stage {
         let stream = mio::net::TcpStream::from_std(stream);
         let place = self.hub.places.take().unwrap();
         self.hub.hand_over(worker, Message::Connected(stream, peer, place));
-        self.step(worker);
         Client(client)
     }
 
@@ -187,14 +193,20 @@ fn the_more_is_read_the_more_are_written_to() {
     let mut sender = stage.client_saying(0, "slogin:bob\njoin:hall\n");
     let mut others: Vec<_> = (0..10).map(|_| stage.client(0)).collect();
     let mut in_one_turn = |stage: &mut Stage| {
+        let mut heard = vec![String::new(); receivers.len()];
+        let mut listen = || {
+            for (heard, receiver) in heard.iter_mut().zip(&mut receivers) {
+                heard.push_str(&receiver.heard());
+            }
+            heard.iter().filter(|heard| *heard == "delivery:hall:bob:hi\n").count()
+        };
         sender.send("sendall:hi\n");
         stage.step(0);
-        let at_once =
-            receivers.iter_mut().map(Client::heard).filter(|heard| !heard.is_empty()).count();
+        let at_once = listen();
         while stage.workers[0].wait() == Some(Duration::ZERO) {
             stage.step(0);
         }
-        receivers.iter_mut().for_each(|one| drop(one.heard()));
+        assert_eq!(listen(), 50, "{heard:?}");
         at_once
     };
     let few = in_one_turn(&mut stage);
@@ -203,6 +215,9 @@ fn the_more_is_read_the_more_are_written_to() {
     assert_eq!(in_one_turn(&mut stage), 50);
     others.iter_mut().for_each(|other| other.send("half a line"));
     assert_eq!(in_one_turn(&mut stage), 50);
+    let newcomers: Vec<_> = (0..10).map(|_| stage.connect(0)).collect();
+    assert_eq!(in_one_turn(&mut stage), 50);
+    drop(newcomers);
 }
 
 /// A reserve gets its share of the receivers once the other worker is crowded, also those of rooms

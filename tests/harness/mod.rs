@@ -466,9 +466,7 @@ impl Program {
     }
 
     fn proc_status(&self, field: &str) -> u64 {
-        let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
+        proc_status(self.pid(), field)
     }
 
     /// Waits until the program handles a signal.
@@ -500,11 +498,6 @@ impl Program {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
-    /// Descriptors that there is room for.
-    pub fn descriptor_table(&self) -> u64 {
-        self.proc_status("FDSize")
-    }
-
     /// Processor time used, in seconds.
     pub fn processor_seconds(&self) -> f64 {
         let stat = self.proc("stat");
@@ -512,6 +505,13 @@ impl Program {
         let ticks = fields.split_whitespace().skip(11).take(2);
         ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
     }
+}
+
+/// A number in what the system tells of the status of a process.
+pub fn proc_status(pid: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// Waits until something holds, looking again and again; panics with what `describe` says if that
