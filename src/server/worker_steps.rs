@@ -2,7 +2,7 @@
 //! goes, so that what is a race elsewhere happens for sure.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -104,6 +104,14 @@ impl Stage {
         let place = self.hub.places.take().unwrap();
         self.hub.hand_over(worker, Message::Connected(stream, peer, place));
         Client(client)
+    }
+
+    /// From now on worker 0 lets clients in; returns where.
+    fn open_door(&mut self) -> SocketAddr {
+        self.listener.set_nonblocking(true).unwrap();
+        let socket = mio::net::TcpListener::from_std(self.listener.try_clone().unwrap());
+        self.workers[0].open_door(vec![socket]).unwrap();
+        self.listener.local_addr().unwrap()
     }
 
     /// A client on a worker, which says this and is heard.
@@ -215,9 +223,12 @@ fn the_more_is_read_the_more_are_written_to() {
     assert_eq!(in_one_turn(&mut stage), 50);
     others.iter_mut().for_each(|other| other.send("half a line"));
     assert_eq!(in_one_turn(&mut stage), 50);
-    let newcomers: Vec<_> = (0..10).map(|_| stage.connect(0)).collect();
+    let handed_over: Vec<_> = (0..10).map(|_| stage.connect(0)).collect();
     assert_eq!(in_one_turn(&mut stage), 50);
-    drop(newcomers);
+    let address = stage.open_door();
+    let let_in: Vec<_> = (0..10).map(|_| TcpStream::connect(address).unwrap()).collect();
+    assert_eq!(in_one_turn(&mut stage), 50);
+    drop((handed_over, let_in));
 }
 
 /// A reserve gets its share of the receivers once the other worker is crowded, also those of rooms
