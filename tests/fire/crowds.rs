@@ -94,6 +94,19 @@ fn there_is_room_for_all_descriptors_before_a_crowd_comes() {
     assert!(room >= descriptors, "room for {room} of {descriptors} descriptors");
 }
 
+#[test]
+fn an_idle_receiver_takes_little_memory() {
+    chatbox::descriptors::raise_limit();
+    let server = Server::run(chatbox(["server", "0"]));
+    let enter = |number| Peer::receiver(server.port, "eve", &format!("room{}", number % 20));
+    let mut receivers: Vec<_> = (0..100).map(enter).collect();
+    let before = server.program.memory();
+    receivers.extend((100..1100).map(enter));
+    let grown = server.program.memory().saturating_sub(before);
+    assert!(grown < 12 * 1000, "{grown} KiB for 1000 receivers");
+    println!("{grown} KiB for 1000 receivers");
+}
+
 /// The reset comes when the end of the input is known already, and no later sign will tell.
 #[test]
 fn receivers_that_close_before_they_read_anything_are_forgotten() {
