@@ -40,8 +40,8 @@ const CLIENTS: usize = 256;
 /// Newcomers who are let in in one turn at most.
 const NEWCOMERS: usize = 64;
 
-/// Receivers that are written to in one turn for each thing that was taken in in it, so that writing
-/// keeps up with reading; then the worker looks again. Whoever is written to later gets what has
+/// Receivers that are written to in one turn for each thing that it took in, so that writing keeps
+/// up with reading; then the worker looks again. Whoever is written to later gets what has
 /// come meanwhile with the same write, and an answer does not wait for all of them. The fewer, the
 /// more goes into one write, and the later it is there.
 const RECEIVERS_EACH: usize = 5;
@@ -182,16 +182,12 @@ impl Worker {
         self.work();
     }
 
-    /// Somebody is to be served or written to.
-    fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.ripe.is_empty()
-    }
-
-    /// Says that it has to be woken from now on, unless there is work, and for how long there is
-    /// nothing to do, as far as can be told.
+    /// How long there is nothing to do, as far as can be told. Says that it has to be woken from now
+    /// on, unless there is something to do.
     fn fall_asleep(&mut self) -> Option<Duration> {
-        if self.has_work() {
-            return Some(Duration::ZERO);
+        let wait = self.wait();
+        if wait == Some(Duration::ZERO) {
+            return wait;
         }
         self.hub.mailboxes[self.index].fall_asleep();
         match self.inbox.try_recv() {
@@ -199,7 +195,7 @@ impl Worker {
                 self.take(message);
                 Some(Duration::ZERO)
             }
-            Err(_) => self.wait(),
+            Err(_) => wait,
         }
     }
 
@@ -234,7 +230,7 @@ impl Worker {
 
     /// How long there is nothing to do, as far as can be told.
     pub(super) fn wait(&self) -> Option<Duration> {
-        if self.has_work() {
+        if !self.ready.is_empty() || !self.ripe.is_empty() {
             return Some(Duration::ZERO);
         }
         let login = self.login_deadlines.first().map(|(deadline, _)| *deadline);

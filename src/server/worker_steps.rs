@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
@@ -48,6 +48,13 @@ impl Client {
             Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
             _ => String::from_utf8(heard).unwrap(),
         }
+    }
+}
+
+/// Adds what has arrived to what was heard before.
+fn listen(receivers: &mut [Client], heard: &mut [String]) {
+    for (heard, receiver) in heard.iter_mut().zip(receivers) {
+        heard.push_str(&receiver.heard());
     }
 }
 
@@ -148,6 +155,20 @@ impl Stage {
         sender.heard().matches("ok:sent\n").count()
     }
 
+    /// The server begins to stop.
+    fn stop(&self, pace: Pace) -> JoinHandle<()> {
+        let hub = Arc::clone(&self.hub);
+        thread::spawn(move || wind_down(&hub, Instant::now(), pace))
+    }
+
+    /// The workers go on until the server has stopped, and what it wrote has arrived.
+    fn step_until(&mut self, stopped: &JoinHandle<()>) {
+        while !stopped.is_finished() {
+            (0..WORKERS).for_each(|worker| self.step(worker));
+        }
+        self.step_all();
+    }
+
     fn step_all(&mut self) {
         for _ in 0..5 {
             (0..WORKERS).for_each(|worker| self.step(worker));
@@ -164,29 +185,20 @@ fn nobody_waits_until_a_room_is_written_to() {
         let mut receivers = stage.receivers(size);
         let mut sender = stage.client_saying(0, "slogin:bob\njoin:hall\n");
         let mut heard = vec![String::new(); size];
-        let mut listen = |heard: &mut Vec<String>| {
-            for (heard, receiver) in heard.iter_mut().zip(&mut receivers) {
-                heard.push_str(&receiver.heard());
-            }
-        };
         for text in ["one", "two"] {
             sender.send(&format!("sendall:{text}\n"));
             stage.step(0);
             assert_eq!(sender.heard(), "ok:sent\n");
-            listen(&mut heard);
+            listen(&mut receivers, &mut heard);
             let reached = heard.iter().filter(|heard| heard.contains(text)).count();
             assert!((1..=size / 2).contains(&reached), "{reached} have {text} after one turn");
         }
         // There are some to be written to yet, also when the server stops.
         assert_eq!(stage.workers[0].wait(), Some(Duration::ZERO));
-        let hub = Arc::clone(&stage.hub);
         let pace = Pace { finish: MINUTE, halt: MINUTE, drain: 2 * MINUTE };
-        let stopping = thread::spawn(move || wind_down(&hub, Instant::now(), pace));
-        while !stopping.is_finished() {
-            (0..WORKERS).for_each(|worker| stage.step(worker));
-        }
-        stage.step_all();
-        listen(&mut heard);
+        let stopping = stage.stop(pace);
+        stage.step_until(&stopping);
+        listen(&mut receivers, &mut heard);
         for heard in heard {
             assert_eq!(heard, "delivery:hall:bob:one\ndelivery:hall:bob:two\n");
         }
@@ -202,19 +214,17 @@ fn the_more_is_read_the_more_are_written_to() {
     let mut others: Vec<_> = (0..10).map(|_| stage.client(0)).collect();
     let mut in_one_turn = |stage: &mut Stage| {
         let mut heard = vec![String::new(); receivers.len()];
-        let mut listen = || {
-            for (heard, receiver) in heard.iter_mut().zip(&mut receivers) {
-                heard.push_str(&receiver.heard());
-            }
+        let mut reached = || {
+            listen(&mut receivers, &mut heard);
             heard.iter().filter(|heard| *heard == "delivery:hall:bob:hi\n").count()
         };
         sender.send("sendall:hi\n");
         stage.step(0);
-        let at_once = listen();
+        let at_once = reached();
         while stage.workers[0].wait() == Some(Duration::ZERO) {
             stage.step(0);
         }
-        assert_eq!(listen(), 50, "{heard:?}");
+        assert_eq!(reached(), 50, "{heard:?}");
         at_once
     };
     let few = in_one_turn(&mut stage);
@@ -306,7 +316,6 @@ fn a_text_of_a_session_that_moves_when_the_server_stops_is_carried_out() {
     let mut stage = Stage::new();
     let (mut receiver, mut sender) = room_elsewhere(&mut stage);
     sender.send("join:there\nsendall:hi\n");
-    let hub = Arc::clone(&stage.hub);
     let pace = Pace {
         finish: Duration::from_secs(60),
         halt: Duration::from_secs(60),
@@ -314,14 +323,11 @@ fn a_text_of_a_session_that_moves_when_the_server_stops_is_carried_out() {
     };
     // Worker 0 is in the middle of its turn while the other hears that the server stops.
     stage.look(0);
-    let stopping = thread::spawn(move || wind_down(&hub, Instant::now(), pace));
+    let stopping = stage.stop(pace);
     thread::sleep(Duration::from_millis(100));
     stage.step(1);
     stage.workers[0].work();
-    while !stopping.is_finished() {
-        (0..WORKERS).for_each(|worker| stage.step(worker));
-    }
-    stage.step_all();
+    stage.step_until(&stopping);
     assert_eq!(sender.heard(), "ok:joined room there\nok:sent\n");
     assert_eq!(receiver.heard(), "delivery:there:bob:hi\n");
 }
@@ -341,18 +347,14 @@ fn no_receiver_is_closed_while_a_worker_may_still_publish() {
     sender.send("sendall:hi\n");
     stage.look(1);
     stage.workers[1].serve_all();
-    let hub = Arc::clone(&stage.hub);
-    let stopping = thread::spawn(move || wind_down(&hub, Instant::now(), pace));
+    let stopping = stage.stop(pace);
     // Long after the time to finish is over, the other worker still may not close anybody.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(300) {
         stage.step(0);
         assert!(!stage.workers[0].is_draining(), "drains after {:?}", begun.elapsed());
     }
-    while !stopping.is_finished() {
-        (0..WORKERS).for_each(|worker| stage.step(worker));
-    }
-    stage.step_all();
+    stage.step_until(&stopping);
     assert_eq!(sender.heard(), "ok:sent\n");
     assert_eq!(receiver.heard(), "delivery:there:bob:hi\n");
 }

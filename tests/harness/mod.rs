@@ -462,7 +462,7 @@ pub fn limited(limits: &str, flags: &[&str]) -> Command {
 /// What the system tells of a process.
 impl Program {
     fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.pid())).unwrap()
+        proc(self.pid(), file)
     }
 
     fn proc_status(&self, field: &str) -> u64 {
@@ -507,9 +507,13 @@ impl Program {
     }
 }
 
+fn proc(pid: u32, file: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap()
+}
+
 /// A number in what the system tells of the status of a process.
 pub fn proc_status(pid: u32, field: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let status = proc(pid, "status");
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }
