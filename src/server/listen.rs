@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
+use log::{Level, log};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
@@ -20,66 +21,87 @@ const UNCONFIRMED: Duration = Duration::from_secs(25);
 const TRIES: usize = 20;
 
 /// Listens on `port` of every address that `hosts` name, or of every interface if there are none.
-/// For port 0, the system chooses one, the same for all.
+/// For port 0, the system chooses one, the same for all. Of several addresses of one host, those
+/// that this machine does not have are passed over, with a warning.
 ///
 /// # Errors
 ///
-/// [`ServerError`] if a host is unknown or an address cannot be used.
+/// [`ServerError`] if a host is unknown or has no address of this machine, or if an address cannot
+/// be used.
 pub fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>, ServerError> {
-    if hosts.is_empty() {
-        return listen_everywhere(port);
-    }
     let mut addresses = Vec::new();
     for host in hosts {
         let unknown = |source| ServerError::UnknownHost { host: host.clone(), source };
-        addresses.extend((host.as_str(), port).to_socket_addrs().map_err(unknown)?);
+        addresses.push((host.as_str(), port).to_socket_addrs().map_err(unknown)?.collect());
     }
-    listen_at_all(&addresses)
-}
-
-/// IPv4 and IPv6, each with a socket of its own, which costs IPv4 clients less than one for both.
-fn listen_everywhere(port: u16) -> Result<Vec<TcpListener>, ServerError> {
-    let v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
-    let v6 = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+    if hosts.is_empty() {
+        // Each with a socket of its own, which costs IPv4 clients less than one for both.
+        let everywhere = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        addresses.push(everywhere.map(|address| SocketAddr::new(address, port)).into());
+    }
     let mut tries = 0;
     loop {
-        match listen_at_all(&[v4, v6]) {
-            // Not every machine has IPv6.
-            Err(ServerError::Listen { address, source })
-                if address.is_ipv6() && is_unsupported(&source) =>
-            {
-                return listen_at_all(&[v4]);
-            }
-            // The port that was free for IPv4 need not be for IPv6.
+        match listen_at_all(&addresses, port) {
+            // The port that was free for the first address need not be for the next.
             Err(_) if port == 0 && tries < TRIES => tries += 1,
             result => return result,
         }
     }
 }
 
-fn is_unsupported(error: &io::Error) -> bool {
-    let unsupported = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::PROTONOSUPPORT];
-    Errno::from_io_error(error).is_some_and(|errno| unsupported.contains(&errno))
-}
-
-/// Listens at each address once. If the first has port 0, all get the port that the system chooses
-/// for it.
-fn listen_at_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServerError> {
+/// Listens at each address of each host, once. Port 0 becomes the one that the system chooses for
+/// the first.
+fn listen_at_all(
+    hosts: &[Vec<SocketAddr>],
+    mut port: u16,
+) -> Result<Vec<TcpListener>, ServerError> {
     let mut listeners: Vec<TcpListener> = Vec::new();
-    let mut done = Vec::new();
-    let mut port = 0;
-    for address in addresses {
-        let port_wanted = if address.port() == 0 { port } else { address.port() };
-        let address = SocketAddr::new(address.ip(), port_wanted);
-        if done.contains(&address.ip()) {
-            continue;
+    for addresses in hosts {
+        let mut missing = Vec::new();
+        for &(mut address) in addresses {
+            // Other parts of it, such as an IPv6 zone, stay as they are.
+            address.set_port(port);
+            let is_done = |listener: &TcpListener| listener.local_addr().ok() == Some(address);
+            if listeners.iter().any(is_done) {
+                continue;
+            }
+            match listen_at(address) {
+                Ok(listener) => {
+                    port = local_port(&listener, address)?;
+                    listeners.push(listener);
+                }
+                Err(ServerError::Listen { source, .. }) if is_missing(&source) => {
+                    missing.push((address, source));
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let listener = listen_at(address)?;
-        port = local_port(&listener, address)?;
-        done.push(address.ip());
-        listeners.push(listener);
+        pass_over(missing, addresses)?;
     }
     Ok(listeners)
+}
+
+/// What to say of those of a host's addresses that this machine does not have.
+fn pass_over(
+    mut missing: Vec<(SocketAddr, io::Error)>,
+    addresses: &[SocketAddr],
+) -> Result<(), ServerError> {
+    if missing.len() == addresses.len()
+        && let Some((address, source)) = missing.pop()
+    {
+        return Err(ServerError::Listen { address, source });
+    }
+    for (address, error) in missing {
+        // Not every machine has IPv6, and nobody has asked for it by name.
+        let level = if address.ip().is_unspecified() { Level::Debug } else { Level::Warn };
+        log!(level, "cannot listen on {address}: {error}");
+    }
+    Ok(())
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    let missing = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::PROTONOSUPPORT];
+    Errno::from_io_error(error).is_some_and(|errno| missing.contains(&errno))
 }
 
 fn local_port(listener: &TcpListener, address: SocketAddr) -> Result<u16, ServerError> {
@@ -111,4 +133,38 @@ fn open(address: SocketAddr) -> rustix::io::Result<TcpListener> {
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(words: &[&str]) -> Vec<SocketAddr> {
+        words.iter().map(|word| SocketAddr::new(word.parse().unwrap(), 0)).collect()
+    }
+
+    /// No machine has an address that is there for documents.
+    const NOBODYS: &str = "192.0.2.1";
+
+    #[test]
+    fn of_a_hosts_addresses_those_that_there_are_will_do() {
+        for words in [[NOBODYS, "127.0.0.1"], ["127.0.0.1", NOBODYS], ["127.0.0.1", "127.0.0.1"]] {
+            let listeners = listen_at_all(&[addresses(&words)], 0).unwrap();
+            let at: Vec<_> = listeners.iter().map(|one| one.local_addr().unwrap().ip()).collect();
+            assert_eq!(at, ["127.0.0.1".parse::<IpAddr>().unwrap()], "{words:?}");
+        }
+        let hosts = [addresses(&["127.0.0.1"]), addresses(&[NOBODYS, NOBODYS])];
+        let error = listen_at_all(&hosts, 0).unwrap_err();
+        assert!(error.to_string().contains(NOBODYS), "{error}");
+    }
+
+    #[test]
+    fn one_port_for_all_and_one_that_is_taken_is_an_error() {
+        let listeners = listen_at_all(&[addresses(&["127.0.0.1", "127.0.0.2"])], 0).unwrap();
+        let ports: Vec<_> = listeners.iter().map(|one| one.local_addr().unwrap().port()).collect();
+        assert_eq!(ports[0], ports[1]);
+        let taken = [addresses(&["127.0.0.3", "127.0.0.2"])];
+        let error = listen_at_all(&taken, ports[0]).unwrap_err();
+        assert!(error.to_string().contains("127.0.0.2"), "{error}");
+    }
 }
