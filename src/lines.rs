@@ -11,20 +11,24 @@ use std::ops::Range;
 pub enum Line<'a> {
     /// The line, without its `\n` or `\r\n`.
     Whole(&'a [u8]),
-    /// It was longer than the limit; nothing of it was kept.
-    TooLong,
+    /// It was longer than the limit. Its first and its last bytes, up to [`ENDS`] of each and in
+    /// one, are all that was kept of it.
+    TooLong(&'a [u8]),
 }
+
+/// Bytes that are kept of each end of a line that is too long.
+pub const ENDS: usize = 16;
 
 /// Cuts a stream of bytes into lines. Keeps less than `limit` bytes, however long a line is.
 #[derive(Debug)]
 pub struct LineSplitter {
     /// The longest line to hand out, in bytes, its ending included.
     limit: usize,
-    /// The start of a line whose end is still to come.
+    /// The start of a line whose end is still to come; if it is too long already, its ends.
     partial: Vec<u8>,
     /// The line whose end is still to come is already too long.
     skipping: bool,
-    /// `partial` was handed out as a whole line.
+    /// `partial` was handed out.
     spent: bool,
 }
 
@@ -46,9 +50,11 @@ impl LineSplitter {
         };
         let (piece, rest) = (&input[..end], &input[end + 1..]);
         *input = rest;
-        if mem::take(&mut self.skipping) || self.partial.len() + end + 1 > self.limit {
-            self.partial = Vec::new();
-            return Some(Line::TooLong);
+        if self.skipping || self.partial.len() + end + 1 > self.limit {
+            self.skip(without_carriage_return(piece));
+            self.skipping = false;
+            self.spent = true;
+            return Some(Line::TooLong(without_carriage_return(&self.partial)));
         }
         if self.partial.is_empty() {
             return Some(Line::Whole(without_carriage_return(piece)));
@@ -61,7 +67,7 @@ impl LineSplitter {
     /// What has come of a line that has not ended, if anything.
     pub fn partial(&self) -> Option<Line<'_>> {
         match () {
-            () if self.skipping => Some(Line::TooLong),
+            () if self.skipping => Some(Line::TooLong(&self.partial)),
             () if self.spent || self.partial.is_empty() => None,
             () => Some(Line::Whole(&self.partial)),
         }
@@ -69,11 +75,23 @@ impl LineSplitter {
 
     fn keep(&mut self, piece: &[u8]) {
         if self.skipping || self.partial.len() + piece.len() >= self.limit {
-            self.skipping = true;
-            self.partial = Vec::new();
+            self.skip(piece);
         } else {
             self.partial.extend_from_slice(piece);
         }
+    }
+
+    /// Adds a piece to a line that is too long.
+    fn skip(&mut self, piece: &[u8]) {
+        self.skipping = true;
+        let first = ENDS.saturating_sub(self.partial.len()).min(piece.len());
+        let (first, rest) = piece.split_at(first);
+        self.partial.extend_from_slice(first);
+        self.partial.extend_from_slice(&rest[rest.len().saturating_sub(ENDS)..]);
+        // What lies between the ends goes.
+        let middle = self.partial.len().saturating_sub(ENDS).max(ENDS);
+        self.partial.drain(ENDS.min(self.partial.len())..middle.min(self.partial.len()));
+        self.partial.shrink_to(2 * ENDS);
     }
 }
 
@@ -156,7 +174,7 @@ mod tests {
             while let Some(line) = splitter.next(&mut piece) {
                 lines.push(match line {
                     Line::Whole(line) => Some(line.to_vec()),
-                    Line::TooLong => None,
+                    Line::TooLong(_) => None,
                 });
             }
         }
@@ -191,14 +209,38 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_is_not_kept() {
-        let mut splitter = LineSplitter::new(10);
+    fn of_a_line_without_an_end_its_ends_are_kept() {
+        let mut splitter = LineSplitter::new(100);
         for _ in 0..1000 {
-            assert_eq!(splitter.next(&mut &[b'x'; 100][..]), None);
-            assert!(splitter.partial.capacity() < 10);
+            assert_eq!(splitter.next(&mut &[b'x'; 1000][..]), None);
+            assert!(splitter.partial.capacity() <= 2 * ENDS);
         }
         let mut rest = &b"x\nok\n"[..];
-        assert_eq!(splitter.next(&mut rest), Some(Line::TooLong));
+        assert_eq!(splitter.next(&mut rest), Some(Line::TooLong(&[b'x'; 2 * ENDS])));
         assert_eq!(splitter.next(&mut rest), Some(Line::Whole(b"ok")));
+    }
+
+    #[test]
+    fn the_ends_of_a_line_that_is_too_long_are_the_same_wherever_it_is_cut() {
+        let line = "the first part of it, and much between that and the last part of it";
+        for end in ["\n", "\r\n"] {
+            let bytes = format!("{line}{end}");
+            for (first, second) in (0..bytes.len()).flat_map(|cut| [(cut, cut), (cut, cut + 1)]) {
+                let (mut splitter, mut seen) = (LineSplitter::new(40), 0);
+                let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                for mut piece in pieces.map(str::as_bytes) {
+                    if let Some(Line::TooLong(kept)) = splitter.next(&mut piece) {
+                        seen += 1;
+                        let kept = kept.escape_ascii().to_string();
+                        // A carriage return that came alone took a place of its own.
+                        let (start, end) = ("the first part o", "ast part of it");
+                        let right = kept.starts_with(start) && kept.ends_with(end);
+                        assert!(right && kept.len() <= 2 * ENDS, "{kept}, cut at {first}");
+                    }
+                }
+                assert_eq!(splitter.partial(), None, "cut at {first}");
+                assert_eq!(seen, 1, "cut at {first}");
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ const TARGET: &str = env!("CARGO_PKG_NAME");
 /// Lines that may wait to be written.
 const LINES: usize = 1024;
 
-/// How long to wait at the end for lines to be written.
+/// How long to wait at the end for lines to be written, if nobody says when to end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How much is logged.
@@ -50,7 +50,7 @@ pub fn start(verbosity: Verbosity, times: bool) -> Logging {
         let thread = thread.name().unwrap_or("a thread");
         error!("a bug in {thread}, please report it: {}", bug.to_string().escape_debug());
     }));
-    Logging { logger }
+    Logging { logger, deadline: None }
 }
 
 /// The log of this process. When it is dropped, what was logged is written, though not if that
@@ -58,6 +58,8 @@ pub fn start(verbosity: Verbosity, times: bool) -> Logging {
 #[derive(Debug)]
 pub struct Logging {
     logger: Arc<Logger>,
+    /// When the end has to be over, if somebody has said so.
+    deadline: Option<Instant>,
 }
 
 impl Logging {
@@ -72,12 +74,17 @@ impl Logging {
             let _ = self.logger.queue.set(queue);
         }
     }
+
+    /// At the end, waits until then at most for what was logged to be written.
+    pub fn end_by(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
         let Some(queue) = self.logger.queue.get() else { return };
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + FAREWELL);
         let (mark, reached) = mpsc::channel();
         let mut entry = Entry::Mark(mark);
         while let Err(TrySendError::Full(back)) = queue.try_send(entry) {

@@ -110,6 +110,17 @@ pub enum EncodeError {
     LineBreak,
 }
 
+/// The line, given without its ending, is the first of an HTTP request and none of ours. Of a
+/// line that is too long, its first and its last bytes will do.
+pub fn is_http_request(line: &[u8]) -> bool {
+    let known =
+        !matches!(Request::parse(line), Err(RequestError::NoColon | RequestError::UnknownTag));
+    let last_word = line.rsplit(|&byte| byte == b' ').next().filter(|word| word.len() < line.len());
+    let version = last_word.and_then(|word| word.strip_prefix(b"HTTP/")).unwrap_or_default();
+    let is_version = |bytes: &[u8]| bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    !known && version.first().is_some_and(u8::is_ascii_digit) && is_version(version)
+}
+
 impl<'a> Request<'a> {
     /// Reads a line, given without its ending.
     ///
@@ -269,6 +280,35 @@ mod tests {
         assert!(out.is_empty());
         assert_eq!(Request::SendAll(&text[1..]).encode(&mut out), Ok(()));
         assert_eq!((MAX_TEXT, out.len()), (246, MAX_REQUEST));
+    }
+
+    #[test]
+    fn an_http_request_is_known_by_its_end() {
+        for yes in [
+            "GET / HTTP/1.1",
+            "GET http://host:80/ HTTP/1.0",
+            "POST /a:b HTTP/1.1",
+            "PRI * HTTP/2.0",
+            "x HTTP/3",
+            " HTTP/1.1",
+        ] {
+            assert!(is_http_request(yes.as_bytes()), "{yes}");
+        }
+        for no in [
+            "",
+            "HTTP/1.1",
+            "GET /HTTP/1.1",
+            "GET / HTTP/",
+            "GET / HTTP/.",
+            "GET / HTTP/one",
+            "GET / http/1.1",
+            "GET / HTTP/1.1 ",
+            "sendall:GET / HTTP/1.1",
+            "slogin:GET / HTTP/1.1",
+            "quit: HTTP/1.1",
+        ] {
+            assert!(!is_http_request(no.as_bytes()), "{no}");
+        }
     }
 
     #[test]

@@ -42,11 +42,16 @@ struct Arguments {
     #[argh(option, arg_name = "N", from_str_fn(super::positive))]
     max_clients: Option<usize>,
 
-    /// close clients that have not logged in after this many seconds (default: 60)
+    /// serve this many clients from one address at most, loopback too; an IPv6 network of 64 bits
+    /// counts as one (default: no limit)
+    #[argh(option, arg_name = "N", from_str_fn(super::positive))]
+    max_per_address: Option<usize>,
+
+    /// close clients that have not logged in after this many seconds (default: 300)
     #[argh(
         option,
         arg_name = "SECS",
-        default = "Duration::from_secs(60)",
+        default = "Duration::from_secs(300)",
         from_str_fn(super::seconds)
     )]
     login_timeout: Duration,
@@ -65,6 +70,15 @@ struct Arguments {
     )]
     stall_timeout: Duration,
 
+    /// take this many seconds at most to stop (default: 5)
+    #[argh(
+        option,
+        arg_name = "SECS",
+        default = "Duration::from_secs(5)",
+        from_str_fn(super::seconds)
+    )]
+    stop_timeout: Duration,
+
     /// serve clients with this many threads (default: one for each processor)
     #[argh(option, arg_name = "N", from_str_fn(super::positive))]
     workers: Option<usize>,
@@ -81,13 +95,15 @@ struct Arguments {
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
     let (more, quiet) = (arguments.verbose, arguments.quiet);
-    let log = logging::start(Verbosity { normal: LevelFilter::Info, more, quiet }, true);
+    let mut log = logging::start(Verbosity { normal: LevelFilter::Info, more, quiet }, true);
     let events = signals::server_events().map_err(Error::Signals)?;
     let server = Server::start(Config {
         port: arguments.port,
         bind: arguments.bind,
         max_clients: arguments.max_clients,
+        max_per_address: arguments.max_per_address,
         workers: arguments.workers,
+        stop_timeout: arguments.stop_timeout,
         limits: Limits {
             login_timeout: arguments.login_timeout,
             queue_limit: arguments.queue_limit,
@@ -95,7 +111,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         },
     })?;
     log.queue();
-    server.run(events);
+    log.end_by(server.run(events));
     Ok(())
 }
 

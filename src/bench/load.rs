@@ -398,7 +398,7 @@ impl Client {
         while let Some(line) = self.lines.next(&mut bytes) {
             let reply = match line {
                 Line::Whole(line) => Reply::parse(line).ok(),
-                Line::TooLong => None,
+                Line::TooLong(_) => None,
             };
             match (reply, &mut self.role) {
                 (Some(Reply::Ok(_)), _) if self.joining > 0 => {

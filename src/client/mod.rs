@@ -51,6 +51,11 @@ pub enum ClientError {
     /// The server has closed the connection, and has said why.
     #[error("the server closed the connection: {}", visible(.0))]
     Dismissed(Vec<u8>),
+    /// The server has reset a receiver's connection. It does that to one that takes too little.
+    #[error(
+        "the server cut this receiver off, since it took too little for too long: texts are missing"
+    )]
+    Cut,
     /// The connection broke.
     #[error("the connection to the server broke: {0}")]
     Broken(#[source] io::Error),
@@ -68,7 +73,18 @@ pub enum ClientError {
 impl ClientError {
     /// The server is away, and may be back later.
     pub fn is_loss(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Closed | Self::Dismissed(_) | Self::Broken(_))
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Closed | Self::Cut | Self::Dismissed(_) | Self::Broken(_)
+        )
+    }
+
+    /// What it means if it ends a receiver's deliveries.
+    pub fn of_receiver(self) -> Self {
+        match self {
+            Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => Self::Cut,
+            error => error,
+        }
     }
 }
 
@@ -197,7 +213,7 @@ impl Connection {
     pub fn next_answer(&mut self) -> Result<Option<Answer>, ClientError> {
         while let Some(line) = self.next_line() {
             match line {
-                Line::TooLong => return Err(ClientError::Overlong),
+                Line::TooLong(_) => return Err(ClientError::Overlong),
                 Line::Whole(whole) => match Reply::parse(whole) {
                     Ok(Reply::Ok(text)) => return Ok(Some(Ok(text.to_vec()))),
                     Ok(Reply::Err(text)) => return Ok(Some(Err(text.to_vec()))),
@@ -283,7 +299,7 @@ pub fn report_unexpected(line: Line<'_>) {
     /// Enough to see what it is.
     const SHOWN: usize = 80;
     match line {
-        Line::TooLong => error!("the server sent a line of more than {MAX_REPLY} bytes"),
+        Line::TooLong(_) => error!("the server sent a line of more than {MAX_REPLY} bytes"),
         Line::Whole(line) if line.len() > SHOWN => {
             error!("the server sent an unexpected line: {}...", line[..SHOWN].escape_ascii());
         }

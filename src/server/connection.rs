@@ -2,23 +2,31 @@
 //!
 //! Never blocks. What a client sends is read only as long as its answers can be written and its
 //! room takes texts, so that neither can make the server keep more than a few buffers.
+//!
+//! Whether a connection is over is for [`Connection::is_over`] to say, and for its worker to ask
+//! after anything that has changed the connection.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
+use rustix::net::sockopt;
 
-use super::outbox::{Backlog, Drained};
-use super::places::{Place, Ticket};
+use super::outbox::Drained;
+use super::places::Place;
 use super::session::{Session, Step, Turn};
+use super::stall::Stall;
 use crate::lines::LineSplitter;
 use crate::protocol::MAX_REQUEST;
 
-/// With this many bytes of answers, a client's next lines wait until they are written.
-const ANSWERS: usize = 16 * 1024;
+/// With this many bytes owed to a client, its next lines wait until they are written.
+const OWED: usize = 16 * 1024;
+
+/// The first bytes of a TLS client. Nothing that makes sense here begins like that.
+const TLS: [u8; 2] = [0x16, 0x03];
 
 /// One client's socket, and its session.
 #[derive(Debug)]
@@ -31,17 +39,18 @@ pub struct Connection {
     pub session: Session,
     /// When the client has to have logged in.
     pub login_deadline: Option<Instant>,
-    /// Since when the receiver's queue has been above its mark.
-    pub over_since: Option<Instant>,
-    /// It is listed among the half-closed receivers.
-    pub ticket: Option<Ticket>,
+    /// The receiver's queue is above its mark, or has been of late. Then its worker looks at it now
+    /// and then.
+    pub stall: Option<Box<Stall>>,
     /// It stands in the line of those who wait for its room.
     pub waiting: bool,
     /// Its worker has it on the list of those to be served.
     pub listed: bool,
-    /// Its worker has it on the list of those above their marks.
-    pub watched: bool,
+    /// Its worker has it on the list of those that something has happened to.
+    pub changed: bool,
     lines: LineSplitter,
+    /// How many bytes of [`TLS`] it began with, until that is known for sure.
+    tls: Option<usize>,
     /// Bytes that were read and whose lines have to wait.
     held: Vec<u8>,
     input: Input,
@@ -83,6 +92,8 @@ pub enum Loss {
     Closed,
     /// Its system has not answered for long, or not taken what it was sent.
     TimedOut,
+    /// It speaks TLS, which we do not.
+    Tls,
 }
 
 impl From<io::Error> for Loss {
@@ -115,13 +126,13 @@ impl Connection {
             session: Session::new(peer, place),
             stream,
             login_deadline: None,
-            over_since: None,
-            ticket: None,
+            stall: None,
             waiting: false,
             listed: false,
-            watched: false,
+            changed: false,
             hung_up: false,
             lines: LineSplitter::new(MAX_REQUEST),
+            tls: Some(0),
             held: Vec::new(),
             input: Input::Idle,
             output: Output::Open,
@@ -129,9 +140,8 @@ impl Connection {
         }
     }
 
-    /// Takes down what the system says of the socket; tells whether there is something to write
-    /// or to end now.
-    pub fn note(&mut self, event: &Event) -> bool {
+    /// Takes down what the system says of the socket.
+    pub fn note(&mut self, event: &Event) {
         // A read stops short at urgent data, too.
         let thorough = event.is_read_closed() || event.is_error() || event.is_priority();
         match self.input {
@@ -142,35 +152,62 @@ impl Connection {
         }
         self.hung_up |= event.is_error() || event.is_write_closed();
         if self.hung_up && self.input == Input::Ended {
-            self.output = Output::Gone(Loss::Closed);
-            return true;
+            self.lose(Loss::Closed);
         }
-        let unblocked = self.output == Output::Full && event.is_writable();
-        if unblocked {
+        if self.output == Output::Full && event.is_writable() {
             self.output = Output::Open;
         }
-        unblocked
+    }
+
+    /// Forgets what it knows of the socket, so that all of it is tried once more.
+    pub fn doubt(&mut self) {
+        if self.input != Input::Ended {
+            self.input = Input::Thorough;
+        }
+        if self.output == Output::Full {
+            self.output = Output::Open;
+        }
+    }
+
+    /// The client is lost; how, is what was known first.
+    fn lose(&mut self, loss: Loss) {
+        if self.loss().is_none() {
+            self.output = Output::Gone(loss);
+        }
     }
 
     /// There may be lines to carry out now.
     pub fn is_servable(&self) -> bool {
         let some = !self.held.is_empty() || matches!(self.input, Input::Ready | Input::Thorough);
-        some && !self.waiting && self.output != Output::Full
+        some && !self.waiting && self.output != Output::Full && self.session.owed() < OWED
     }
 
     /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the
-    /// lines that are whole.
-    pub fn serve(&mut self, buffer: &mut [u8], turn: &mut Turn<'_>) -> Served {
-        let held = mem::take(&mut self.held);
+    /// lines that are whole, `most` of them at most.
+    pub fn serve(&mut self, buffer: &mut [u8], most: usize, turn: &mut Turn<'_>) -> Served {
+        let mut held = mem::take(&mut self.held);
         let mut rest = match held.is_empty() {
             true => {
                 let count = self.read(buffer);
                 &buffer[..count]
             }
-            false => &held,
+            false => &held[..],
         };
-        let served = self.carry_out(&mut rest, turn);
-        self.held = rest.to_vec();
+        if self.is_tls(rest) {
+            self.input = Input::Ended;
+            self.lose(Loss::Tls);
+            return Served::All;
+        }
+        let served = self.carry_out(&mut rest, most, turn);
+        let left = rest.len();
+        self.held = match (left, held.is_empty()) {
+            (0, _) => Vec::new(),
+            (_, true) => rest.to_vec(),
+            (_, false) => {
+                held.drain(..held.len() - left);
+                held
+            }
+        };
         self.session.queue_answers();
         match served {
             Served::All if self.is_servable() => Served::Part,
@@ -178,15 +215,31 @@ impl Connection {
         }
     }
 
-    fn carry_out(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Served {
-        loop {
+    /// Whether the client speaks TLS, after these bytes.
+    fn is_tls(&mut self, bytes: &[u8]) -> bool {
+        let Some(seen) = &mut self.tls else {
+            return false;
+        };
+        let same = TLS[*seen..].iter().zip(bytes).take_while(|(tls, byte)| tls == byte).count();
+        *seen += same;
+        let is_tls = *seen == TLS.len();
+        if same < bytes.len() {
+            self.tls = None;
+        }
+        is_tls
+    }
+
+    fn carry_out(&mut self, input: &mut &[u8], most: usize, turn: &mut Turn<'_>) -> Served {
+        for _ in 0..most {
+            // Nobody waits who has nothing to say.
             if let Some(room) = self.session.congested_room()
+                && input.contains(&b'\n')
                 && room.wait(turn.id)
             {
                 self.waiting = true;
                 return Served::Waits;
             }
-            if self.session.answers().len() >= ANSWERS {
+            if self.session.owed() >= OWED {
                 return Served::Part;
             }
             let Some(line) = self.lines.next(input) else {
@@ -202,6 +255,7 @@ impl Connection {
                 }
             }
         }
+        Served::Part
     }
 
     /// Reads what is there. In general, a short read leaves the socket empty.
@@ -211,7 +265,7 @@ impl Connection {
             Ok(0) => {
                 self.input = Input::Ended;
                 if self.hung_up {
-                    self.output = Output::Gone(Loss::Closed);
+                    self.lose(Loss::Closed);
                 }
             }
             Ok(count) => {
@@ -228,10 +282,17 @@ impl Connection {
             }
             Err(error) => {
                 self.input = Input::Ended;
-                self.output = Output::Gone(error.into());
+                self.lose(error.into());
             }
         }
         0
+    }
+
+    /// There may be something to read that the system has not told of yet.
+    pub fn expect_input(&mut self) {
+        if self.input == Input::Idle {
+            self.input = Input::Ready;
+        }
     }
 
     /// Writes answers and deliveries until there are no more or the socket is full.
@@ -288,8 +349,7 @@ impl Connection {
 
     /// Every answer and delivery is on its way.
     pub fn all_written(&self) -> bool {
-        let queued = self.session.backlog().map_or(0, Backlog::bytes);
-        self.loss().is_some() || queued == 0 && self.session.has_no_answers()
+        self.loss().is_some() || self.session.owed() == 0
     }
 
     /// From now on reads only what has already been received.
@@ -305,6 +365,13 @@ impl Connection {
     /// All that had been received when [`Connection::finish`] was called is carried out.
     pub fn is_finished(&self) -> bool {
         self.input == Input::Ended && self.held.is_empty()
+    }
+
+    /// Ends the connection without regard to what was written, so that the client can tell that it
+    /// was cut.
+    pub fn reset(self: Box<Self>) {
+        // Without it, this is an end like any other.
+        let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
     }
 
     /// Ends the connection so that what was written still arrives.
@@ -345,7 +412,7 @@ fn write_off(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<bool> {
     };
     bytes.drain(..written);
     // Most clients are quiet most of the time: no large buffer is kept for them.
-    if bytes.is_empty() && bytes.capacity() > ANSWERS {
+    if bytes.is_empty() && bytes.capacity() > OWED {
         *bytes = Vec::new();
     }
     result

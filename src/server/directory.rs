@@ -10,13 +10,7 @@ use crate::protocol::Name;
 /// Rooms by name.
 #[derive(Debug, Default)]
 pub struct Directory {
-    rooms: Mutex<Rooms>,
-}
-
-#[derive(Debug, Default)]
-struct Rooms {
-    by_name: HashMap<Name, Entry>,
-    made: u64,
+    rooms: Mutex<HashMap<Name, Entry>>,
 }
 
 #[derive(Debug)]
@@ -27,36 +21,32 @@ struct Entry {
 }
 
 impl Directory {
-    /// Makes the caller a guest of the room called `name`, which `make` makes from a number that
-    /// no other room has if there is none.
-    pub fn enter(self: &Arc<Self>, name: &Name, make: impl FnOnce(u64) -> Room) -> Guest {
+    /// Makes the caller a guest of the room called `name`, which `make` makes if there is none.
+    pub fn enter(self: &Arc<Self>, name: &Name, make: impl FnOnce() -> Room) -> Guest {
         let mut rooms = lock(&self.rooms);
-        let Rooms { by_name, made } = &mut *rooms;
-        let entry = by_name.entry(name.clone()).or_insert_with(|| {
-            *made += 1;
-            Entry { room: Arc::new(make(*made)), guests: 0 }
-        });
+        let new = || Entry { room: Arc::new(make()), guests: 0 };
+        let entry = rooms.entry(name.clone()).or_insert_with(new);
         entry.guests += 1;
         Guest { room: Arc::clone(&entry.room), directory: Arc::clone(self) }
     }
 
     /// All rooms, in no order.
     pub fn rooms(&self) -> Vec<Arc<Room>> {
-        lock(&self.rooms).by_name.values().map(|entry| Arc::clone(&entry.room)).collect()
+        lock(&self.rooms).values().map(|entry| Arc::clone(&entry.room)).collect()
     }
 
     fn leave(&self, name: &Name) {
         let mut rooms = lock(&self.rooms);
-        let by_name = &mut rooms.by_name;
-        let Some(entry) = by_name.get_mut(name) else {
+        let Some(entry) = rooms.get_mut(name) else {
             return;
         };
         entry.guests -= 1;
         if entry.guests == 0 {
-            by_name.remove(name);
+            rooms.remove(name);
             // What many rooms took is given back when they are gone.
-            if by_name.len() * 4 < by_name.capacity() {
-                by_name.shrink_to(by_name.len() * 2);
+            if rooms.len() * 4 < rooms.capacity() {
+                let some = rooms.len() * 2;
+                rooms.shrink_to(some);
             }
         }
     }

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::hub::SessionId;
-use super::places::{Place, Places};
+use super::places::{Kind, NoPlace, Place, Places};
 use super::warning::Warning;
 use crate::protocol::Reply;
 use crate::sockets;
@@ -39,6 +39,7 @@ pub struct Door {
     rest: Option<Rest>,
     failures: Warning,
     refusals: Warning,
+    crowds: Warning,
     departures: Warning,
 }
 
@@ -92,6 +93,7 @@ impl Door {
             rest: None,
             failures: Warning::default(),
             refusals: Warning::default(),
+            crowds: Warning::default(),
             departures: Warning::default(),
         })
     }
@@ -151,19 +153,18 @@ impl Door {
 
     /// Gives a place to somebody who has come in, or sees to it that there is one soon.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Caller> {
-        if let Some(place) = self.places.take() {
-            return Some(Caller::Client(stream, peer, place));
+        let reason = match self.places.take(peer.ip()) {
+            Ok(place) => return Some(Caller::Client(stream, peer, place)),
+            Err(reason) => reason,
+        };
+        if reason == NoPlace::Full
+            && let Some(caller) = self.make_room()
+        {
+            self.waiting = Some((stream, peer));
+            return Some(caller);
         }
-        match self.make_room() {
-            Some(caller) => {
-                self.waiting = Some((stream, peer));
-                Some(caller)
-            }
-            None => {
-                self.refuse(stream, peer);
-                None
-            }
-        }
+        self.refuse(stream, peer, reason);
+        None
     }
 
     fn is_resting(&mut self) -> bool {
@@ -184,27 +185,39 @@ impl Door {
         self.rest = Some(Rest { until: Instant::now() + most, given_back });
     }
 
-    /// Names a receiver that may be gone already, if there is one, and waits until it is.
+    /// Names somebody who has to go for others, if there is anybody, and waits until that is done.
     fn make_room(&mut self) -> Option<Caller> {
-        let session = self.places.oldest_half_closed()?;
-        self.departures.warn(format_args!(
-            "letting go of receivers that have shut down their writing side: others need the place"
-        ));
+        let (kind, session) = self.places.next_to_go(Instant::now())?;
+        let whom = match kind {
+            Kind::New => "clients that have not logged in",
+            _ => "receivers that have shut down their writing side",
+        };
+        self.departures.warn(format_args!("letting go of {whom}: others need the place"));
         self.rest(LONG_REST);
         Some(Caller::InTheWay(session))
     }
 
-    fn refuse(&mut self, mut stream: TcpStream, peer: SocketAddr) {
-        let max = self.places.max;
-        debug!("refused client {peer}: all {max} places are taken");
-        self.refusals.warn(format_args!("refusing clients: all {max} places are taken"));
+    fn refuse(&mut self, mut stream: TcpStream, peer: SocketAddr, reason: NoPlace) {
+        debug!("refused client {peer}: {reason}");
         let mut line = Vec::new();
-        Reply::Err(b"the server is full, try again later").encode(&mut line);
+        Reply::Err(reason.to_string().as_bytes()).encode(&mut line);
         let _ = stream.write(&line);
         let _ = stream.shutdown(Shutdown::Write);
         // Unread input would make the system take the line back.
         let _ = stream.read(&mut [0; 1024]);
-        self.rest(REST);
+        match reason {
+            NoPlace::Full => {
+                let max = self.places.max;
+                self.refusals.warn(format_args!("refusing clients: all {max} places are taken"));
+                self.rest(REST);
+            }
+            // Others need not wait because of this one.
+            NoPlace::Address(max) => {
+                let address = peer.ip();
+                self.crowds
+                    .warn(format_args!("refusing clients from {address}: it has {max} already"));
+            }
+        }
     }
 
     /// Nobody can be let in just now.
@@ -241,7 +254,7 @@ mod tests {
         // Accepted sockets inherit it, so that there is something to change.
         let _ = set_tcp_congestion(&listener, "bbr").or(set_tcp_congestion(&listener, "cubic"));
         let mut poll = mio::Poll::new().unwrap();
-        let places = Arc::new(Places::new(1));
+        let places = Arc::new(Places::new(1, None));
         let mut door = Door::new(vec![listener], places, poll.registry()).unwrap();
         let client = std::net::TcpStream::connect(address).unwrap();
         poll.poll(&mut mio::Events::with_capacity(1), None).unwrap();

@@ -3,9 +3,9 @@
 use std::iter;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mio::Waker;
@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::directory::Directory;
 use super::places::{Place, Places};
 use super::room::Room;
+use super::warning::Warning;
 
 /// Sessions for each of the other workers from which on the reserve gets some. Fewer are served
 /// better by fewer threads, which do more in one turn, and leave a processor to whoever connects
@@ -152,6 +153,8 @@ pub struct Tally {
     pub deliveries: AtomicU64,
     /// Receivers cut for stalling.
     pub cut: AtomicU64,
+    /// Clients whose systems have not answered, or taken anything, for too long.
+    pub lost: AtomicU64,
 }
 
 /// What the server's threads share.
@@ -170,6 +173,8 @@ pub struct Hub {
     pub limits: Limits,
     /// What has happened so far.
     pub tally: Tally,
+    /// Tells of receivers that hold their rooms back.
+    pub slow_receivers: Mutex<Warning>,
 }
 
 impl Hub {
@@ -250,9 +255,10 @@ mod tests {
             mailboxes: mailboxes.into(),
             regulars: 2,
             directory: Arc::default(),
-            places: Arc::new(Places::new(1)),
+            places: Arc::new(Places::new(1, None)),
             limits: Limits { login_timeout: second, queue_limit: 1, stall_timeout: second },
             tally: Tally::default(),
+            slow_receivers: Mutex::default(),
         }
     }
 

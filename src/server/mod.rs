@@ -25,28 +25,36 @@ mod connection;
 mod directory;
 mod door;
 mod hub;
+mod lane;
 mod listen;
 mod outbox;
 mod places;
 mod report;
-mod ripe;
 mod room;
 #[cfg(test)]
 mod room_model;
 mod session;
+#[cfg(test)]
+mod stage;
+mod stall;
 mod stop;
 mod threads;
 mod warning;
 mod worker;
 #[cfg(test)]
+mod worker_bounds;
+#[cfg(test)]
+mod worker_ends;
+#[cfg(test)]
 mod worker_steps;
+mod write_queue;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 use thiserror::Error;
@@ -55,6 +63,7 @@ use directory::Directory;
 pub use hub::Limits;
 use hub::{Hub, Tally};
 use places::Places;
+use stop::Pace;
 use worker::{DOOR_WORKER, Worker};
 
 use crate::descriptors;
@@ -108,9 +117,13 @@ pub struct Config {
     pub bind: Vec<String>,
     /// Clients there may be; as many as there are descriptors for if `None`.
     pub max_clients: Option<usize>,
+    /// Clients there may be from one address; no limit if `None`.
+    pub max_per_address: Option<usize>,
     /// Threads that serve clients; as many as there are processors if `None`, and then the last of
     /// several is a reserve.
     pub workers: Option<usize>,
+    /// How long a stop may take.
+    pub stop_timeout: Duration,
     /// What holds for every client.
     pub limits: Limits,
 }
@@ -119,8 +132,10 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Server {
     hub: Arc<Hub>,
-    workers: Vec<JoinHandle<()>>,
+    /// Ends when all workers have ended.
+    ended: mpsc::Receiver<Infallible>,
     started: Instant,
+    stop_timeout: Duration,
 }
 
 /// Takes a lock. A thread that panicked under it leaves nothing half-done that others could not
@@ -149,45 +164,53 @@ impl Server {
             regulars: mailboxes.len() - reserve,
             mailboxes,
             directory: Arc::new(Directory::default()),
-            places: Arc::new(Places::new(places(config.max_clients, descriptors))),
+            places: Arc::new(Places::new(
+                places(config.max_clients, descriptors),
+                config.max_per_address,
+            )),
             limits: config.limits,
             tally: Tally::default(),
+            slow_receivers: Mutex::default(),
         });
-        let mut workers = Vec::new();
+        let (working, ended) = mpsc::channel();
         let mut sockets = listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
         for (index, post) in posts.into_iter().enumerate() {
             let mut worker = Worker::new(index, Arc::clone(&hub), post.inbox, post.poll);
             if index == DOOR_WORKER {
                 worker.open_door(std::mem::take(&mut sockets)).map_err(ServerError::Start)?;
             }
-            workers.push(post.recruit.give(move || worker.run()));
+            let working = working.clone();
+            post.recruit.give(move || {
+                worker.run();
+                drop(working);
+            });
         }
         for address in addresses.into_iter().flatten() {
             info!("listening on {address}");
         }
-        Ok(Server { hub, workers, started: Instant::now() })
+        Ok(Server { hub, ended, started: Instant::now(), stop_timeout: config.stop_timeout })
     }
 
-    /// Runs until `events` end or hold [`Event::Stop`], then stops in an orderly way.
-    pub fn run(self, events: impl Iterator<Item = Event>) {
+    /// Runs until `events` end or hold [`Event::Stop`], then stops in an orderly way. Returns when
+    /// what was logged has to be written.
+    pub fn run(self, events: impl Iterator<Item = Event>) -> Instant {
         for event in events {
             match event {
                 Event::Report => report::log(&self.hub, self.started.elapsed()),
                 Event::Stop => break,
             }
         }
-        self.stop();
+        self.stop()
     }
 
     /// Takes no more clients, carries out what was received, and writes out what is queued.
-    fn stop(self) {
+    fn stop(self) -> Instant {
+        let pace = Pace::within(self.stop_timeout);
         info!("stopping");
-        stop::wind_down(&self.hub, Instant::now(), stop::PACE);
-        for worker in self.workers {
-            // One that has panicked has said so.
-            let _ = worker.join();
-        }
+        stop::wind_down(&self.hub, pace);
+        stop::wait_for_end(&self.ended, pace.end);
         debug!("stopped after {} texts", self.hub.tally.texts.load(Ordering::Relaxed));
+        pace.log
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Backlog {
     /// The receiver's room counts it as being above its mark. Written only under the lock of the
     /// room that the receiver is in.
     over: AtomicBool,
+    /// The receiver has shut down its writing side: it may be listening or gone.
+    half_closed: AtomicBool,
 }
 
 impl Backlog {
@@ -43,6 +45,16 @@ impl Backlog {
     /// The receiver's room counts it as being above its mark.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
+    }
+
+    /// The receiver has shut down its writing side.
+    pub fn is_half_closed(&self) -> bool {
+        self.half_closed.load(Ordering::Relaxed)
+    }
+
+    /// Takes down that the receiver has shut down its writing side.
+    pub fn set_half_closed(&self) {
+        self.half_closed.store(true, Ordering::Relaxed);
     }
 
     /// Takes down whether the room counts the receiver; tells whether that is new. Only for the
@@ -97,7 +109,12 @@ impl Outbox {
     /// A new queue that should not hold more than `mark` bytes.
     pub fn new(mark: usize) -> Self {
         let (sender, receiver) = mpsc::channel();
-        let backlog = Backlog { bytes: AtomicUsize::new(0), mark, over: AtomicBool::new(false) };
+        let backlog = Backlog {
+            bytes: AtomicUsize::new(0),
+            mark,
+            over: AtomicBool::new(false),
+            half_closed: AtomicBool::new(false),
+        };
         Outbox {
             inlet: Inlet { queue: sender, backlog: Arc::new(backlog) },
             queue: receiver,

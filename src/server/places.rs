@@ -1,22 +1,43 @@
-//! Who is connected: how many clients of which kind, how many there may be, and who goes first
-//! when it gets tight.
+//! Who is connected: how many clients of which kind, how many there may be, in all and from one
+//! address, and who goes first when it gets tight.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
 
 use super::hub::SessionId;
 use super::lock;
 
-/// What a client has logged in as.
+/// How long a client may take to log in before it has to go for others.
+const NEWCOMER: Duration = Duration::from_secs(10);
+
+/// What a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing yet.
+    /// It has not logged in yet.
     New,
     /// A sender.
     Sender,
     /// A receiver.
     Receiver,
+    /// A receiver that has shut down its writing side. It may still be listening or may be gone;
+    /// nobody can tell until something is written to it.
+    HalfClosed,
+}
+
+/// Why there is no place for a client. Its text is the payload of the `err`.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum NoPlace {
+    /// All are taken.
+    #[error("the server is full, try again later")]
+    Full,
+    /// The client's address has as many as it may.
+    #[error("too many clients from your address, at most {0}")]
+    Address(usize),
 }
 
 /// All places, taken and free.
@@ -24,49 +45,92 @@ pub enum Kind {
 pub struct Places {
     /// How many clients there may be.
     pub max: usize,
+    /// How many of them may come from one address, if that is limited.
+    max_per_address: Option<usize>,
     /// Clients in all.
     taken: AtomicUsize,
     /// Clients by [`Kind`].
-    by_kind: [AtomicUsize; 3],
+    by_kind: [AtomicUsize; 4],
+    /// Clients by address, if that is limited.
+    by_address: Mutex<HashMap<IpAddr, usize>>,
     /// How many places have been given back so far.
     given_back: AtomicU64,
     /// Somebody waits for a place to be given back.
     awaited: AtomicBool,
-    half_closed: Mutex<HalfClosed>,
+    may_go: Mutex<MayGo>,
 }
 
-/// Receivers that have shut down their writing side. They may still be listening or may be gone;
-/// nobody can tell until something is written to them.
+/// Those who have to go when others need their places, each kind in the order in which it became
+/// so.
 #[derive(Debug, Default)]
-struct HalfClosed {
-    /// In the order in which they did that.
-    sessions: BTreeMap<Ticket, SessionId>,
+struct MayGo {
+    /// Clients that have not logged in, and since when they are here.
+    newcomers: BTreeMap<u64, (SessionId, Instant)>,
+    half_closed: BTreeMap<u64, SessionId>,
     next: u64,
 }
 
-/// When a receiver has shut down its writing side, in relation to all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
+impl MayGo {
+    fn next_number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
 
 impl Places {
-    /// `max` free places.
-    pub fn new(max: usize) -> Self {
+    /// `max` free places, of which `max_per_address` may be taken from one address.
+    pub fn new(max: usize, max_per_address: Option<usize>) -> Self {
         Places {
             max,
+            max_per_address,
             taken: AtomicUsize::new(0),
             by_kind: Default::default(),
+            by_address: Mutex::default(),
             given_back: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
-            half_closed: Mutex::default(),
+            may_go: Mutex::default(),
         }
     }
 
-    /// Takes a place for a new client, if there is one.
-    pub fn take(self: &Arc<Self>) -> Option<Place> {
+    /// Takes a place for a new client from that address.
+    ///
+    /// # Errors
+    ///
+    /// [`NoPlace`] if there is none for it.
+    pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, NoPlace> {
+        let address = self.count_address(address)?;
+        // Gives the address's share back where there is no place.
+        let mut place = Place { places: Arc::clone(self), kind: None, address, number: None };
         let more = |taken| (taken < self.max).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
-        self.count(Kind::New).fetch_add(1, Ordering::SeqCst);
-        Some(Place { places: Arc::clone(self), kind: Kind::New })
+        let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
+        taken.map_err(|_| NoPlace::Full)?;
+        place.set_kind(Kind::New);
+        Ok(place)
+    }
+
+    /// Counts one more client from an address; returns what it is counted under.
+    fn count_address(&self, address: IpAddr) -> Result<Option<IpAddr>, NoPlace> {
+        let Some(max) = self.max_per_address else {
+            return Ok(None);
+        };
+        let network = network(address);
+        let mut by_address = lock(&self.by_address);
+        let count = by_address.entry(network).or_default();
+        if *count >= max {
+            return Err(NoPlace::Address(max));
+        }
+        *count += 1;
+        Ok(Some(network))
+    }
+
+    fn uncount_address(&self, network: IpAddr) {
+        let mut by_address = lock(&self.by_address);
+        if let Some(count) = by_address.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&network);
+            }
+        }
     }
 
     /// How many clients of that kind there are.
@@ -89,23 +153,24 @@ impl Places {
         self.awaited.load(Ordering::SeqCst)
     }
 
-    /// A receiver has shut down its writing side.
-    pub fn note_half_closed(&self, session: SessionId) -> Ticket {
-        let mut half_closed = lock(&self.half_closed);
-        let ticket = Ticket(half_closed.next);
-        half_closed.next += 1;
-        half_closed.sessions.insert(ticket, session);
-        ticket
+    /// Whoever has to go first if others need the place, no longer on the list: the client that has
+    /// not logged in for the longest time, if that is long enough at the time `now`; else the
+    /// receiver that shut down its writing side the longest time ago.
+    pub fn next_to_go(&self, now: Instant) -> Option<(Kind, SessionId)> {
+        let mut may_go = lock(&self.may_go);
+        if let Some(first) = may_go.newcomers.first_entry()
+            && now.saturating_duration_since(first.get().1) > NEWCOMER
+        {
+            return Some((Kind::New, first.remove().0));
+        }
+        may_go.half_closed.pop_first().map(|(_, session)| (Kind::HalfClosed, session))
     }
 
-    /// A receiver that had shut down its writing side has left, or has moved.
-    pub fn forget_half_closed(&self, ticket: Ticket) {
-        lock(&self.half_closed).sessions.remove(&ticket);
-    }
-
-    /// The receiver that shut down its writing side the longest time ago, no longer on the list.
-    pub fn oldest_half_closed(&self) -> Option<SessionId> {
-        lock(&self.half_closed).sessions.pop_first().map(|(_, session)| session)
+    /// How many are listed as those who may have to go.
+    #[cfg(test)]
+    pub fn listed(&self) -> usize {
+        let may_go = lock(&self.may_go);
+        may_go.newcomers.len() + may_go.half_closed.len()
     }
 
     fn count(&self, kind: Kind) -> &AtomicUsize {
@@ -113,26 +178,141 @@ impl Places {
     }
 }
 
+/// What an address is counted under: who has one IPv6 address mostly has all of its /64 network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address => address,
+    }
+}
+
 /// One client's place; free again when dropped.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
-    kind: Kind,
+    /// `None` until the place is really taken.
+    kind: Option<Kind>,
+    /// What the client's address is counted under.
+    address: Option<IpAddr>,
+    /// Its number on the list of its kind of those who may have to go.
+    number: Option<u64>,
 }
 
 impl Place {
-    /// The client has logged in.
+    /// What the client is from now on.
     pub fn set_kind(&mut self, kind: Kind) {
+        self.forget();
         self.places.count(kind).fetch_add(1, Ordering::SeqCst);
-        self.places.count(self.kind).fetch_sub(1, Ordering::SeqCst);
-        self.kind = kind;
+        if let Some(before) = self.kind.replace(kind) {
+            self.places.count(before).fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Lists the client among those who may have to go, as that session, if it is of a kind that
+    /// may; until it is of another kind, or gone.
+    pub fn list(&mut self, session: SessionId) {
+        let mut may_go = lock(&self.places.may_go);
+        let number = may_go.next_number();
+        match self.kind {
+            Some(Kind::New) => {
+                may_go.newcomers.insert(number, (session, Instant::now()));
+            }
+            Some(Kind::HalfClosed) => {
+                may_go.half_closed.insert(number, session);
+            }
+            _ => return,
+        }
+        self.number = Some(number);
+    }
+
+    /// Takes the client off that list.
+    fn forget(&mut self) {
+        if let Some(number) = self.number.take() {
+            let mut may_go = lock(&self.places.may_go);
+            match self.kind {
+                Some(Kind::New) => drop(may_go.newcomers.remove(&number)),
+                _ => drop(may_go.half_closed.remove(&number)),
+            }
+        }
+    }
+
+    /// What the client is.
+    pub fn is(&self, kind: Kind) -> bool {
+        self.kind == Some(kind)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.count(self.kind).fetch_sub(1, Ordering::SeqCst);
-        self.places.taken.fetch_sub(1, Ordering::SeqCst);
-        self.places.given_back.fetch_add(1, Ordering::SeqCst);
+        self.forget();
+        if let Some(address) = self.address {
+            self.places.uncount_address(address);
+        }
+        if let Some(kind) = self.kind {
+            self.places.count(kind).fetch_sub(1, Ordering::SeqCst);
+            self.places.taken.fetch_sub(1, Ordering::SeqCst);
+            self.places.given_back.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_so_many_places_and_an_ipv6_network_is_one() {
+        let places = Arc::new(Places::new(100, Some(2)));
+        let cases = [
+            ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
+        ];
+        for (one, same, other) in cases {
+            let [one, same, other] = [one, same, other].map(|text| text.parse().unwrap());
+            let first = places.take(one).unwrap();
+            let _second = places.take(same).unwrap();
+            assert_eq!(places.take(one).unwrap_err(), NoPlace::Address(2), "{one}");
+            let _elsewhere = places.take(other).unwrap();
+            drop(first);
+            let _again = places.take(same).unwrap();
+            assert_eq!(places.take(one).unwrap_err(), NoPlace::Address(2), "{one}");
+        }
+        assert!(lock(&places.by_address).is_empty(), "{places:?}");
+        assert_eq!((places.taken(Kind::New), places.taken.load(Ordering::SeqCst)), (0, 0));
+    }
+
+    #[test]
+    fn whoever_does_not_log_in_goes_first_then_who_has_been_half_closed_the_longest() {
+        let places = Arc::new(Places::new(100, None));
+        let id = |token| SessionId { worker: 0, token, serial: token as u64 };
+        let mut clients: Vec<_> =
+            (0..5).map(|_| places.take("192.0.2.1".parse().unwrap()).unwrap()).collect();
+        let begun = Instant::now();
+        clients[1].set_kind(Kind::HalfClosed);
+        clients[3].set_kind(Kind::Sender);
+        clients.iter_mut().enumerate().for_each(|(token, client)| client.list(id(token)));
+        clients[0].set_kind(Kind::HalfClosed);
+        clients[0].list(id(0));
+        clients.pop();
+        let early = places.next_to_go(begun + NEWCOMER);
+        assert_eq!(early, Some((Kind::HalfClosed, id(1))), "{places:?}");
+        let late = begun + NEWCOMER * 2;
+        assert_eq!(places.next_to_go(late), Some((Kind::New, id(2))), "{places:?}");
+        assert_eq!(places.next_to_go(late), Some((Kind::HalfClosed, id(0))), "{places:?}");
+        assert_eq!(places.next_to_go(late), None, "{places:?}");
+    }
+
+    #[test]
+    fn a_client_that_finds_no_place_counts_nowhere() {
+        let places = Arc::new(Places::new(1, Some(9)));
+        let address = "192.0.2.1".parse().unwrap();
+        let only = places.take(address).unwrap();
+        assert_eq!(places.take(address).unwrap_err(), NoPlace::Full);
+        drop(only);
+        assert!(lock(&places.by_address).is_empty(), "{places:?}");
+        places.take(address).unwrap();
     }
 }

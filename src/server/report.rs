@@ -1,5 +1,6 @@
 //! What a server says of itself when asked.
 
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,9 +8,13 @@ use log::info;
 
 use super::hub::{Hub, Mailbox};
 use super::places::Kind;
+use super::room::Census;
 
 /// Rooms that a report names at most.
 const ROOMS: usize = 20;
+
+/// Slow receivers of a room that it names at most.
+const SLOW: usize = 5;
 
 /// Logs the server's state, in a few lines.
 pub fn log(hub: &Hub, up: Duration) {
@@ -17,27 +22,42 @@ pub fn log(hub: &Hub, up: Duration) {
     let rooms = directory.rooms();
     let mut rooms: Vec<_> = rooms.iter().map(|room| (room.census(), room.name())).collect();
     rooms.sort_by(|a, b| b.cmp(a));
-    let queued: usize = rooms.iter().map(|((_, bytes), _)| bytes).sum();
+    let queued: usize = rooms.iter().map(|(census, _)| census.bytes).sum();
     info!(
-        "report: up {} s; {} new clients, {} senders, {} receivers, at most {} in all; {} rooms, \
-         {queued} bytes queued; so far {} texts, {} deliveries, {} receivers cut",
+        "report: up {} s; {} new clients, {} senders, {} receivers, {} half-closed receivers, at \
+         most {} in all; {} rooms, {queued} bytes queued; so far {} texts, {} deliveries, {} \
+         receivers cut, {} clients lost",
         up.as_secs(),
         places.taken(Kind::New),
         places.taken(Kind::Sender),
         places.taken(Kind::Receiver),
+        places.taken(Kind::HalfClosed),
         places.max,
         rooms.len(),
         tally.texts.load(Ordering::Relaxed),
         tally.deliveries.load(Ordering::Relaxed),
         tally.cut.load(Ordering::Relaxed),
+        tally.lost.load(Ordering::Relaxed),
     );
     let workers: Vec<_> = mailboxes.iter().map(Mailbox::sessions).collect();
     info!("report: clients on each worker: {workers:?}");
-    for ((receivers, bytes), name) in rooms.iter().take(ROOMS) {
-        info!("report: room {name}: {receivers} receivers, {bytes} bytes queued");
+    for (census, name) in rooms.iter().take(ROOMS) {
+        info!("report: room {name}: {census}");
     }
     if rooms.len() > ROOMS {
         info!("report: and {} rooms more", rooms.len() - ROOMS);
     }
     info!("end of report");
+}
+
+/// `3 receivers, 1 half-closed, 1048 bytes queued, waits for receiver eve (127.0.0.1:4711)`
+impl fmt::Display for Census {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Census { receivers, half_closed, bytes, waits_for } = self;
+        write!(f, "{receivers} receivers, {half_closed} half-closed, {bytes} bytes queued")?;
+        let shown = waits_for.iter().take(SLOW);
+        shown.enumerate().try_for_each(|(index, receiver)| {
+            write!(f, "{} {receiver}", if index == 0 { ", waits for" } else { "," })
+        })
+    }
 }

@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use slab::Slab;
 
 use super::hub::{SessionId, WorkerSet};
+use super::lane::Lane;
 use super::lock;
 use super::outbox::{Frame, Inlet};
-use super::ripe::Ripe;
+use super::write_queue::WriteQueue;
 use crate::protocol::Name;
 
 /// As long as a room has fewer receivers than this, they all live on one worker, so that a text
@@ -27,12 +28,16 @@ const HOUSEFUL: usize = 256;
 /// A room.
 #[derive(Debug)]
 pub struct Room {
-    number: u64,
     name: Name,
     /// The worker where the room's senders live, and its receivers until there are many.
     home: usize,
     /// Receivers above their mark; the same as in `state`, to be read without the lock.
     congested: AtomicUsize,
+    /// All receivers, to be read without the lock.
+    receivers: AtomicUsize,
+    /// For each worker, where among its open batches the room's was the last time. Only that worker
+    /// looks.
+    open_batches: Box<[AtomicUsize]>,
     state: Mutex<State>,
 }
 
@@ -59,13 +64,28 @@ struct Member {
     inlet: Inlet,
     /// The session's place on its worker.
     token: usize,
+    /// How to call it, if the room has waited for it a lot lately.
+    slow: Option<Box<str>>,
 }
 
 impl Crew {
     /// Adds its sessions to those of their worker that are to be written to.
-    fn ripen(&self, ripe: &mut Ripe) {
-        self.members.iter().for_each(|(_, member)| ripe.add(member.token));
+    fn queue_all(&self, writes: &mut WriteQueue, lane: Lane) {
+        self.members.iter().for_each(|(_, member)| writes.add(member.token, lane));
     }
+}
+
+/// What there is in a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Census {
+    /// Receivers, those that have shut down their writing side left out.
+    pub receivers: usize,
+    /// Receivers that have shut down their writing side.
+    pub half_closed: usize,
+    /// Bytes queued for all of them.
+    pub bytes: usize,
+    /// The receivers that the room has waited for a lot lately.
+    pub waits_for: Vec<Box<str>>,
 }
 
 /// Where a receiver sits in a room.
@@ -85,22 +105,28 @@ pub struct Published {
 }
 
 impl Room {
-    /// An empty room on one of `workers` workers. `number` tells it from all other rooms.
-    pub fn new(number: u64, name: Name, home: usize, workers: usize) -> Self {
+    /// An empty room on one of `workers` workers.
+    pub fn new(name: Name, home: usize, workers: usize) -> Self {
         let mut crews = Vec::new();
         crews.resize_with(workers, Crew::default);
         Room {
-            number,
             name,
             home,
             congested: AtomicUsize::new(0),
+            receivers: AtomicUsize::new(0),
+            open_batches: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             state: Mutex::new(State { crews, congested: 0, waiting: Vec::new() }),
         }
     }
 
-    /// What tells the room from all others, also from an earlier one of the same name.
-    pub fn number(&self) -> u64 {
-        self.number
+    /// Where a worker finds or keeps the place of the room's batch among its open ones.
+    pub fn open_batch(&self, worker: usize) -> &AtomicUsize {
+        &self.open_batches[worker]
+    }
+
+    /// The lane of all that is done for those in the room.
+    pub fn lane(&self) -> Lane {
+        Lane::of_room(self.receivers.load(Ordering::Relaxed))
     }
 
     /// The room's name.
@@ -130,7 +156,9 @@ impl Room {
         let mut state = lock(&self.state);
         #[cfg(debug_assertions)]
         self.have_a_bug_if_provoked();
-        let key = state.crews[worker].members.insert(Member { inlet: inlet.clone(), token });
+        let member = Member { inlet: inlet.clone(), token, slow: None };
+        let key = state.crews[worker].members.insert(member);
+        self.receivers.fetch_add(1, Ordering::Relaxed);
         if inlet.backlog().above_mark() && inlet.backlog().set_over(true) {
             self.set_congested(&mut state, |congested| congested + 1);
         }
@@ -148,6 +176,7 @@ impl Room {
     pub fn leave(&self, seat: Seat) -> Vec<SessionId> {
         let mut state = lock(&self.state);
         let member = state.crews[seat.worker].members.remove(seat.key);
+        self.receivers.fetch_sub(1, Ordering::Relaxed);
         if member.inlet.backlog().set_over(false) {
             self.set_congested(&mut state, |congested| congested - 1);
         }
@@ -155,8 +184,8 @@ impl Room {
     }
 
     /// Queues `frame` for every receiver. Adds the sessions on `worker`, where the caller runs,
-    /// to `ripe`: they are the caller's to write to.
-    pub fn publish(&self, frame: &Frame, worker: usize, ripe: &mut Ripe) -> Published {
+    /// to `writes`: they are the caller's to write to.
+    pub fn publish(&self, frame: &Frame, worker: usize, writes: &mut WriteQueue) -> Published {
         let mut state = lock(&self.state);
         let mut published = Published { receivers: 0, tell: WorkerSet::default() };
         let mut newly_over = 0;
@@ -173,7 +202,7 @@ impl Room {
                 }
             }
             if index == worker {
-                crew.ripen(ripe);
+                crew.queue_all(writes, self.lane());
             } else if !crew.told {
                 crew.told = true;
                 published.tell.add(index);
@@ -185,12 +214,23 @@ impl Room {
         published
     }
 
-    /// Adds the sessions on `worker` to `ripe`, after another worker published.
-    pub fn look(&self, worker: usize, ripe: &mut Ripe) {
+    /// Adds the sessions on `worker` to `writes`, after another worker published.
+    pub fn look(&self, worker: usize, writes: &mut WriteQueue) {
         let mut state = lock(&self.state);
         let crew = &mut state.crews[worker];
         crew.told = false;
-        crew.ripen(ripe);
+        crew.queue_all(writes, self.lane());
+    }
+
+    /// What must not happen: it no longer knows its receivers.
+    #[cfg(test)]
+    pub fn lose_receivers(&self) {
+        lock(&self.state).crews.iter_mut().for_each(|crew| crew.members.clear());
+    }
+
+    /// What that worker was told of this room may have been lost.
+    pub fn forget_told(&self, worker: usize) {
+        lock(&self.state).crews[worker].told = false;
     }
 
     /// A receiver's queue is above its mark, so the room's senders have to wait.
@@ -206,6 +246,12 @@ impl Room {
             state.waiting.push(session);
         }
         wait
+    }
+
+    /// Senders in the line.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        lock(&self.state).waiting.len()
     }
 
     /// Takes a sender who has gone out of the line.
@@ -224,13 +270,26 @@ impl Room {
         relieved(&mut state)
     }
 
-    /// Receivers in the room, and the bytes queued for them.
-    pub fn census(&self) -> (usize, usize) {
+    /// Takes down how to call a receiver that the room has waited for a lot lately, or that this is
+    /// over.
+    pub fn set_slow(&self, seat: Seat, slow: Option<Box<str>>) {
+        lock(&self.state).crews[seat.worker].members[seat.key].slow = slow;
+    }
+
+    /// What there is in the room.
+    pub fn census(&self) -> Census {
         let state = lock(&self.state);
-        let members = state.crews.iter().flat_map(|crew| crew.members.iter());
-        members.fold((0, 0), |(count, bytes), (_, member)| {
-            (count + 1, bytes + member.inlet.backlog().bytes())
-        })
+        let mut census = Census::default();
+        for (_, member) in state.crews.iter().flat_map(|crew| crew.members.iter()) {
+            let backlog = member.inlet.backlog();
+            match backlog.is_half_closed() {
+                true => census.half_closed += 1,
+                false => census.receivers += 1,
+            }
+            census.bytes += backlog.bytes();
+            census.waits_for.extend(member.slow.clone());
+        }
+        census
     }
 
     fn set_congested(&self, state: &mut State, change: impl FnOnce(usize) -> usize) {

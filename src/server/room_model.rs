@@ -13,9 +13,10 @@ use std::mem;
 use proptest::prelude::*;
 
 use super::hub::SessionId;
+use super::lane::Lane;
 use super::outbox::{Drained, Outbox};
-use super::ripe::Ripe;
-use super::room::{Room, Seat};
+use super::room::{Census, Room, Seat};
+use super::write_queue::WriteQueue;
 use crate::protocol::Name;
 
 const WORKERS: usize = 2;
@@ -104,18 +105,18 @@ struct Model {
     /// Workers with a message that somebody has published.
     told: BTreeSet<usize>,
     /// For each worker, receivers to write to.
-    ripe: Vec<Ripe>,
+    writes: Vec<WriteQueue>,
     frames: u32,
 }
 
 impl Model {
     fn new() -> Self {
         Model {
-            room: Room::new(1, Name::parse(b"cafe").unwrap(), 0, WORKERS),
+            room: Room::new(Name::parse(b"cafe").unwrap(), 0, WORKERS),
             receivers: (0..RECEIVERS).map(|_| Receiver::new()).collect(),
             waiting: vec![false; SENDERS],
             told: BTreeSet::new(),
-            ripe: (0..WORKERS).map(|_| Ripe::default()).collect(),
+            writes: (0..WORKERS).map(|_| WriteQueue::default()).collect(),
             frames: 0,
         }
     }
@@ -128,11 +129,11 @@ impl Model {
             Step::Publish(sender) => self.publish(sender),
             Step::Hear(worker) => {
                 if self.told.remove(&worker) {
-                    self.room.look(worker, &mut self.ripe[worker]);
+                    self.room.look(worker, &mut self.writes[worker]);
                 }
             }
             Step::Write(worker) => {
-                if let Some(receiver) = self.ripe[worker].take() {
+                if let Some(receiver) = self.writes[worker].take(Lane::Quiet) {
                     self.write(receiver);
                 }
             }
@@ -140,7 +141,7 @@ impl Model {
                 let Receiver { socket, full, .. } = &mut self.receivers[receiver];
                 socket.room += 3;
                 if mem::take(full) {
-                    self.ripe[receiver % WORKERS].add(receiver);
+                    self.writes[receiver % WORKERS].add(receiver, Lane::Quiet);
                 }
             }
         }
@@ -160,7 +161,7 @@ impl Model {
             let relieved = self.room.leave(seat);
             self.resume(relieved);
             // It has an answer coming, for which its worker writes what is queued.
-            self.ripe[number % WORKERS].add(number);
+            self.writes[number % WORKERS].add(number, Lane::Quiet);
         }
     }
 
@@ -184,7 +185,8 @@ impl Model {
         }
         self.frames += 1;
         let frame = self.frames.to_be_bytes();
-        let published = self.room.publish(&frame.as_slice().into(), worker, &mut self.ripe[worker]);
+        let published =
+            self.room.publish(&frame.as_slice().into(), worker, &mut self.writes[worker]);
         self.told.extend(published.tell.iter());
         let present = self.receivers.iter_mut().filter(|receiver| receiver.seat.is_some());
         let count = present.map(|receiver| receiver.due.extend_from_slice(&frame)).count();
@@ -219,7 +221,8 @@ impl Model {
             assert_eq!(queued, due.len() - socket.got.len(), "receiver {number} after {after:?}");
             // Nothing lies in a queue that nobody will look into.
             let worker = number % WORKERS;
-            let expected = *full || self.ripe[worker].holds(number) || self.told.contains(&worker);
+            let expected =
+                *full || self.writes[worker].holds(number) || self.told.contains(&worker);
             assert!(queued == 0 || expected, "receiver {number} after {after:?}: forgotten");
             if seat.is_some() && outbox.backlog().above_mark() {
                 assert!(self.room.is_congested(), "receiver {number} after {after:?}: not counted");
@@ -232,7 +235,7 @@ impl Model {
     fn is_settled(&self) -> bool {
         let mut receivers = self.receivers.iter();
         let written = receivers.all(|receiver| receiver.outbox.backlog().bytes() == 0);
-        written && self.told.is_empty() && self.ripe.iter().all(Ripe::is_empty)
+        written && self.told.is_empty() && self.writes.iter().all(WriteQueue::is_empty)
     }
 
     /// Everybody does what there is to do until nothing is left to do.
@@ -251,7 +254,7 @@ impl Model {
         assert_eq!(self.waiting, [false; SENDERS], "in the end");
         assert!(!self.room.is_congested(), "in the end");
         (0..RECEIVERS).for_each(|receiver| self.leave(receiver));
-        assert_eq!(self.room.census(), (0, 0));
+        assert_eq!(self.room.census(), Census::default());
     }
 }
 

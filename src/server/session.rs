@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::batch::{Batches, Publisher};
 use super::directory::Guest;
 use super::hub::SessionId;
+use super::lane::Lane;
 use super::outbox::{Backlog, Outbox};
 use super::places::{Kind, Place};
 use super::room::{Room, Seat};
@@ -28,6 +29,12 @@ enum Refusal {
     Malformed(#[from] RequestError),
     #[error("not logged in")]
     NotLoggedIn,
+    /// It wants to go, and has nothing to stay for.
+    #[error("not logged in, bye")]
+    QuitBeforeLogin,
+    /// A web page must not be able to speak for the person who reads it.
+    #[error("this is a chat server, and does not speak HTTP")]
+    Http,
     #[error("already logged in as {0}")]
     AlreadyLoggedIn(Name),
     #[error("bad user name, only letters and digits will do")]
@@ -38,6 +45,16 @@ enum Refusal {
     NotInRoom,
     #[error("only a sender may do that")]
     SendersOnly,
+}
+
+impl Refusal {
+    /// What has to happen after it is told.
+    fn step(&self) -> Step {
+        match self {
+            Refusal::QuitBeforeLogin | Refusal::Http => Step::Quit,
+            _ => Step::Go,
+        }
+    }
 }
 
 /// What has to happen after a line.
@@ -104,8 +121,11 @@ impl Session {
     pub fn carry_out(&mut self, line: Line<'_>, turn: &mut Turn<'_>) -> Step {
         *turn.lines += 1;
         let request = match line {
+            Line::Whole(line) | Line::TooLong(line) if self.is_new_and_hears_http(line) => {
+                Err(Refusal::Http)
+            }
             Line::Whole(line) => Request::parse(line).map_err(Refusal::from),
-            Line::TooLong => Err(Refusal::LineTooLong),
+            Line::TooLong(_) => Err(Refusal::LineTooLong),
         };
         let entry = matches!(
             request,
@@ -115,8 +135,12 @@ impl Session {
         step.unwrap_or_else(|refusal| {
             log!(if entry { Level::Debug } else { Level::Trace }, "refused {self}: {refusal}");
             Reply::Err(refusal.to_string().as_bytes()).encode(&mut self.answers);
-            Step::Go
+            refusal.step()
         })
+    }
+
+    fn is_new_and_hears_http(&self, line: &[u8]) -> bool {
+        matches!(self.standing, Standing::New) && protocol::is_http_request(line)
     }
 
     fn try_to_carry_out(
@@ -166,9 +190,9 @@ impl Session {
         }
         self.go_out(turn);
         let Publisher { hub, worker, .. } = turn.publisher;
-        let guest = hub.directory.enter(&name, |number| {
-            Room::new(number, name.clone(), hub.least_busy(worker), hub.mailboxes.len())
-        });
+        let guest = hub
+            .directory
+            .enter(&name, || Room::new(name.clone(), hub.least_busy(worker), hub.mailboxes.len()));
         let room = guest.room();
         let home = match self.standing {
             Standing::Receiver { .. } => {
@@ -243,7 +267,7 @@ impl Session {
 
     fn quit(&mut self) -> Result<Step, Refusal> {
         match self.standing {
-            Standing::New => Err(Refusal::NotLoggedIn),
+            Standing::New => Err(Refusal::QuitBeforeLogin),
             Standing::Receiver { .. } => Err(Refusal::SendersOnly),
             Standing::Sender { .. } => {
                 self.ok(format_args!("bye"));
@@ -278,9 +302,9 @@ impl Session {
         }
     }
 
-    /// There are no answers to be written nor queued.
-    pub fn has_no_answers(&self) -> bool {
-        self.answers.is_empty()
+    /// Bytes that the client has not been given yet, in whatever buffer they lie.
+    pub fn owed(&self) -> usize {
+        self.answers.len() + self.backlog().map_or(0, Backlog::bytes)
     }
 
     /// Answers not yet written nor queued, in bytes.
@@ -302,6 +326,37 @@ impl Session {
             Standing::Receiver { outbox, .. } => Some(outbox.backlog()),
             _ => None,
         }
+    }
+
+    /// A receiver has shut down its writing side, and has nothing more to ask for.
+    pub fn set_half_closed(&mut self) {
+        if let Some(backlog) = self.backlog() {
+            backlog.set_half_closed();
+            self.place.set_kind(Kind::HalfClosed);
+        }
+    }
+
+    /// A receiver has shut down its writing side, and that is known.
+    pub fn is_half_closed(&self) -> bool {
+        self.place.is(Kind::HalfClosed)
+    }
+
+    /// Lists the client among those who may have to go for others, if it is one of them. It does not
+    /// move any more, or is listed no longer when it does.
+    pub fn may_go(&mut self, id: SessionId) {
+        self.place.list(id);
+    }
+
+    /// Takes down whether the room has waited for this receiver a lot lately.
+    pub fn set_slow(&self, slow: bool) {
+        if let Standing::Receiver { room: Some((guest, seat)), .. } = &self.standing {
+            guest.room().set_slow(*seat, slow.then(|| self.to_string().into()));
+        }
+    }
+
+    /// The lane of what is done for this client.
+    pub fn lane(&self) -> Lane {
+        self.room().map_or(Lane::Quiet, |room| room.lane())
     }
 
     /// A receiver's queue has become shorter: senders who waited for that go on.

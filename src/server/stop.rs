@@ -1,47 +1,58 @@
 //! How the workers are brought to an end: nothing that was received is left undone, and nothing
 //! that was carried out is left undelivered, as far as time allows.
 
+use std::convert::Infallible;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::hub::{Hub, Message};
 
-/// How long each part of it may take, counted from the beginning.
+/// When each part of it has to be over.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Until what had been received is carried out.
-    pub finish: Duration,
-    /// Until nothing more is carried out.
-    pub halt: Duration,
-    /// Until what is queued is written.
-    pub drain: Duration,
+    /// What had been received is carried out.
+    pub finish: Instant,
+    /// Nothing more is carried out.
+    pub halt: Instant,
+    /// What is queued is written.
+    pub drain: Instant,
+    /// The workers have ended.
+    pub end: Instant,
+    /// What was logged is written.
+    pub log: Instant,
 }
 
-/// As fast as the server has to be.
-pub const PACE: Pace = Pace {
-    finish: Duration::from_secs(2),
-    halt: Duration::from_secs(3),
-    drain: Duration::from_millis(4500),
-};
-
-// What the protocol promises, with some time to end in.
-const _: () = {
-    assert!(PACE.finish.as_millis() < PACE.halt.as_millis());
-    assert!(PACE.halt.as_millis() < PACE.drain.as_millis());
-    assert!(PACE.drain.as_millis() <= 4500);
-};
+impl Pace {
+    /// A stop that begins now and takes `time` at the most, with some of it left to end in.
+    pub fn within(time: Duration) -> Self {
+        let begun = Instant::now();
+        let after = |percent| begun + time * percent / 100;
+        Pace {
+            finish: after(40),
+            halt: after(60),
+            drain: after(84),
+            end: after(90),
+            log: after(96),
+        }
+    }
+}
 
 /// Tells the workers to close the door, to finish, to halt, and to drain their queues and end.
-pub fn wind_down(hub: &Hub, begun: Instant, pace: Pace) {
-    tell_and_wait(hub, Message::Close, begun + pace.finish);
+pub fn wind_down(hub: &Hub, pace: Pace) {
+    tell_and_wait(hub, Message::Close, pace.finish);
     // Twice: a session that was on its way from one worker to another when the first round began
     // has arrived by the second.
     for _ in 0..2 {
-        tell_and_wait(hub, Message::Finish, begun + pace.finish);
+        tell_and_wait(hub, Message::Finish, pace.finish);
     }
     // A worker that drains closes receivers; nobody may publish to them any more then.
-    tell_and_wait(hub, Message::Halt, begun + pace.halt);
-    hub.tell_all(|| Message::Drain(begun + pace.drain));
+    tell_and_wait(hub, Message::Halt, pace.halt);
+    hub.tell_all(|| Message::Drain(pace.drain));
+}
+
+/// Waits until nobody holds the sender any more, at most until the deadline.
+pub fn wait_for_end(ended: &mpsc::Receiver<Infallible>, deadline: Instant) {
+    let _ = ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
 }
 
 /// Tells all workers and waits until they have done it, at most until the deadline.
@@ -50,5 +61,26 @@ fn tell_and_wait(hub: &Hub, message: impl Fn(mpsc::Sender<()>) -> Message, deadl
     hub.tell_all(|| message(done.clone()));
     for _ in &hub.mailboxes {
         let _ = all_done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_has_time_left_to_end_in() {
+        let time = Duration::from_secs(5);
+        let begun = Instant::now();
+        let Pace { finish, halt, drain, end, log } = Pace::within(time);
+        let parts = [begun, finish, halt, drain, end, log, begun + time];
+        assert!(parts.is_sorted_by(|a, b| a < b), "{parts:?}");
+    }
+
+    #[test]
+    fn a_worker_that_does_not_end_is_not_waited_for() {
+        let (working, ended) = mpsc::channel();
+        wait_for_end(&ended, Instant::now() + Duration::from_millis(10));
+        drop(working);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use log::warn;
 use mio::{Poll, Waker};
@@ -27,7 +27,6 @@ pub struct Post {
 /// A thread that waits to be told what to do.
 #[derive(Debug)]
 pub struct Recruit {
-    thread: JoinHandle<()>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -38,15 +37,14 @@ impl Recruit {
         let (orders, wait) = mpsc::channel::<Order>();
         // There are no orders if the server does not come to be.
         let follow = move || wait.recv().into_iter().for_each(|order| order());
-        let thread = thread::Builder::new().name(name.into()).spawn(follow)?;
-        Ok(Recruit { thread, orders })
+        thread::Builder::new().name(name.into()).spawn(follow)?;
+        Ok(Recruit { orders })
     }
 
     /// Tells it what to do.
-    pub fn give(self, order: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    pub fn give(self, order: impl FnOnce() + Send + 'static) {
         // It waits for this, and for nothing else.
         let _ = self.orders.send(Box::new(order));
-        self.thread
     }
 }
 

@@ -24,18 +24,29 @@ use super::batch::{Batches, Publisher};
 use super::connection::{Connection, Loss, Served};
 use super::door::{Caller, Door};
 use super::hub::{Hub, Message, SessionId};
+use super::lane::{Lane, Lanes};
+use super::lock;
 use super::outbox::Backlog;
 use super::places::Place;
-use super::ripe::Ripe;
+use super::room::Room;
 use super::session::Turn;
+use super::stall::Stall;
 use super::warning::Warning;
+use super::write_queue::WriteQueue;
 use crate::protocol::Reply;
 
 /// Bytes that one read takes at most.
 const READ: usize = 64 * 1024;
 
-/// Clients that are served in one turn at most, so that nobody's answer waits for too many.
+/// Clients of each lane that are served in one turn at most, so that nobody's answer waits for too
+/// many.
 const CLIENTS: usize = 256;
+
+/// Lines that are carried out in one turn at most, shared equally by those who are served in it.
+const LINES: usize = 8192;
+
+/// Lines of one client that are carried out in one turn at most.
+const LINES_EACH: usize = 256;
 
 /// Newcomers who are let in in one turn at most.
 const NEWCOMERS: usize = 64;
@@ -57,6 +68,18 @@ const SHARE: usize = 8;
 /// get their next texts ready.
 const AFTER_ANSWERS: usize = 16;
 
+/// Receivers in large rooms that are written to between two glances at the small ones.
+const BETWEEN_GLANCES: usize = 32;
+
+/// Clients that are served in one glance at most, and receivers that are written to.
+const GLANCE: usize = 32;
+
+/// Lines of one client that are carried out in one glance at most.
+const LINES_A_GLANCE: usize = 16;
+
+/// Events that are taken from the system at a time.
+const EVENTS: usize = 1024;
+
 /// How often slow receivers are looked at.
 const CHECK: Duration = Duration::from_millis(100);
 
@@ -76,14 +99,15 @@ pub struct Worker {
     inbox: mpsc::Receiver<Message>,
     poll: Poll,
     connections: Slab<Box<Connection>>,
+    events: Events,
     batches: Batches,
     /// Connections to be served.
-    ready: VecDeque<usize>,
-    /// Connections with answers to write.
-    answered: Vec<usize>,
+    ready: Lanes<VecDeque<usize>>,
+    /// Connections that something has happened to, to be settled.
+    changed: Lanes<VecDeque<usize>>,
     /// Connections with something new in their queues, to be written to.
-    ripe: Ripe,
-    /// Receivers above their marks.
+    writes: WriteQueue,
+    /// Receivers that are above their marks, or have been of late.
     stalling: Vec<SessionId>,
     /// When slow receivers are looked at again.
     next_check: Instant,
@@ -124,6 +148,7 @@ enum Farewell {
     LoginTimeout,
     Stalled,
     LetGo,
+    NoPlace,
     Stopping,
     Panicked,
 }
@@ -137,10 +162,11 @@ impl Worker {
             inbox,
             poll,
             connections: Slab::new(),
+            events: Events::with_capacity(EVENTS),
             batches: Batches::default(),
-            ready: VecDeque::new(),
-            answered: Vec::new(),
-            ripe: Ripe::default(),
+            ready: Lanes::default(),
+            changed: Lanes::default(),
+            writes: WriteQueue::default(),
             stalling: Vec::new(),
             next_check: Instant::now(),
             login_deadlines: BTreeSet::new(),
@@ -165,26 +191,60 @@ impl Worker {
 
     /// Runs until the server has stopped.
     pub fn run(mut self) {
-        let mut events = Events::with_capacity(1024);
         while !self.is_done() {
-            // A bug must not take all clients of this worker along.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.turn(&mut events)));
+            self.survive(Self::turn);
         }
         for token in self.tokens() {
-            self.close(token, Farewell::Stopping);
+            let _ = catch_unwind(AssertUnwindSafe(|| self.close(token, Farewell::Stopping)));
+        }
+    }
+
+    /// Lets `turn` have a bug, which must not take all clients of this worker along.
+    pub(super) fn survive(&mut self, turn: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| turn(self))).is_err() {
+            self.recover();
         }
     }
 
     /// Waits for something to do, and does it.
-    fn turn(&mut self, events: &mut Events) {
+    fn turn(&mut self) {
         let wait = self.fall_asleep();
-        self.look(events, wait);
+        self.look(wait);
         self.work();
+    }
+
+    /// After a turn that ended in the middle: whatever it may have left undone is looked at again.
+    fn recover(&mut self) {
+        self.events = Events::with_capacity(EVENTS);
+        self.ready = Lanes::default();
+        self.changed = Lanes::default();
+        self.stalling.clear();
+        for token in self.tokens() {
+            let Some(id) = self.id(token) else { continue };
+            let connection = &mut self.connections[token];
+            connection.doubt();
+            (connection.listed, connection.changed) = (false, false);
+            if let Some(room) = connection.session.room() {
+                // What it was told, and what others were told of it, may be lost.
+                if mem::take(&mut connection.waiting) {
+                    room.stop_waiting(id);
+                }
+                room.forget_told(self.index);
+            }
+            if connection.stall.is_some() {
+                self.stalling.push(id);
+            }
+            if let Some(deadline) = connection.login_deadline {
+                self.login_deadlines.insert((deadline, token));
+            }
+            self.change(token);
+            self.list(token);
+        }
     }
 
     /// How long there is nothing to do, as far as can be told. Says that it has to be woken from now
     /// on, unless there is something to do.
-    fn fall_asleep(&mut self) -> Option<Duration> {
+    pub(super) fn fall_asleep(&mut self) -> Option<Duration> {
         let wait = self.wait();
         if wait == Some(Duration::ZERO) {
             return wait;
@@ -200,8 +260,8 @@ impl Worker {
     }
 
     /// Looks at sockets and messages, and waits for them for so long at the most.
-    pub(super) fn look(&mut self, events: &mut Events, wait: Option<Duration>) {
-        let polled = self.poll.poll(events, wait);
+    pub(super) fn look(&mut self, wait: Option<Duration>) {
+        let polled = self.poll.poll(&mut self.events, wait);
         self.hub.mailboxes[self.index].stay_awake();
         if let Err(error) = polled
             && error.kind() != ErrorKind::Interrupted
@@ -209,9 +269,9 @@ impl Worker {
             error!("cannot wait for clients: {error}");
             std::thread::sleep(CHECK);
         }
-        for event in &*events {
-            self.note(event);
-        }
+        let events = mem::replace(&mut self.events, Events::with_capacity(0));
+        events.iter().for_each(|event| self.note(event));
+        self.events = events;
         while let Ok(message) = self.inbox.try_recv() {
             self.take(message);
         }
@@ -221,16 +281,17 @@ impl Worker {
     pub(super) fn work(&mut self) {
         self.attend_door();
         self.serve_all();
+        self.check_logins();
         self.publish();
         self.write();
         self.check_slow();
-        self.check_logins();
         self.check_phase();
     }
 
     /// How long there is nothing to do, as far as can be told.
     pub(super) fn wait(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || !self.ripe.is_empty() {
+        let idle = |lane: &Lane| self.ready[*lane].is_empty() && self.changed[*lane].is_empty();
+        if !Lane::ALL.iter().all(idle) || !self.writes.is_empty() || !self.batches.is_empty() {
             return Some(Duration::ZERO);
         }
         let login = self.login_deadlines.first().map(|(deadline, _)| *deadline);
@@ -249,24 +310,30 @@ impl Worker {
             door.knock(event.token());
         }
         let token = event.token().0;
-        let Some(connection) = self.connections.get_mut(token) else {
-            return;
-        };
-        if connection.note(event) {
-            self.answered.push(token);
+        if let Some(connection) = self.connections.get_mut(token) {
+            connection.note(event);
+            self.change(token);
+            self.list(token);
         }
-        self.list(token);
+    }
+
+    /// Something has happened to a connection: before the turn ends, it is settled what comes of it.
+    fn change(&mut self, token: usize) {
+        if let Some(connection) = self.connections.get_mut(token)
+            && !mem::replace(&mut connection.changed, true)
+        {
+            self.changed[connection.session.lane()].push_back(token);
+        }
     }
 
     /// Puts a connection on the list of those to be served, if there may be something to serve.
     fn list(&mut self, token: usize) {
         if let Some(connection) = self.connections.get_mut(token)
             && connection.is_servable()
-            && !connection.listed
             && matches!(self.phase, Phase::Running | Phase::Finishing(_))
+            && !mem::replace(&mut connection.listed, true)
         {
-            connection.listed = true;
-            self.ready.push_back(token);
+            self.ready[connection.session.lane()].push_back(token);
         }
     }
 
@@ -282,13 +349,13 @@ impl Worker {
             Message::PlaceFree => {}
             Message::Connected(stream, peer, place) => self.welcome(stream, peer, place),
             Message::Arriving(connection) => self.take_in(connection),
-            Message::Published(room) => room.look(self.index, &mut self.ripe),
+            Message::Published(room) => room.look(self.index, &mut self.writes),
             Message::Resume(session) => self.resume(session),
             Message::LetGo(session) => self.let_go(session),
             Message::Finish(done) => self.finish(done),
             Message::Halt(done) => {
                 self.phase = Phase::Halted(Some(done));
-                self.ready.clear();
+                self.ready = Lanes::default();
             }
             Message::Drain(deadline) => {
                 self.phase = Phase::Draining(deadline);
@@ -331,11 +398,16 @@ impl Worker {
         debug!("{} connected", connection.session);
         let deadline = Instant::now() + self.hub.limits.login_timeout;
         connection.login_deadline = Some(deadline);
-        if let Some(token) = self.insert(connection) {
+        if let Some(token) = self.insert(connection)
+            && let Some(id) = self.id(token)
+        {
+            self.connections[token].session.may_go(id);
             self.login_deadlines.insert((deadline, token));
         }
     }
 
+    /// A session has moved here. It is given what it is owed before any more of its lines are
+    /// carried out: else one that moves with each line would be owed more and more.
     fn take_in(&mut self, connection: Box<Connection>) {
         let Some(token) = self.insert(connection) else {
             return;
@@ -343,12 +415,11 @@ impl Worker {
         if matches!(self.phase, Phase::Finishing(_)) {
             self.connections[token].finish();
         }
-        if mem::take(&mut self.connections[token].watched) {
-            self.watch(token);
+        if self.connections[token].stall.is_some() {
+            self.stalling.extend(self.id(token));
         }
         self.with_turn(token, |connection, _, turn| connection.session.arrive(turn));
-        self.answered.push(token);
-        self.list(token);
+        self.settle(token, Connection::flush);
     }
 
     fn insert(&mut self, mut connection: Box<Connection>) -> Option<usize> {
@@ -386,13 +457,20 @@ impl Worker {
     fn resume(&mut self, session: SessionId) {
         if self.is_here(session) {
             self.connections[session.token].waiting = false;
+            self.change(session.token);
             self.list(session.token);
         }
     }
 
+    /// Others need the place of a session that may be gone, or has not logged in for long.
     fn let_go(&mut self, session: SessionId) {
-        if self.is_here(session) && self.connections[session.token].is_half_closed() {
+        if !self.is_here(session) {
+            return;
+        }
+        if self.connections[session.token].session.is_half_closed() {
             self.close(session.token, Farewell::LetGo);
+        } else if !self.logs_in_at_last(session) {
+            self.close(session.token, Farewell::NoPlace);
         }
     }
 
@@ -403,8 +481,8 @@ impl Worker {
         action: impl FnOnce(&mut Connection, &mut [u8], &mut Turn<'_>) -> T,
     ) -> Option<T> {
         let id = self.id(token)?;
-        let Worker { connections, batches, hub, ripe, buffer, intake, phase, .. } = self;
-        let publisher = Publisher { hub, worker: id.worker, ripe };
+        let Worker { connections, batches, hub, writes, buffer, intake, phase, .. } = self;
+        let publisher = Publisher { hub, worker: id.worker, writes };
         let stay = !matches!(phase, Phase::Running);
         let mut turn = Turn { id, batches, publisher, lines: intake, stay };
         let connection = connections.get_mut(token)?;
@@ -417,17 +495,24 @@ impl Worker {
 
     /// Serves those on the list, or the first of them.
     pub(super) fn serve_all(&mut self) {
-        let clients = self.ready.len().min(CLIENTS);
-        for _ in 0..clients {
-            if let Some(token) = self.ready.pop_front() {
-                self.serve(token);
-            }
-        }
+        let [quiet, loud] = Lane::ALL.map(|lane| self.ready[lane].len().min(CLIENTS));
+        let lines = LINES_EACH.min(LINES / (quiet + loud).max(1));
+        self.serve_some(Lane::Quiet, quiet, lines);
+        self.serve_some(Lane::Loud, loud, lines);
         // What was no whole line had to be read, too.
-        self.intake = self.intake.max(clients);
+        self.intake = self.intake.max(quiet + loud);
     }
 
-    fn serve(&mut self, token: usize) {
+    /// Serves so many clients, and carries out so many lines of each at most.
+    fn serve_some(&mut self, lane: Lane, clients: usize, lines: usize) {
+        for _ in 0..clients {
+            if let Some(token) = self.ready[lane].pop_front() {
+                self.serve(token, lines);
+            }
+        }
+    }
+
+    fn serve(&mut self, token: usize, lines: usize) {
         let Some(connection) = self.connections.get_mut(token) else {
             return;
         };
@@ -435,37 +520,16 @@ impl Worker {
         if !connection.is_servable() {
             return;
         }
-        let served = self.with_turn(token, Connection::serve);
-        match served {
+        let serve = |connection: &mut Connection, buffer: &mut [u8], turn: &mut Turn<'_>| {
+            connection.serve(buffer, lines, turn)
+        };
+        match self.with_turn(token, serve) {
             None => return,
             Some(Served::Move(worker)) => return self.hand_over(token, worker),
             Some(Served::Part) => self.list(token),
             Some(Served::All | Served::Waits) => {}
         }
-        self.answered.push(token);
-        let connection = &mut self.connections[token];
-        if connection.session.is_logged_in()
-            && let Some(deadline) = connection.login_deadline.take()
-        {
-            self.login_deadlines.remove(&(deadline, token));
-        }
-        if connection.is_half_closed() && connection.ticket.is_none() {
-            self.expect_farewell(token);
-        }
-    }
-
-    /// A receiver has shut down its writing side.
-    fn expect_farewell(&mut self, token: usize) {
-        if let Phase::Running = self.phase
-            && let Some(id) = self.id(token)
-        {
-            // If it is gone for good, its system answers probes with a reset once it has
-            // forgotten about it, after a minute or so.
-            let connection = &mut self.connections[token];
-            let soon = Duration::from_secs(2);
-            let _ = rustix::net::sockopt::set_tcp_keepidle(&connection.stream, soon);
-            connection.ticket = Some(self.hub.places.note_half_closed(id));
-        }
+        self.change(token);
     }
 
     fn hand_over(&mut self, token: usize, worker: usize) {
@@ -476,9 +540,7 @@ impl Worker {
         if let Some(deadline) = connection.login_deadline.take() {
             self.login_deadlines.remove(&(deadline, token));
         }
-        if let Some(ticket) = connection.ticket.take() {
-            self.hub.places.forget_half_closed(ticket);
-        }
+        (connection.listed, connection.changed) = (false, false);
         if let Err(error) = self.poll.registry().deregister(&mut connection.stream) {
             warn!("cannot move {}: {error}", connection.session);
             return;
@@ -487,55 +549,123 @@ impl Worker {
     }
 
     fn publish(&mut self) {
-        let Worker { index, hub, batches, ripe, .. } = self;
-        batches.publish(&mut Publisher { hub, worker: *index, ripe });
+        let Worker { index, hub, batches, writes, .. } = self;
+        batches.publish(&mut Publisher { hub, worker: *index, writes });
     }
 
-    /// Writes answers, and deliveries to a part of the receivers.
+    /// Writes answers, and deliveries to a part of the receivers; those in small rooms first.
     fn write(&mut self) {
-        let count = share(self.ripe.len(), mem::take(&mut self.intake));
-        self.write_ripe(count.saturating_sub(AFTER_ANSWERS));
-        let mut answered = mem::take(&mut self.answered);
-        answered.drain(..).for_each(|token| self.flush(token, Connection::flush));
-        self.answered = answered;
-        self.write_ripe(count.min(AFTER_ANSWERS));
+        let intake = mem::take(&mut self.intake);
+        for lane in Lane::ALL {
+            let count = share(self.writes.len(lane), intake);
+            let changed = self.changed[lane].len();
+            self.write_some(lane, count.saturating_sub(AFTER_ANSWERS));
+            self.settle_some(lane, changed);
+            self.write_some(lane, count.min(AFTER_ANSWERS));
+        }
     }
 
-    /// Writes to those who have waited for that the longest.
-    fn write_ripe(&mut self, count: usize) {
-        for _ in 0..count {
-            if let Some(token) = self.ripe.take() {
-                self.flush(token, Connection::flush);
+    /// Writes to so many of those who have waited for that the longest.
+    fn write_some(&mut self, lane: Lane, count: usize) {
+        for number in 1..=count {
+            if let Some(token) = self.writes.take(lane) {
+                self.settle(token, Connection::flush);
+            }
+            if lane == Lane::Loud && number % BETWEEN_GLANCES == 0 {
+                self.glance();
             }
         }
     }
 
-    fn flush(&mut self, token: usize, flush: impl FnOnce(&mut Connection)) {
+    /// Settles so many of those that something has happened to.
+    fn settle_some(&mut self, lane: Lane, count: usize) {
+        for _ in 0..count {
+            if let Some(token) = self.changed[lane].pop_front() {
+                self.settle(token, Connection::flush);
+            }
+        }
+    }
+
+    /// In the middle of writing to large rooms: does what there is to do for small ones.
+    fn glance(&mut self) {
+        self.look(Some(Duration::ZERO));
+        let clients = self.ready[Lane::Quiet].len().min(GLANCE);
+        self.serve_some(Lane::Quiet, clients, LINES_A_GLANCE);
+        self.publish();
+        self.settle_some(Lane::Quiet, self.changed[Lane::Quiet].len().min(GLANCE));
+        self.write_some(Lane::Quiet, self.writes.len(Lane::Quiet).min(GLANCE));
+    }
+
+    /// Whatever has changed a connection: gives the client what can be written to it, and settles
+    /// what comes next. The one place where that is decided, and where a connection ends that is
+    /// over.
+    fn settle(&mut self, token: usize, flush: impl FnOnce(&mut Connection)) {
         let flushed = self.with_turn(token, |connection, _, turn| {
+            connection.changed = false;
             flush(connection);
             connection.session.relieve_room(turn);
         });
         if flushed.is_none() {
             return;
         }
+        if self.is_over(token) {
+            return self.close(token, self.farewell(token));
+        }
         self.list(token);
         let connection = &mut self.connections[token];
-        if connection.is_over() {
-            let farewell = connection.loss().map_or(Farewell::Done, Farewell::Lost);
-            return self.close(token, farewell);
+        if connection.session.is_logged_in()
+            && let Some(deadline) = connection.login_deadline.take()
+        {
+            self.login_deadlines.remove(&(deadline, token));
         }
-        if !connection.session.backlog().is_some_and(Backlog::is_over) {
-            connection.over_since = None;
-        } else if connection.over_since.is_none() {
-            connection.over_since = Some(Instant::now());
-            self.watch(token);
+        let half_closed = connection.is_half_closed() && !connection.session.is_half_closed();
+        if half_closed && matches!(self.phase, Phase::Running) {
+            self.expect_farewell(token);
+        }
+        self.watch(token);
+    }
+
+    fn is_over(&self, token: usize) -> bool {
+        let connection = &self.connections[token];
+        let draining = matches!(self.phase, Phase::Draining(_));
+        connection.is_over() || draining && connection.all_written()
+    }
+
+    /// Why a connection that is over ends.
+    fn farewell(&self, token: usize) -> Farewell {
+        let connection = &self.connections[token];
+        match connection.loss() {
+            Some(loss) => Farewell::Lost(loss),
+            None if connection.is_over() => Farewell::Done,
+            None => Farewell::Stopping,
         }
     }
 
-    /// Puts a receiver above its mark on the list of those to be looked at now and then.
+    /// A receiver has shut down its writing side.
+    fn expect_farewell(&mut self, token: usize) {
+        let Some(id) = self.id(token) else { return };
+        let connection = &mut self.connections[token];
+        // If it is gone for good, its system answers probes with a reset once it has forgotten
+        // about it, after a minute or so.
+        let soon = Duration::from_secs(2);
+        let _ = rustix::net::sockopt::set_tcp_keepidle(&connection.stream, soon);
+        connection.session.set_half_closed();
+        connection.session.may_go(id);
+    }
+
+    /// Takes down whether a receiver is above its mark, and puts it on the list of those to be
+    /// looked at now and then if that is new.
     fn watch(&mut self, token: usize) {
-        if !mem::replace(&mut self.connections[token].watched, true) {
-            self.stalling.extend(self.id(token));
+        let connection = &mut self.connections[token];
+        let is_over = connection.session.backlog().is_some_and(Backlog::is_over);
+        match &mut connection.stall {
+            Some(stall) => stall.look(is_over, Instant::now()),
+            None if is_over => {
+                let stall = Stall::new(self.hub.limits.stall_timeout, Instant::now());
+                connection.stall = Some(Box::new(stall));
+                self.stalling.extend(self.id(token));
+            }
+            None => {}
         }
     }
 
@@ -548,7 +678,7 @@ impl Worker {
         self.next_check = now + CHECK;
         for session in mem::take(&mut self.stalling) {
             if self.is_here(session) {
-                self.flush(session.token, Connection::flush_anyway);
+                self.settle(session.token, Connection::flush_anyway);
             }
             if self.is_here(session) {
                 self.judge(session);
@@ -556,31 +686,61 @@ impl Worker {
         }
         if let Phase::Draining(_) = self.phase {
             for token in self.tokens() {
-                self.flush(token, Connection::flush_anyway);
+                self.settle(token, Connection::flush_anyway);
             }
         }
     }
 
-    /// Cuts off a receiver that has been above its mark for too long.
+    /// Cuts off a receiver that has been above its mark for too long, and tells of one that holds
+    /// its room back.
     fn judge(&mut self, session: SessionId) {
         let connection = &mut self.connections[session.token];
-        match connection.over_since {
-            None => connection.watched = false,
-            Some(since) if since.elapsed() >= self.hub.limits.stall_timeout => {
-                self.close(session.token, Farewell::Stalled);
-            }
-            Some(_) => self.stalling.push(session),
+        let Some(stall) = &connection.stall else {
+            return;
+        };
+        if stall.unbroken() >= self.hub.limits.stall_timeout {
+            return self.close(session.token, Farewell::Stalled);
+        }
+        connection.session.set_slow(stall.is_notable());
+        if stall.is_notable()
+            && let Some(room) = connection.session.room()
+        {
+            lock(&self.hub.slow_receivers).warn(format_args!(
+                "room {} waits for {}, which has held it back for {:.1} of the last {} s",
+                room.name(),
+                connection.session,
+                stall.of_late().as_secs_f64(),
+                self.hub.limits.stall_timeout.as_secs_f64(),
+            ));
+        }
+        match stall.is_past() {
+            true => connection.stall = None,
+            false => self.stalling.push(session),
         }
     }
 
+    /// Closes those who have not logged in by their deadlines.
     fn check_logins(&mut self) {
-        while let Some(first) = self.login_deadlines.first()
-            && first.0 <= Instant::now()
+        while let Some((deadline, _)) = self.login_deadlines.first()
+            && *deadline <= Instant::now()
             && let Some((_, token)) = self.login_deadlines.pop_first()
         {
-            self.close(token, Farewell::LoginTimeout);
-            self.late_logins.warn(format_args!("closing clients that have not logged in in time"));
+            if self.id(token).is_some_and(|id| !self.logs_in_at_last(id)) {
+                self.close(token, Farewell::LoginTimeout);
+                let late = format_args!("closing clients that have not logged in in time");
+                self.late_logins.warn(late);
+            }
         }
+    }
+
+    /// Reads once more what a client has sent, whether or not its turn has come: it may be the
+    /// server that is late. Tells whether it has logged in, or is gone anyway.
+    fn logs_in_at_last(&mut self, session: SessionId) -> bool {
+        if matches!(self.phase, Phase::Running | Phase::Finishing(_)) {
+            self.connections[session.token].expect_input();
+            self.serve(session.token, LINES_EACH);
+        }
+        !self.is_here(session) || self.connections[session.token].session.is_logged_in()
     }
 
     fn check_phase(&mut self) {
@@ -592,21 +752,11 @@ impl Worker {
                 done.take()
             }
             Phase::Halted(done) => done.take(),
-            Phase::Draining(_) => return self.close_written(),
             _ => None,
         };
         if let Some(done) = done {
             // Nobody listens any more if this took too long.
             let _ = done.send(());
-        }
-    }
-
-    /// Closes the connections that have got all there was for them.
-    fn close_written(&mut self) {
-        let connections = self.connections.iter();
-        let written = connections.filter(|(_, connection)| connection.all_written());
-        for token in written.map(|(token, _)| token).collect::<Vec<_>>() {
-            self.close(token, Farewell::Stopping);
         }
     }
 
@@ -618,72 +768,126 @@ impl Worker {
         }
     }
 
-    /// The worker writes what is queued, and closes connections.
-    #[cfg(test)]
-    pub(super) fn is_draining(&self) -> bool {
-        matches!(self.phase, Phase::Draining(_))
-    }
-
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         match self.phase {
             Phase::Draining(deadline) => self.connections.is_empty() || deadline <= Instant::now(),
             _ => false,
         }
     }
 
-    /// Ends a connection.
+    /// Ends a connection. Whatever others have to do with it comes first: should something panic
+    /// here, it is gone all the same.
     fn close(&mut self, token: usize, farewell: Farewell) {
         let Some(id) = self.id(token) else { return };
         let mut connection = self.connections.remove(token);
         self.hub.mailboxes[self.index].remove_session();
-        self.say(&connection, &farewell);
         if let Some(deadline) = connection.login_deadline.take() {
             self.login_deadlines.remove(&(deadline, token));
         }
-        if let Some(ticket) = connection.ticket.take() {
-            self.hub.places.forget_half_closed(ticket);
-        }
+        let room = connection.session.room().cloned();
         if connection.waiting
-            && let Some(room) = connection.session.room()
+            && let Some(room) = &room
         {
             room.stop_waiting(id);
         }
-        let Worker { batches, hub, ripe, intake, .. } = self;
-        let publisher = Publisher { hub, worker: id.worker, ripe };
+        let Worker { batches, hub, writes, intake, .. } = self;
+        let publisher = Publisher { hub, worker: id.worker, writes };
         connection.session.go_out(&mut Turn { id, batches, publisher, lines: intake, stay: true });
-        if let Farewell::LoginTimeout = farewell {
-            Reply::Err(b"not logged in in time").encode(connection.session.answers());
+        self.say(&connection, room.as_deref(), &farewell);
+        if let Some(last_word) = farewell.last_word() {
+            Reply::Err(last_word).encode(connection.session.answers());
             connection.flush();
         }
-        connection.close();
+        match farewell {
+            Farewell::Stalled => connection.reset(),
+            _ => connection.close(),
+        }
         if self.hub.places.is_awaited() {
             self.hub.tell(DOOR_WORKER, Message::PlaceFree);
         }
     }
 
-    fn say(&self, connection: &Connection, farewell: &Farewell) {
+    fn say(&self, connection: &Connection, room: Option<&Room>, farewell: &Farewell) {
         let session = &connection.session;
+        let tally = &self.hub.tally;
         match farewell {
             Farewell::Done => debug!("{session} left"),
             Farewell::Lost(Loss::Closed) => debug!("{session} left: connection closed"),
+            Farewell::Lost(Loss::Tls) => debug!("{session} closed: it speaks TLS"),
             Farewell::Lost(Loss::TimedOut) => {
                 info!(
                     "lost {session}: its system has not answered, or taken anything, for too long"
                 );
+                tally.lost.fetch_add(1, Ordering::Relaxed);
             }
             Farewell::LoginTimeout => debug!("{session} closed: not logged in in time"),
+            Farewell::NoPlace => debug!("{session} closed: not logged in, others need the place"),
             Farewell::LetGo => debug!("{session} closed: half-closed, and others need the place"),
             Farewell::Stopping => debug!("{session} closed: the server stops"),
             Farewell::Panicked => debug!("{session} closed: the server has a bug"),
             Farewell::Stalled => {
-                let bytes = session.backlog().map_or(0, |backlog| backlog.bytes());
+                let bytes = session.owed();
                 let seconds = self.hub.limits.stall_timeout.as_secs_f64();
-                let room = session.room().map_or("", |room| room.name().as_str());
+                let room = room.map_or("", |room| room.name().as_str());
                 warn!(
                     "cut {session} in room {room}: it takes too little, {bytes} bytes have been queued for {seconds} s"
                 );
-                self.hub.tally.cut.fetch_add(1, Ordering::Relaxed);
+                tally.cut.fetch_add(1, Ordering::Relaxed);
             }
+        }
+    }
+}
+
+impl Farewell {
+    /// What the client is told before the end.
+    fn last_word(&self) -> Option<&'static [u8]> {
+        match self {
+            Farewell::LoginTimeout => Some(b"not logged in in time"),
+            Farewell::NoPlace => Some(b"not logged in, and others need the place"),
+            _ => None,
+        }
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Worker {
+    /// The worker writes what is queued, and closes connections.
+    pub(super) fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining(_))
+    }
+
+    /// How many there are on each list, after slow receivers have been looked at.
+    pub(super) fn lists(&mut self) -> String {
+        self.next_check = Instant::now();
+        self.check_slow();
+        let lanes = |lists: &Lanes<VecDeque<usize>>| Lane::ALL.map(|lane| lists[lane].len());
+        format!(
+            "{} connections, {:?} to serve, {:?} to settle, {:?} to write to, {} slow, {} to log in",
+            self.connections.len(),
+            lanes(&self.ready),
+            lanes(&self.changed),
+            Lane::ALL.map(|lane| self.writes.len(lane)),
+            self.stalling.len(),
+            self.login_deadlines.len(),
+        )
+    }
+
+    /// Lines, newcomers and messages since receivers were written to last.
+    pub(super) fn intake(&self) -> usize {
+        self.intake
+    }
+
+    /// The most bytes that a client is owed.
+    pub(super) fn most_owed(&self) -> usize {
+        self.connections.iter().map(|(_, one)| one.session.owed()).max().unwrap_or(0)
+    }
+
+    /// Sets how long the systems of clients may take nothing.
+    pub(super) fn set_user_timeout(&self, time: Duration) {
+        for (_, connection) in &self.connections {
+            let millis = time.as_millis() as u32;
+            rustix::net::sockopt::set_tcp_user_timeout(&connection.stream, millis).unwrap();
         }
     }
 }

@@ -1,180 +1,23 @@
 //! Two workers with real sockets and no threads: a test says whose turn it is, and how far the turn
 //! goes, so that what is a race elsewhere happens for sure.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll};
+use rustix::net::sockopt::set_socket_linger;
 
 use super::Limits;
-use super::directory::Directory;
-use super::hub::{CROWD, Hub, Mailbox, Message, Tally};
-use super::places::Places;
-use super::stop::{Pace, wind_down};
-use super::threads::mailbox;
+use super::hub::{CROWD, Mailbox, Message};
+use super::outbox::Outbox;
+use super::places::Kind;
+use super::room::Room;
+use super::stage::{BURST, Client, MINUTE, PATIENT, Stage, WORKERS, listen};
+use super::stop::Pace;
 use super::worker::Worker;
-
-const WORKERS: usize = 2;
-
-/// Texts that a sender sends in one go.
-const BURST: usize = 100;
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-const PATIENT: Limits = Limits { login_timeout: MINUTE, queue_limit: 1000, stall_timeout: MINUTE };
-
-struct Stage {
-    hub: Arc<Hub>,
-    workers: Vec<Worker>,
-    listener: TcpListener,
-}
-
-/// A client's end of a connection.
-struct Client(TcpStream);
-
-impl Client {
-    fn send(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).unwrap();
-    }
-
-    /// What has arrived.
-    fn heard(&mut self) -> String {
-        let mut heard = Vec::new();
-        match self.0.read_to_end(&mut heard) {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
-            _ => String::from_utf8(heard).unwrap(),
-        }
-    }
-}
-
-/// Adds what has arrived to what was heard before.
-fn listen(receivers: &mut [Client], heard: &mut [String]) {
-    for (heard, receiver) in heard.iter_mut().zip(receivers) {
-        heard.push_str(&receiver.heard());
-    }
-}
-
-impl Stage {
-    fn new() -> Self {
-        Self::with(PATIENT)
-    }
-
-    fn with(limits: Limits) -> Self {
-        Self::of(WORKERS, limits)
-    }
-
-    /// Worker 1 is a reserve.
-    fn with_reserve() -> Self {
-        Self::of(1, PATIENT)
-    }
-
-    fn of(regulars: usize, limits: Limits) -> Self {
-        let boxes: Vec<_> = (0..WORKERS).map(|_| mailbox().unwrap()).collect();
-        let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
-        for (mailbox, poll, inbox) in boxes {
-            mailboxes.push(mailbox);
-            loops.push((poll, inbox));
-        }
-        let hub = Arc::new(Hub {
-            mailboxes,
-            regulars,
-            directory: Arc::new(Directory::default()),
-            places: Arc::new(Places::new(1000)),
-            limits,
-            tally: Tally::default(),
-        });
-        let worker = |(index, (poll, inbox)): (usize, (Poll, mpsc::Receiver<Message>))| {
-            Worker::new(index, Arc::clone(&hub), inbox, poll)
-        };
-        let workers = loops.into_iter().enumerate().map(worker).collect();
-        Stage { hub, workers, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
-    }
-
-    /// A new client on a worker.
-    fn client(&mut self, worker: usize) -> Client {
-        let client = self.connect(worker);
-        self.step(worker);
-        client
-    }
-
-    /// A new client that its worker has not heard of yet.
-    fn connect(&mut self, worker: usize) -> Client {
-        let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
-        let (stream, peer) = self.listener.accept().unwrap();
-        client.set_nonblocking(true).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        let stream = mio::net::TcpStream::from_std(stream);
-        let place = self.hub.places.take().unwrap();
-        self.hub.hand_over(worker, Message::Connected(stream, peer, place));
-        Client(client)
-    }
-
-    /// From now on worker 0 lets clients in; returns where.
-    fn open_door(&mut self) -> SocketAddr {
-        self.listener.set_nonblocking(true).unwrap();
-        let socket = mio::net::TcpListener::from_std(self.listener.try_clone().unwrap());
-        self.workers[0].open_door(vec![socket]).unwrap();
-        self.listener.local_addr().unwrap()
-    }
-
-    /// A client on a worker, which says this and is heard.
-    fn client_saying(&mut self, worker: usize, text: &str) -> Client {
-        let mut client = self.client(worker);
-        client.send(text);
-        self.step_all();
-        client.heard();
-        client
-    }
-
-    /// So many receivers in the room `hall`.
-    fn receivers(&mut self, count: usize) -> Vec<Client> {
-        (0..count).map(|_| self.client_saying(0, "rlogin:eve\njoin:hall\n")).collect()
-    }
-
-    /// A worker looks at its sockets and its messages.
-    fn look(&mut self, worker: usize) {
-        let mut events = Events::with_capacity(16);
-        self.workers[worker].look(&mut events, Some(Duration::ZERO));
-    }
-
-    /// A whole turn of a worker.
-    fn step(&mut self, worker: usize) {
-        self.look(worker);
-        self.workers[worker].work();
-    }
-
-    /// A sender sends [`BURST`] texts, if it can; returns how many answers it gets.
-    fn answered(&mut self, sender: &mut Client) -> usize {
-        let texts = format!("sendall:{}\n", "x".repeat(200)).repeat(BURST);
-        let _ = sender.0.write_all(texts.as_bytes());
-        self.step_all();
-        sender.heard().matches("ok:sent\n").count()
-    }
-
-    /// The server begins to stop.
-    fn stop(&self, pace: Pace) -> JoinHandle<()> {
-        let hub = Arc::clone(&self.hub);
-        thread::spawn(move || wind_down(&hub, Instant::now(), pace))
-    }
-
-    /// The workers go on until the server has stopped, and what it wrote has arrived.
-    fn step_until(&mut self, stopped: &JoinHandle<()>) {
-        while !stopped.is_finished() {
-            (0..WORKERS).for_each(|worker| self.step(worker));
-        }
-        self.step_all();
-    }
-
-    fn step_all(&mut self) {
-        for _ in 0..5 {
-            (0..WORKERS).for_each(|worker| self.step(worker));
-        }
-    }
-}
+use crate::protocol::Name;
 
 /// What comes while a room is written to is heard, answered, and on its way with the rest.
 #[test]
@@ -195,8 +38,7 @@ fn nobody_waits_until_a_room_is_written_to() {
         }
         // There are some to be written to yet, also when the server stops.
         assert_eq!(stage.workers[0].wait(), Some(Duration::ZERO));
-        let pace = Pace { finish: MINUTE, halt: MINUTE, drain: 2 * MINUTE };
-        let stopping = stage.stop(pace);
+        let stopping = stage.stop(Pace::within(2 * MINUTE));
         stage.step_until(&stopping);
         listen(&mut receivers, &mut heard);
         for heard in heard {
@@ -295,6 +137,7 @@ fn an_answer_does_not_move_ahead_of_its_text() {
     // A room on worker 0, too.
     let full: Vec<_> = (0..10).map(|_| stage.client(1)).collect();
     let mut receiver = stage.client_saying(0, "rlogin:amy\njoin:here\n");
+    let mut late = stage.client_saying(0, "rlogin:late\n");
     sender.send("join:here\nsendall:hi\njoin:there\n");
     stage.look(0);
     stage.workers[0].serve_all();
@@ -302,12 +145,13 @@ fn an_answer_does_not_move_ahead_of_its_text() {
     stage.step(1);
     stage.step(1);
     assert_eq!(sender.heard(), "ok:joined room here\nok:sent\nok:joined room there\n");
-    // So whoever joins now has missed the text.
-    let mut late = stage.client(0);
-    late.send("rlogin:late\njoin:here\n");
+    // So whoever joins now, before that turn ends, has missed the text.
+    late.send("join:here\n");
+    stage.look(0);
+    stage.workers[0].serve_all();
     stage.step_all();
     assert_eq!(receiver.heard(), "delivery:here:bob:hi\n");
-    assert_eq!(late.heard(), "ok:logged in as late\nok:joined room here\n");
+    assert_eq!(late.heard(), "ok:joined room here\n");
     drop(full);
 }
 
@@ -316,14 +160,9 @@ fn a_text_of_a_session_that_moves_when_the_server_stops_is_carried_out() {
     let mut stage = Stage::new();
     let (mut receiver, mut sender) = room_elsewhere(&mut stage);
     sender.send("join:there\nsendall:hi\n");
-    let pace = Pace {
-        finish: Duration::from_secs(60),
-        halt: Duration::from_secs(60),
-        drain: Duration::from_secs(61),
-    };
     // Worker 0 is in the middle of its turn while the other hears that the server stops.
     stage.look(0);
-    let stopping = stage.stop(pace);
+    let stopping = stage.stop(Pace::within(2 * MINUTE));
     thread::sleep(Duration::from_millis(100));
     stage.step(1);
     stage.workers[0].work();
@@ -339,11 +178,8 @@ fn no_receiver_is_closed_while_a_worker_may_still_publish() {
     let mut sender = stage.client_saying(1, "slogin:bob\njoin:there\n");
     // The sender of this text lives on worker 1 and the receiver does, too; in a full house or
     // a crowd the one who publishes is another.
-    let pace = Pace {
-        finish: Duration::from_millis(50),
-        halt: Duration::from_secs(60),
-        drain: Duration::from_secs(61),
-    };
+    let finish = Instant::now() + Duration::from_millis(50);
+    let pace = Pace { finish, ..Pace::within(2 * MINUTE) };
     sender.send("sendall:hi\n");
     stage.look(1);
     stage.workers[1].serve_all();
@@ -439,4 +275,141 @@ fn a_receiver_that_was_slow_and_moved_is_cut_when_it_stalls() {
         }
     }
     drop(full);
+}
+
+/// The server may have been stopped, or too busy to look, while a client logged in.
+#[test]
+fn a_client_is_heard_once_more_before_its_deadline_ends_it() {
+    let limits = Limits { login_timeout: Duration::from_millis(100), ..PATIENT };
+    let mut stage = Stage::with(limits);
+    // More than are served in one turn.
+    let mut clients: Vec<_> = (0..300).map(|_| stage.client(0)).collect();
+    let mut silent = stage.client(0);
+    clients.iter_mut().for_each(|client| client.send("slogin:bob\njoin:cafe\n"));
+    thread::sleep(Duration::from_millis(200));
+    // It has not heard of what they sent.
+    stage.workers[0].work();
+    stage.step_all();
+    for client in &mut clients {
+        assert_eq!(client.heard(), "ok:logged in as bob\nok:joined room cafe\n");
+    }
+    assert_eq!(silent.heard(), "err:not logged in in time\n");
+}
+
+/// Worker 0, which lets clients in, sleeps when another worker gives a place back.
+#[test]
+fn a_place_that_is_given_back_elsewhere_wakes_whoever_lets_clients_in() {
+    let mut stage = Stage::with_places(2);
+    let _other = stage.client_saying(0, "slogin:bob\n");
+    let half_closed = stage.client_saying(1, "rlogin:eve\njoin:cafe\n");
+    half_closed.0.shutdown(Shutdown::Write).unwrap();
+    stage.step_all();
+    let address = stage.open_door();
+    let mut newcomer = Client(TcpStream::connect(address).unwrap());
+    newcomer.0.set_nonblocking(true).unwrap();
+    stage.step(0);
+    stage.workers[0].fall_asleep();
+    stage.step(1);
+    stage.workers[0].look(Some(Duration::from_secs(10)));
+    assert_eq!(stage.workers[0].intake(), 1, "it slept on");
+    stage.workers[0].work();
+    newcomer.send("slogin:amy\n");
+    stage.step_all();
+    assert_eq!(newcomer.heard(), "ok:logged in as amy\n");
+}
+
+/// A bug in the middle of a turn, outside of any connection's.
+#[test]
+fn a_turn_with_a_bug_drops_nobodys_text() {
+    let mut stage = Stage::with_reserve();
+    let name = Name::parse(b"trap").unwrap();
+    let trap = stage.hub.directory.enter(&name, || Room::new(name.clone(), 0, WORKERS + 1));
+    let mut victims = ["trap", "cafe"].map(|room| {
+        let sender = stage.client_saying(0, &format!("slogin:bob\njoin:{room}\n"));
+        let receiver = stage.client_saying(0, &format!("rlogin:eve\njoin:{room}\n"));
+        (room, sender, receiver)
+    });
+    // A receiver on a worker that does not exist.
+    trap.room().enter(WORKERS, 0, Outbox::new(1).inlet());
+    victims.iter_mut().for_each(|(_, sender, _)| sender.send("sendall:hi\n"));
+    stage.look(0);
+    stage.workers[0].serve_all();
+    // Publishing the first batch is where it happens.
+    for _ in 0..3 {
+        stage.workers[0].survive(Worker::work);
+        stage.look(0);
+    }
+    for (room, sender, receiver) in &mut victims {
+        assert_eq!(sender.heard(), "ok:sent\n", "{room}");
+        assert_eq!(receiver.heard(), format!("delivery:{room}:bob:hi\n"));
+    }
+}
+
+#[test]
+fn a_look_with_a_bug_forgets_nobody() {
+    let mut stage = Stage::with_reserve();
+    let mut clients: Vec<_> = (0..3).map(|_| stage.client(0)).collect();
+    clients.iter_mut().for_each(|client| client.send("slogin:bob\n"));
+    // A room that does not know of worker 0.
+    let room = Arc::new(Room::new(Name::parse(b"trap").unwrap(), 0, 0));
+    stage.hub.tell(0, Message::Published(room));
+    stage.workers[0].survive(|worker| worker.look(Some(Duration::ZERO)));
+    clients.push(stage.client_saying(0, ""));
+    clients[3].send("slogin:bob\n");
+    stage.step_all();
+    for client in &mut clients {
+        assert_eq!(client.heard(), "ok:logged in as bob\n");
+    }
+}
+
+#[test]
+fn a_connection_whose_end_has_a_bug_is_gone() {
+    let mut stage = Stage::with_reserve();
+    let mut sender = stage.client_saying(0, "slogin:bob\njoin:cafe\n");
+    let mut witness = stage.client_saying(0, "rlogin:amy\njoin:bar\n");
+    let unlucky = stage.client_saying(0, "rlogin:eve\njoin:cafe\n");
+    stage.hub.directory.rooms().iter().for_each(|room| {
+        if room.name().as_str() == "cafe" {
+            room.lose_receivers();
+        }
+    });
+    set_socket_linger(&unlucky.0, Some(Duration::ZERO)).unwrap();
+    drop(unlucky);
+    (0..3).for_each(|_| {
+        stage.workers[0].survive(|worker| {
+            worker.look(Some(Duration::ZERO));
+            worker.work();
+        });
+    });
+    assert_eq!((stage.hub.places.taken(Kind::Receiver), stage.hub.mailboxes[0].sessions()), (1, 2));
+    sender.send("sendall:hi\njoin:bar\nsendall:hi\n");
+    stage.step_all();
+    assert_eq!(sender.heard(), "ok:sent\nok:joined room bar\nok:sent\n");
+    assert_eq!(witness.heard(), "delivery:bar:bob:hi\n");
+    assert_eq!(stage.hub.directory.rooms().len(), 1);
+}
+
+#[test]
+fn a_receiver_that_stalls_is_cut_although_the_end_of_another_has_a_bug() {
+    let stall_timeout = Duration::from_millis(300);
+    let mut stage = Stage::of(1, Limits { stall_timeout, ..PATIENT }, 1000);
+    let mut clients = Vec::new();
+    for room in ["trap", "cafe"] {
+        clients.push(stage.client_saying(0, &format!("rlogin:eve\njoin:{room}\n")));
+        let mut sender = stage.client_saying(0, &format!("slogin:bob\njoin:{room}\n"));
+        while stage.answered(&mut sender) == BURST {}
+        clients.push(sender);
+    }
+    let rooms = stage.hub.directory.rooms();
+    let trap = rooms.iter().find(|room| room.name().as_str() == "trap").unwrap();
+    trap.lose_receivers();
+    let is_cut = |stage: &mut Stage| {
+        clients.iter_mut().for_each(|client| client.try_send("sendall:hello\n"));
+        stage.workers[0].survive(|worker| {
+            worker.look(Some(Duration::ZERO));
+            worker.work();
+        });
+        stage.hub.tally.cut.load(Ordering::Relaxed) == 1
+    };
+    stage.wait_for(is_cut, "it is not cut");
 }

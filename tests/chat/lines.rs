@@ -181,3 +181,53 @@ fn a_flood_of_lines_without_reading_answers_is_answered_once_they_are_read() {
     flood.join().unwrap();
     peer.ok("slogin:bob");
 }
+
+/// A browser sends what a page tells it to, to any port.
+#[test]
+fn a_web_page_cannot_speak_here() {
+    let server = Server::with(&[]);
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let body = "slogin:page\njoin:cafe\nsendall:buy something\n";
+    let long = "x:".repeat(2500);
+    for request in [
+        format!("POST / HTTP/1.1\r\nHost: localhost\r\n\r\n{body}"),
+        format!("POST /slogin:page HTTP/1.0\n{body}"),
+        format!("\r\nGET /{long} HTTP/1.1\r\n{body}"),
+    ] {
+        let mut page = Peer::connect(server.port);
+        page.send(&request);
+        let mut answers = Vec::new();
+        while let Some(answer) = page.next_line() {
+            answers.push(answer.escape_ascii().to_string());
+        }
+        let all_err = answers.iter().all(|answer| answer.starts_with("err:"));
+        assert!(all_err && answers.last().unwrap().contains("HTTP"), "{answers:?} to {request:?}");
+    }
+    // Who has logged in is no web page.
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    sender.err("GET / HTTP/1.1");
+    sender.ok("sendall:GET / HTTP/1.1");
+    receiver.expect("delivery:cafe:bob:GET / HTTP/1.1");
+}
+
+/// It would wait for an answer that it understands.
+#[test]
+fn a_tls_client_is_closed_at_once() {
+    let server = Server::with(&["-v"]);
+    for pieces in [&[&b"\x16\x03\x01\x02\0\x01"[..]][..], &[b"\x16", b"\x03"]] {
+        let mut client = Peer::connect(server.port);
+        for piece in pieces {
+            client.send(piece);
+            // So that the pieces come one by one.
+            Peer::connect(server.port).err("who is there");
+        }
+        client.expect_end();
+    }
+    server.program.expect_stderr("it speaks TLS");
+    for near in ["\x16\n", "\x16\x16\x03\n", "\n\x16\x03\n", "\x03\x16\n"] {
+        let mut client = Peer::connect(server.port);
+        client.send(near);
+        near.matches('\n').for_each(|_| assert!(client.line().starts_with("err:"), "{near:?}"));
+        client.ok("slogin:bob");
+    }
+}

@@ -1,6 +1,6 @@
 //! What users and the protocol rely on, tried with real processes and real sockets.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::command_line::scratch;
 use crate::harness::{Peer, Program, Server, Signal, chatbox, numbered, wait_until};
 
 #[test]
@@ -130,6 +131,17 @@ fn a_second_signal_ends_a_stopping_server_at_once() {
     assert_eq!(finished.status.signal(), Some(Signal::INT.as_raw()), "{finished:?}");
 }
 
+/// The port in the first line of a log.
+fn port_in(log: &mut impl Read) -> u16 {
+    let mut line = String::new();
+    while !line.ends_with('\n') {
+        let mut byte = [0];
+        log.read_exact(&mut byte).unwrap();
+        line.push(char::from(byte[0]));
+    }
+    line.trim().rsplit(':').next().unwrap().parse().unwrap()
+}
+
 /// Standard error may be a pipe into a program that has stopped, or a terminal in Ctrl-S.
 #[test]
 fn a_log_that_nobody_reads_holds_up_nothing() {
@@ -138,13 +150,7 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     command.stdin(Stdio::null()).stderr(writer);
     let mut server = command.spawn().unwrap();
     drop(command);
-    let mut line = String::new();
-    while !line.ends_with('\n') {
-        let mut byte = [0];
-        log.read_exact(&mut byte).unwrap();
-        line.push(char::from(byte[0]));
-    }
-    let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
+    let port = port_in(&mut log);
     let mut receiver = Peer::receiver(port, "eve", "cafe");
     let mut sender = Peer::sender(port, "bob", "cafe");
     for number in 0..5000 {
@@ -166,4 +172,80 @@ fn the_port_can_be_used_again_at_once() {
     let again = Server::run(chatbox(["server", &port.to_string()]));
     assert_eq!(again.port, port);
     Peer::sender(port, "bob", "cafe").ok("sendall:hi");
+}
+
+/// As when the terminal that it was started in is closed.
+#[test]
+fn a_hangup_stops_a_server_unless_it_was_started_with_hangups_ignored() {
+    let server = Server::with(&[]);
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    server.program.signal(Signal::HUP);
+    let finished = server.program.finish();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    receiver.expect_end();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP && exec \"$0\" server 0"]).arg(env!("CARGO_BIN_EXE_chatbox"));
+    let server = Server::run(command);
+    server.program.signal(Signal::HUP);
+    // Signals are delivered one after the other, the lower number first.
+    server.report();
+    Peer::sender(server.port, "bob", "cafe").ok("sendall:still here");
+    assert_eq!(server.stop().status.code(), Some(0));
+}
+
+#[test]
+fn a_log_that_is_full_stops_nothing() {
+    let server = Server::with(&[]);
+    let port = server.port;
+    server.stop();
+    let log = scratch("full-log").join("log");
+    let mut command = std::process::Command::new("bash");
+    let script = "ulimit -f 4 && exec \"$0\" server -vv \"$1\" 2>\"$2\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_chatbox"), &port.to_string()]).arg(&log);
+    let server = Program::start(command);
+    wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok(), || format!("{server:?}"));
+    // A line each, and more than fit.
+    let mut peer = Peer::sender(port, "bob", "cafe");
+    (0..1000).for_each(|_| peer.err("nonsense"));
+    let size = || std::fs::metadata(&log).unwrap().len();
+    wait_until(|| size() == 4096, || format!("{} bytes", size()));
+    peer.ok("sendall:hi");
+    server.signal(Signal::TERM);
+    assert_eq!(server.finish().status.code(), Some(0));
+}
+
+/// Whoever does not read, and whoever does not read the log, hold up a stop only so long.
+#[test]
+fn a_stop_takes_as_long_as_it_may_and_no_longer() {
+    let (mut log, writer) = std::io::pipe().unwrap();
+    let mut command = chatbox(["server", "0", "-vv", "--stop-timeout", "1"]);
+    command.stdin(Stdio::null()).stderr(writer);
+    let mut server = command.spawn().unwrap();
+    drop(command);
+    let port = port_in(&mut log);
+    let _stalled = Peer::receiver(port, "eve", "cafe");
+    let mut sender = Peer::sender(port, "bob", "cafe");
+    let mut flood = sender.stream().try_clone().unwrap();
+    let texts = format!("sendall:{}\nnonsense\n", "x".repeat(240)).repeat(100);
+    thread::spawn(move || while flood.write_all(texts.as_bytes()).is_ok() {});
+    // So many refusals do not fit into the pipe.
+    (0..20_000).for_each(|_| drop(sender.line()));
+    let begun = Instant::now();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&server), Signal::TERM).unwrap();
+    wait_until(|| server.try_wait().unwrap().is_some(), || "still running".into());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(10), "took {took:?}");
+    println!("took {took:?}");
+}
+
+/// Without its zone, an address of that kind makes no sense to the system.
+#[test]
+fn an_address_keeps_its_zone() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        println!("left out: this machine has no IPv6");
+        return;
+    }
+    let finished = Program::start(chatbox(["server", "0", "--bind", "fe80::1%lo"])).finish();
+    finished.assert_one_error(1, "cannot listen on [fe80::1%1]:0: Cannot assign requested address");
 }

@@ -12,9 +12,11 @@ enum State {
     Receiver,
     ReceiverIn(&'static str),
     Closed,
+    /// Closed after an `err`.
+    Dismissed,
 }
 
-use State::{Closed, New, Receiver, ReceiverIn, Sender, SenderIn};
+use State::{Closed, Dismissed, New, Receiver, ReceiverIn, Sender, SenderIn};
 
 const HERE: &str = "here";
 const THERE: &str = "there";
@@ -64,8 +66,11 @@ const TABLE: &[Row] = &[
     ("sendall::a:b", [None, None, Some(SenderIn(HERE)), None, None]),
     ("leave:", [None, None, Some(Sender), None, None]),
     ("leave:now", [None, None, Some(Sender), None, None]),
-    ("quit:", [None, Some(Closed), Some(Closed), None, None]),
-    ("quit:bye bye", [None, Some(Closed), Some(Closed), None, None]),
+    ("quit:", [Some(Dismissed), Some(Closed), Some(Closed), None, None]),
+    ("quit:bye bye", [Some(Dismissed), Some(Closed), Some(Closed), None, None]),
+    ("GET / HTTP/1.1", [Some(Dismissed), None, None, None, None]),
+    ("POST http://localhost:5000/join:cafe HTTP/1.1\r", [Some(Dismissed), None, None, None, None]),
+    ("sendall:GET / HTTP/1.1", [None, None, Some(SenderIn(HERE)), None, None]),
     ("senduser:bob:hello", ERR),
     ("empty:", ERR),
     ("ok:", ERR),
@@ -141,16 +146,12 @@ fn peer_in(port: u16, state: State) -> Peer {
         }
         SenderIn(room) => Peer::sender(port, "ann", room),
         ReceiverIn(room) => Peer::receiver(port, "ann", room),
-        Closed => panic!("nobody starts closed"),
+        Closed | Dismissed => panic!("nobody starts closed"),
     }
 }
 
 /// Finds out by requests and their answers which state the connection is in.
-fn state_of(peer: &mut Peer, closed: bool, witnesses: &mut Witnesses) -> State {
-    if closed {
-        peer.expect_end();
-        return Closed;
-    }
+fn state_of(peer: &mut Peer, witnesses: &mut Witnesses) -> State {
     if peer.ask("sendall:where am i").starts_with("ok:") {
         return SenderIn(witnesses.heard("where am i").expect("a text goes to some room"));
     }
@@ -181,11 +182,17 @@ fn every_line_in_every_state() {
         for (state, outcome) in STATES.into_iter().zip(outcomes) {
             let mut peer = peer_in(server.port, state);
             let answer = peer.ask(line);
-            let tag = if outcome.is_some() { "ok:" } else { "err:" };
+            let tag = if matches!(outcome, None | Some(Dismissed)) { "err:" } else { "ok:" };
             assert!(answer.starts_with(tag), "{line:?} in {state:?} was answered {answer:?}");
-            let closed = *outcome == Some(Closed);
-            let after = state_of(&mut peer, closed, &mut witnesses);
-            assert_eq!(after, outcome.unwrap_or(state), "after {line:?} in {state:?}, {answer:?}");
+            let after = match outcome {
+                Some(Closed | Dismissed) => {
+                    peer.expect_end();
+                    *outcome
+                }
+                _ => Some(state_of(&mut peer, &mut witnesses)),
+            };
+            let want = outcome.or(Some(state));
+            assert_eq!(after, want, "after {line:?} in {state:?}, {answer:?}");
         }
     }
 }
@@ -198,7 +205,7 @@ fn an_over_long_line_is_one_error_in_every_state() {
         for length in [256, 257, 1000, 70_000] {
             let mut peer = peer_in(server.port, state);
             peer.err(&format!("sendall:{}", "x".repeat(length - "sendall:\n".len())));
-            let after = state_of(&mut peer, false, &mut witnesses);
+            let after = state_of(&mut peer, &mut witnesses);
             assert_eq!(after, state, "after a line of {length} bytes");
         }
     }

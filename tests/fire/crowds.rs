@@ -116,10 +116,28 @@ fn receivers_that_close_before_they_read_anything_are_forgotten() {
         peer.send(format!("rlogin:eve\njoin:cafe{}\n", number % 7));
     }
     wait_until(
-        || server.reports("receivers, at") == 0 && server.reports("new clients") == 0,
+        || server.reports("receivers,") == 0 && server.reports("new clients") == 0,
         || server.report(),
     );
     assert_eq!(server.reports("rooms"), 0, "{}", server.report());
+}
+
+/// They may be listening or gone: the report counts them apart.
+#[test]
+fn receivers_that_have_shut_down_their_writing_side_are_counted_apart() {
+    let server = Server::with(&[]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let mut receivers: Vec<_> =
+        (0..5).map(|_| Peer::receiver(server.port, "eve", "cafe")).collect();
+    receivers[1..].iter_mut().for_each(Peer::end);
+    server.wait_for_report("half-closed receivers", |count| count == 4);
+    let report = server.report();
+    assert!(report.contains("1 receivers, 4 half-closed receivers, at most"), "{report}");
+    assert!(report.contains("room cafe: 1 receivers, 4 half-closed, 0 bytes queued"), "{report}");
+    sender.ok("sendall:hi");
+    receivers.iter_mut().for_each(|receiver| receiver.expect("delivery:cafe:bob:hi"));
+    receivers.drain(1..3).for_each(Peer::reset);
+    server.wait_for_report("half-closed receivers", |count| count == 2);
 }
 
 /// A receiver that closed is noticed also where nobody ever says anything, once its own system has

@@ -85,7 +85,7 @@ fn one_client_too_many_is_told_so_and_there_is_room_again() {
     drop(bob);
     enter(&server, 2);
     // All are back to where they were.
-    wait_until(|| server.reports("receivers, at") == 3, || server.report());
+    wait_until(|| server.reports("receivers,") == 3, || server.report());
     assert_eq!(Peer::connect(server.port).line().split(':').next(), Some("err"));
 }
 

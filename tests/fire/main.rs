@@ -8,9 +8,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod addresses;
 mod bugs;
 mod crowds;
 mod floods;
 mod limits;
+mod slow;
 mod turmoil;
 mod vanished;

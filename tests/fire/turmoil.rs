@@ -111,7 +111,7 @@ fn turmoil(duration: Duration) -> Duration {
     );
     assert_eq!(server.threads(), threads);
     assert_eq!(server.reports("senders"), 1, "{}", server.report());
-    assert_eq!(server.reports("receivers, at"), 1, "{}", server.report());
+    assert_eq!(server.reports("receivers,"), 1, "{}", server.report());
     println!("{number} texts, the longest took {longest:?}; {}", server.report());
     longest
 }

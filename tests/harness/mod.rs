@@ -237,6 +237,20 @@ impl Finished {
     }
 }
 
+impl Finished {
+    /// Asserts the exit status, and that the one line on standard error holds `text`, whatever is
+    /// on standard output.
+    pub fn assert_last_error(&self, status: i32, text: &str) {
+        let stderr = String::from_utf8_lossy(&self.stderr).into_owned();
+        let one = stderr.lines().count() == 1 && stderr.contains(text);
+        assert!(
+            one && self.status.code() == Some(status),
+            "no {text:?}: {}, {stderr}",
+            self.status
+        );
+    }
+}
+
 /// A running server.
 pub struct Server {
     pub program: Program,
@@ -275,6 +289,11 @@ impl Server {
 
     /// A `receiver` in its room, which a server with `-v` tells of.
     pub fn receiver(&self, user: &str, room: &str) -> Program {
+        self.receiver_with(&[], user, room)
+    }
+
+    /// Such a `receiver` with flags.
+    pub fn receiver_with(&self, flags: &[&str], user: &str, room: &str) -> Program {
         let joined = |stderr: &[u8]| {
             let stderr = String::from_utf8_lossy(stderr);
             let of_user = |line: &&str| line.contains(&format!("receiver {user} ("));
@@ -282,7 +301,8 @@ impl Server {
             lines.filter(|line| line.ends_with(&format!("joined room {room}"))).count()
         };
         let before = joined(&self.program.stderr.bytes());
-        let program = Program::start(self.client("receiver", &[user, room]));
+        let words = [flags, &[user, room]].concat();
+        let program = Program::start(self.client("receiver", &words));
         let more = |stderr: &[u8]| joined(stderr) > before;
         assert!(self.program.stderr.wait(more), "not in room {room}: {program:?}");
         program

@@ -139,6 +139,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         }
         wait(&link.connection)?;
         if let Err(loss) = link.connection.fill() {
+            let loss = loss.of_receiver();
             link.reopen(loss, &mut outage).map_err(|error| outage.reason(error))?;
         }
     }
@@ -196,7 +197,7 @@ fn print_all(connection: &mut Connection, format: &Format, left: &mut usize) -> 
                 }
                 _ => report_unexpected(line),
             },
-            Line::TooLong => report_unexpected(line),
+            Line::TooLong(_) => report_unexpected(line),
         }
     }
     output::print(&lines).map_err(signals::or_end_as_by_sigpipe)

@@ -1,0 +1,203 @@
+//! What tests of whole workers share: two workers with real sockets and no threads.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use mio::Poll;
+
+use super::Limits;
+use super::directory::Directory;
+use super::hub::{Hub, Message, Tally};
+use super::places::Places;
+use super::stop::{Pace, wind_down};
+use super::threads::mailbox;
+use super::worker::Worker;
+
+pub const WORKERS: usize = 2;
+
+/// Texts that a sender sends in one go.
+pub const BURST: usize = 100;
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+pub const PATIENT: Limits =
+    Limits { login_timeout: MINUTE, queue_limit: 1000, stall_timeout: MINUTE };
+
+/// The workers, and where clients come from.
+pub struct Stage {
+    pub hub: Arc<Hub>,
+    pub workers: Vec<Worker>,
+    listener: TcpListener,
+}
+
+/// A client's end of a connection.
+pub struct Client(pub TcpStream);
+
+impl Client {
+    pub fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Sends as much of it as fits.
+    pub fn try_send(&mut self, text: &str) {
+        let _ = self.0.write(text.as_bytes());
+    }
+
+    /// What has arrived.
+    pub fn heard(&mut self) -> String {
+        let mut heard = Vec::new();
+        match self.0.read_to_end(&mut heard) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+            _ => String::from_utf8(heard).unwrap(),
+        }
+    }
+}
+
+/// Adds what has arrived to what was heard before.
+pub fn listen(receivers: &mut [Client], heard: &mut [String]) {
+    for (heard, receiver) in heard.iter_mut().zip(receivers) {
+        heard.push_str(&receiver.heard());
+    }
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Self::with(PATIENT)
+    }
+
+    pub fn with(limits: Limits) -> Self {
+        Self::of(WORKERS, limits, 1000)
+    }
+
+    /// Worker 1 is a reserve.
+    pub fn with_reserve() -> Self {
+        Self::of(1, PATIENT, 1000)
+    }
+
+    pub fn with_places(places: usize) -> Self {
+        Self::of(WORKERS, PATIENT, places)
+    }
+
+    pub fn of(regulars: usize, limits: Limits, places: usize) -> Self {
+        let boxes: Vec<_> = (0..WORKERS).map(|_| mailbox().unwrap()).collect();
+        let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
+        for (mailbox, poll, inbox) in boxes {
+            mailboxes.push(mailbox);
+            loops.push((poll, inbox));
+        }
+        let hub = Arc::new(Hub {
+            mailboxes,
+            regulars,
+            directory: Arc::new(Directory::default()),
+            places: Arc::new(Places::new(places, None)),
+            limits,
+            tally: Tally::default(),
+            slow_receivers: Mutex::default(),
+        });
+        let worker = |(index, (poll, inbox)): (usize, (Poll, mpsc::Receiver<Message>))| {
+            Worker::new(index, Arc::clone(&hub), inbox, poll)
+        };
+        let workers = loops.into_iter().enumerate().map(worker).collect();
+        Stage { hub, workers, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+    }
+
+    /// A new client on a worker.
+    pub fn client(&mut self, worker: usize) -> Client {
+        let client = self.connect(worker);
+        self.step(worker);
+        client
+    }
+
+    /// A new client that its worker has not heard of yet.
+    pub fn connect(&mut self, worker: usize) -> Client {
+        let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = self.listener.accept().unwrap();
+        client.set_nonblocking(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = mio::net::TcpStream::from_std(stream);
+        let place = self.hub.places.take(peer.ip()).unwrap();
+        self.hub.hand_over(worker, Message::Connected(stream, peer, place));
+        Client(client)
+    }
+
+    /// From now on worker 0 lets clients in; returns where.
+    pub fn open_door(&mut self) -> SocketAddr {
+        self.listener.set_nonblocking(true).unwrap();
+        let socket = mio::net::TcpListener::from_std(self.listener.try_clone().unwrap());
+        self.workers[0].open_door(vec![socket]).unwrap();
+        self.listener.local_addr().unwrap()
+    }
+
+    /// A client on a worker, which says this and is heard.
+    pub fn client_saying(&mut self, worker: usize, text: &str) -> Client {
+        let mut client = self.client(worker);
+        client.send(text);
+        self.step_all();
+        client.heard();
+        client
+    }
+
+    /// So many receivers in the room `hall`.
+    pub fn receivers(&mut self, count: usize) -> Vec<Client> {
+        (0..count).map(|_| self.client_saying(0, "rlogin:eve\njoin:hall\n")).collect()
+    }
+
+    /// A worker looks at its sockets and its messages.
+    pub fn look(&mut self, worker: usize) {
+        self.workers[worker].look(Some(Duration::ZERO));
+    }
+
+    /// A whole turn of a worker.
+    pub fn step(&mut self, worker: usize) {
+        self.look(worker);
+        self.workers[worker].work();
+    }
+
+    /// A sender sends [`BURST`] texts, if it can; returns how many answers it gets.
+    pub fn answered(&mut self, sender: &mut Client) -> usize {
+        let texts = format!("sendall:{}\n", "x".repeat(200)).repeat(BURST);
+        let _ = sender.0.write_all(texts.as_bytes());
+        self.step_all();
+        sender.heard().matches("ok:sent\n").count()
+    }
+
+    /// The server begins to stop.
+    pub fn stop(&self, pace: Pace) -> JoinHandle<()> {
+        let hub = Arc::clone(&self.hub);
+        thread::spawn(move || wind_down(&hub, pace))
+    }
+
+    /// The workers go on until the server has stopped, and what it wrote has arrived.
+    pub fn step_until(&mut self, stopped: &JoinHandle<()>) {
+        while !stopped.is_finished() {
+            (0..WORKERS).for_each(|worker| self.step(worker));
+        }
+        self.step_all();
+    }
+
+    /// A worker goes on until it has nothing to do.
+    pub fn step_until_idle(&mut self, worker: usize) {
+        self.step(worker);
+        while self.workers[worker].wait() == Some(Duration::ZERO) {
+            self.step(worker);
+        }
+    }
+
+    /// Waits until something holds, for which `step` does what there is to do.
+    pub fn wait_for(&mut self, mut step: impl FnMut(&mut Self) -> bool, otherwise: &str) {
+        let deadline = Instant::now() + MINUTE;
+        while !step(self) {
+            assert!(Instant::now() < deadline, "{otherwise}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub fn step_all(&mut self) {
+        for _ in 0..5 {
+            (0..WORKERS).for_each(|worker| self.step(worker));
+        }
+    }
+}

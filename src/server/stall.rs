@@ -1,0 +1,122 @@
+//! How long a receiver's queue has been above its mark: without a break, and in all of late.
+
+use std::time::{Duration, Instant};
+
+/// Parts of the time that counts as "of late".
+const PARTS: usize = 8;
+
+/// The most that counts between two looks: when the server itself was stopped, or had no processor,
+/// a receiver is not to blame.
+const GAP: Duration = Duration::from_secs(1);
+
+/// One receiver's time above its mark.
+#[derive(Debug)]
+pub struct Stall {
+    /// How long "of late" is.
+    span: Duration,
+    is_over: bool,
+    looked: Instant,
+    /// How long it has been above its mark without a break.
+    unbroken: Duration,
+    /// Time above its mark, in each part of the last span; the present one first.
+    parts: [Duration; PARTS],
+    /// How much of the present part is over.
+    part: Duration,
+}
+
+impl Stall {
+    /// A receiver that has just got above its mark.
+    pub fn new(span: Duration, now: Instant) -> Self {
+        let (zero, parts) = (Duration::ZERO, [Duration::ZERO; PARTS]);
+        Stall { span, is_over: true, looked: now, unbroken: zero, parts, part: zero }
+    }
+
+    /// Takes down whether the receiver is above its mark now.
+    pub fn look(&mut self, is_over: bool, now: Instant) {
+        let passed = now.saturating_duration_since(self.looked).min(GAP);
+        self.looked = now;
+        if self.is_over {
+            self.unbroken += passed;
+            self.parts[0] += passed;
+        }
+        self.part += passed;
+        let length = (self.span / PARTS as u32).max(Duration::from_nanos(1));
+        let parts = self.part.as_nanos() / length.as_nanos();
+        for _ in 0..parts.min(PARTS as u128) {
+            self.parts.rotate_right(1);
+            self.parts[0] = Duration::ZERO;
+        }
+        if parts > 0 {
+            self.part = Duration::ZERO;
+        }
+        self.is_over = is_over;
+        if !is_over {
+            self.unbroken = Duration::ZERO;
+        }
+    }
+
+    /// How long it has been above its mark without a break.
+    pub fn unbroken(&self) -> Duration {
+        self.unbroken
+    }
+
+    /// How much of the last span it has been above its mark.
+    pub fn of_late(&self) -> Duration {
+        self.parts.iter().sum::<Duration>().min(self.span)
+    }
+
+    /// It has held its room back for more than half of the last span.
+    pub fn is_notable(&self) -> bool {
+        self.of_late() > self.span / 2
+    }
+
+    /// It is not above its mark, and has not been for all of the last span.
+    pub fn is_past(&self) -> bool {
+        !self.is_over && self.of_late().is_zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN: Duration = Duration::from_secs(4);
+
+    /// Looks every tenth of a second at a receiver that is above its mark for so many of ten looks.
+    fn after(seconds: u32, of_ten: u32) -> Stall {
+        let begun = Instant::now();
+        let mut stall = Stall::new(SPAN, begun);
+        for look in 1..=seconds * 10 {
+            stall.look(look % 10 < of_ten, begun + Duration::from_millis(100) * look);
+        }
+        stall
+    }
+
+    #[test]
+    fn short_times_add_up() {
+        assert!(after(10, 8).is_notable());
+        assert!(after(10, 8).unbroken() < Duration::from_secs(1));
+        assert!(!after(10, 3).is_notable());
+        assert!(!after(10, 3).is_past());
+    }
+
+    #[test]
+    fn what_is_long_ago_no_longer_counts() {
+        let mut stall = after(10, 10);
+        assert!(stall.of_late() >= SPAN * 7 / 8, "{stall:?}");
+        let now = stall.looked;
+        for look in 1..60 {
+            stall.look(false, now + Duration::from_millis(100) * look);
+        }
+        assert!(stall.is_past(), "{stall:?}");
+    }
+
+    #[test]
+    fn a_pause_of_the_server_is_not_the_receivers() {
+        let begun = Instant::now();
+        let mut stall = Stall::new(SPAN, begun);
+        stall.look(true, begun + Duration::from_secs(3600));
+        assert_eq!(stall.unbroken(), GAP);
+        assert!(!stall.is_notable());
+    }
+}

@@ -1,0 +1,79 @@
+//! The sessions on one worker that have something new in their queues.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use super::lane::{Lane, Lanes};
+
+/// Tokens of sessions, each once a lane, in the order in which they came in. One may stand for a
+/// session that has gone, or for the next with that token, which costs a look into a queue.
+#[derive(Debug, Default)]
+pub struct WriteQueue {
+    lanes: Lanes<Tokens>,
+}
+
+#[derive(Debug, Default)]
+struct Tokens {
+    queue: VecDeque<usize>,
+    /// Whether a token is in the queue.
+    listed: Vec<bool>,
+}
+
+impl WriteQueue {
+    /// Adds a session, unless it is there already.
+    pub fn add(&mut self, token: usize, lane: Lane) {
+        let Tokens { queue, listed } = &mut self.lanes[lane];
+        if listed.len() <= token {
+            listed.resize(token + 1, false);
+        }
+        if !mem::replace(&mut listed[token], true) {
+            queue.push_back(token);
+        }
+    }
+
+    /// Takes out the one that has been there the longest.
+    pub fn take(&mut self, lane: Lane) -> Option<usize> {
+        let Tokens { queue, listed } = &mut self.lanes[lane];
+        let token = queue.pop_front()?;
+        listed[token] = false;
+        Some(token)
+    }
+
+    /// How many there are.
+    pub fn len(&self, lane: Lane) -> usize {
+        self.lanes[lane].queue.len()
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        Lane::ALL.iter().all(|lane| self.lanes[*lane].queue.is_empty())
+    }
+
+    /// The session is among them.
+    #[cfg(test)]
+    pub fn holds(&self, token: usize) -> bool {
+        Lane::ALL.iter().any(|lane| self.lanes[*lane].queue.contains(&token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_there_once_and_first_come_first_served() {
+        let mut queue = WriteQueue::default();
+        [5, 2, 5, 9, 2].into_iter().for_each(|token| queue.add(token, Lane::Loud));
+        queue.add(7, Lane::Quiet);
+        assert_eq!((queue.len(Lane::Quiet), queue.len(Lane::Loud)), (1, 3));
+        assert_eq!(queue.take(Lane::Loud), Some(5));
+        // Out and in again: behind the others.
+        queue.add(5, Lane::Loud);
+        queue.add(9, Lane::Loud);
+        let rest: Vec<_> = std::iter::from_fn(|| queue.take(Lane::Loud)).collect();
+        assert_eq!(rest, [2, 9, 5]);
+        assert!(!queue.is_empty());
+        assert_eq!(queue.take(Lane::Quiet), Some(7));
+        assert!(queue.is_empty());
+    }
+}
