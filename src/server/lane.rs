@@ -4,7 +4,7 @@
 use std::ops::{Index, IndexMut};
 
 /// A room with more receivers than this is a large one.
-const SMALL: usize = 32;
+const SMALL: usize = 64;
 
 /// Whom a piece of work is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
