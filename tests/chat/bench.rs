@@ -272,13 +272,8 @@ fn what_cannot_be_held_open_is_said_before_it_begins() {
         1,
         "5 of 11 clients are logged in, and then the server said: the server is full",
     );
-    let mut command = limited("-n 40", &[]);
-    let script = "ulimit -n 40 && exec \"$0\" bench 127.0.0.1 \"$1\" --receivers 100";
-    command = std::process::Command::new(command.get_program());
-    command.args(["-c", script, env!("CARGO_BIN_EXE_chatbox"), &port]);
-    Program::start(command)
-        .finish()
-        .assert_one_error(1, "and 101 are wanted; raise it with ulimit -n");
+    let few = limited("-n 40", &["bench", "127.0.0.1", &port, "--receivers", "100"]);
+    Program::start(few).finish().assert_one_error(1, "and 101 are wanted; raise it with ulimit -n");
     drop(server);
     bench(port.parse().unwrap(), &[]).assert_one_error(1, "0 of 11 clients are connected");
     let closing = TcpListener::bind("127.0.0.1:0").unwrap();

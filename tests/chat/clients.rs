@@ -4,10 +4,10 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::harness::script::Script;
-use crate::harness::{Peer, Program, Server, Signal, chatbox};
+use crate::harness::{Peer, Program, Server, Signal, bash, chatbox};
 
 #[test]
 fn a_refusal_is_passed_on_exactly() {
@@ -195,19 +195,12 @@ fn a_client_ends_by_the_signal_that_ends_it() {
     }
 }
 
-/// Runs a script in a shell that finds the executable as `$chatbox`.
-fn shell(script: &str, server: &Server) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", script]);
-    command.env("chatbox", env!("CARGO_BIN_EXE_chatbox")).env("port", server.port.to_string());
-    command
-}
-
 #[test]
 fn a_receiver_ends_quietly_when_nobody_reads_it_even_in_a_silent_room() {
     let server = Server::start();
-    let pipeline = "$chatbox receiver localhost $port eve cafe | head -n 1";
-    let pipeline = Program::start(shell(pipeline, &server));
+    let mut pipeline = bash("\"$chatbox\" receiver localhost $port eve cafe | head -n 1");
+    pipeline.env("port", server.port.to_string());
+    let pipeline = Program::start(pipeline);
     server.program.expect_stderr("joined room cafe");
     Peer::sender(server.port, "bob", "cafe").ok("sendall:only this");
     // Nothing more is ever said, and the shell waits for both ends of the pipe.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::command_line::scratch;
-use crate::harness::{Program, chatbox};
+use crate::harness::{Program, bash, chatbox};
 
 /// All documents, in a folder.
 fn export(name: &str) -> PathBuf {
@@ -90,8 +90,8 @@ fn the_completions_for_each_shell_know_every_flag() {
 fn bash_offers(folder: &Path, words: &[&str]) -> BTreeSet<String> {
     let script = "source \"$0\"; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \"_$1\"; \
                   printf '%s\\n' \"${COMPREPLY[@]}\"";
-    let mut command = Command::new("bash");
-    command.args(["-c", script]).arg(folder.join("bash-completion/completions").join(words[0]));
+    let mut command = bash(script);
+    command.arg(folder.join("bash-completion/completions").join(words[0]));
     let finished = Program::start({
         command.args(words);
         command

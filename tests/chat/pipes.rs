@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::harness::script::Script;
-use crate::harness::{Finished, Peer, Program, Server, Signal, chatbox, numbered};
+use crate::harness::{Finished, Peer, Program, Server, Signal, bash, chatbox, numbered};
 
 /// Lets a sender in that asks for the room `cafe` at once.
 fn let_in(script: &Script) -> Peer {
@@ -26,11 +26,10 @@ fn sender_in_room(script: &Script, args: &[&str]) -> (Program, Peer) {
     (sender, let_in(script))
 }
 
-/// Runs a script in bash, which finds the executable as `$chatbox` and the server at `$port`.
-fn bash(script: &str, port: impl ToString) -> Program {
-    let mut command = Command::new("bash");
-    command.args(["-c", script]);
-    command.env("chatbox", env!("CARGO_BIN_EXE_chatbox")).env("port", port.to_string());
+/// Runs a script that finds the server at `$port`.
+fn run(script: &str, port: impl ToString) -> Program {
+    let mut command = bash(script);
+    command.env("port", port.to_string());
     Program::start(command)
 }
 
@@ -192,8 +191,8 @@ fn a_line_is_in_the_pipe_within_50_ms_of_its_arrival() {
 #[test]
 fn a_receiver_whose_reader_is_gone_ends_by_sigpipe_at_once() {
     let script = Script::new();
-    let receiver = bash(
-        "$chatbox receiver localhost $port eve cafe | head -n 1; echo ${PIPESTATUS[0]}",
+    let receiver = run(
+        "\"$chatbox\" receiver localhost $port eve cafe | head -n 1; echo ${PIPESTATUS[0]}",
         &script.port,
     );
     let mut peer = script.accept();
@@ -237,7 +236,7 @@ fn a_hundred_thousand_lines_arrive_in_order() {
     let count = "100000";
     let receiver = Program::start(server.client("receiver", &["eve", "cafe", "-n", count]));
     server.program.expect_stderr("joined room cafe");
-    bash(&format!("seq {count} | $chatbox sender --room cafe localhost $port bob"), server.port)
+    run(&format!("seq {count} | \"$chatbox\" sender --room cafe localhost $port bob"), server.port)
         .finish()
         .assert(0, b"", "");
     let finished = receiver.finish();
@@ -354,9 +353,9 @@ fn endless_input_ends_with_the_server_and_takes_no_memory() {
         let mut receiver = Peer::receiver(server.port, "eve", "cafe");
         // The shell tells the sender's number, and then becomes it.
         let script = format!(
-            "yes | (echo /join cafe; cat) | (echo $BASHPID; exec $chatbox sender {flags} localhost $port bob)"
+            "yes | (echo /join cafe; cat) | (echo $BASHPID; exec \"$chatbox\" sender {flags} localhost $port bob)"
         );
-        let pipeline = bash(&script, server.port);
+        let pipeline = run(&script, server.port);
         pipeline.expect_stdout("\n");
         for _ in 0..10_000 {
             receiver.expect("delivery:cafe:bob:y");
@@ -632,8 +631,8 @@ fn no_client_waits_for_a_server_that_it_does_not_need() {
         assert_eq!(finished.status.code(), Some(0), "{args:?} {ending:?}: {finished:?}");
     }
     let script = Script::new();
-    let receiver = bash(
-        "$chatbox receiver localhost $port eve cafe --reconnect | head -n 1; echo ${PIPESTATUS[0]}",
+    let receiver = run(
+        "\"$chatbox\" receiver localhost $port eve cafe --reconnect | head -n 1; echo ${PIPESTATUS[0]}",
         &script.port,
     );
     let mut peer = script.accept();

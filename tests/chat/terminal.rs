@@ -4,12 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Command;
 
 use crate::command_line::scratch;
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Peer, Program, Server, Signal, chatbox, wait_until};
+use crate::harness::{Peer, Program, Server, Signal, bash, chatbox, wait_until};
 
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
@@ -330,11 +329,8 @@ fn what_the_server_says_before_it_goes_is_shown() {
 fn reconnection_is_told_of_on_standard_error() {
     let script = Script::new();
     let log = scratch("log").join("log");
-    let mut command = Command::new("sh");
-    let redirect = format!("exec \"$0\" \"$@\" 2>{}", log.display());
-    command.args(["-c", &redirect, env!("CARGO_BIN_EXE_chatbox")]);
-    command.args(["sender", "localhost", &script.port, "bob", "--reconnect"]);
-    command.env("XDG_STATE_HOME", scratch("stderr"));
+    let mut command = bash("exec \"$chatbox\" sender localhost $port bob --reconnect 2>\"$log\"");
+    command.env("port", &script.port).env("log", &log).env("XDG_STATE_HOME", scratch("stderr"));
     let mut sender = Terminal::start(&command);
     let mut peer = script.accept();
     peer.expect("slogin:bob");
@@ -560,9 +556,8 @@ fn ctrl_c_ends_a_receiver_by_the_signal() {
 fn there_is_no_prompt_in_a_pipe() {
     let server = Server::with(&[]);
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
-    let mut command = Command::new("sh");
-    command.args(["-c", "\"$0\" \"$@\" | cat", env!("CARGO_BIN_EXE_chatbox")]);
-    command.args(["sender", "localhost", &server.port.to_string(), "bob"]);
+    let mut command = bash("\"$chatbox\" sender localhost $port bob | cat");
+    command.env("port", server.port.to_string());
     let mut terminal = Terminal::start(&command);
     terminal.keys("/join cafe\rhi\r");
     receiver.expect("delivery:cafe:bob:hi");

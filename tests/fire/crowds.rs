@@ -11,7 +11,7 @@ use crate::harness::{Peer, Server, chatbox, limited, per_worker, proc_status, wa
 
 #[test]
 fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
-    let server = Server::run(limited("-n 400", &[]));
+    let server = Server::run(limited("-n 400", &["server", "0"]));
     let threads = server.threads();
     let descriptors = server.program.descriptors();
     let mut witness = Peer::receiver(server.port, "witness", "cafe");
@@ -89,7 +89,7 @@ fn a_crowd_has_all_processors_and_hears_everything_in_order() {
 fn there_is_room_for_all_descriptors_before_a_crowd_comes() {
     // A program that is started inherits this process's room.
     let descriptors = proc_status(process::id(), "FDSize") + 1;
-    let server = Server::run(limited(&format!("-n {descriptors}"), &[]));
+    let server = Server::run(limited(&format!("-n {descriptors}"), &["server", "0"]));
     let room = proc_status(server.program.pid(), "FDSize");
     assert!(room >= descriptors, "room for {room} of {descriptors} descriptors");
 }

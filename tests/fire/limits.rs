@@ -204,7 +204,7 @@ fn knock(port: u16, stop: &AtomicBool, entered: &AtomicUsize) {
 
 #[test]
 fn two_hundred_knock_at_a_server_with_64_descriptors() {
-    let server = Server::run(limited("-n 64", &[]));
+    let server = Server::run(limited("-n 64", &["server", "0"]));
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     let mut sender = Peer::sender(server.port, "bob", "cafe");
     let stop = Arc::new(AtomicBool::new(false));
@@ -247,7 +247,7 @@ fn two_hundred_knock_at_a_server_with_64_descriptors() {
 fn newcomers_need_no_thread() {
     // The superuser's processes are not limited.
     let as_somebody = |limits: &str| {
-        let mut command = limited(limits, &["--workers", "3"]);
+        let mut command = limited(limits, &["server", "0", "--workers", "3"]);
         if rustix::process::getuid().is_root() {
             command.uid(54_321);
         }

@@ -471,11 +471,19 @@ pub fn numbered(tag: &str, count: usize) -> String {
     })
 }
 
-/// Runs a server under limits, given as bash's `ulimit` takes them.
-pub fn limited(limits: &str, flags: &[&str]) -> Command {
+/// A command that runs a script in bash, which finds the executable as `$chatbox`.
+pub fn bash(script: &str) -> Command {
     let mut command = Command::new("bash");
-    command.args(["-c", &format!("ulimit {limits} && exec \"$0\" server 0 \"$@\"")]);
-    command.arg(env!("CARGO_BIN_EXE_chatbox")).args(flags);
+    command.args(["-c", script]).env("chatbox", env!("CARGO_BIN_EXE_chatbox"));
+    // Bash complains about a locale that the machine does not have.
+    command.env("LC_ALL", "C");
+    command
+}
+
+/// Runs the executable with these arguments under limits, given as bash's `ulimit` takes them.
+pub fn limited(limits: &str, args: &[&str]) -> Command {
+    let mut command = bash(&format!("ulimit {limits} && exec \"$chatbox\" \"$@\""));
+    command.arg("bash").args(args);
     command
 }
 
