@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
 use crate::harness::script::Script;
-use crate::harness::{Peer, Program, Server, Signal, bash, chatbox};
+use crate::harness::{NO_HOST, Peer, Program, Server, Signal, bash, chatbox};
 
 #[test]
 fn a_refusal_is_passed_on_exactly() {
@@ -243,7 +243,7 @@ fn what_cannot_be_reached_is_one_line() {
             Program::start(command).finish()
         };
         run("localhost", &closed).assert_one_error(1, &format!("localhost port {closed}"));
-        run("no.such.host.invalid", "5000").assert_one_error(1, "no.such.host.invalid");
+        run(NO_HOST, "5000").assert_one_error(1, NO_HOST);
         for port in ["0", "65536", "-1", "abc", "", "5000x"] {
             run("localhost", port).assert_one_error(2, "usage: ");
         }

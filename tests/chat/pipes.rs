@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::harness::script::Script;
-use crate::harness::{Finished, Peer, Program, Server, Signal, bash, chatbox, numbered};
+use crate::harness::{Finished, NO_HOST, Peer, Program, Server, Signal, bash, chatbox, numbered};
 
 /// Lets a sender in that asks for the room `cafe` at once.
 fn let_in(script: &Script) -> Peer {
@@ -130,7 +130,7 @@ fn nonsense_is_wrong_usage() {
 fn json_is_one_object_a_line_and_keeps_every_byte() {
     let server = Server::start();
     let mut command = server.client("receiver", &["eve", "cafe", "--json", "-n", "3"]);
-    command.env("TZ", "Asia/Kathmandu");
+    command.env("TZ", "NPT-5:45");
     let receiver = Program::start(command);
     server.program.expect_stderr("joined room cafe");
     let mut sender = Peer::sender(server.port, "bob", "cafe");
@@ -424,9 +424,9 @@ fn a_client_that_reconnects_waits_for_the_first_connection_too_but_not_for_a_hos
     Peer::sender(server.port, "bob", "cafe").ok("sendall:hi");
     assert_eq!(receiver.finish().stdout, b"bob: hi\n");
 
-    let mut command = chatbox(["receiver", "no.such.host.invalid", "5000", "eve", "cafe"]);
+    let mut command = chatbox(["receiver", NO_HOST, "5000", "eve", "cafe"]);
     command.arg("--reconnect");
-    Program::start(command).finish().assert_one_error(1, "no.such.host.invalid");
+    Program::start(command).finish().assert_one_error(1, NO_HOST);
     let mut command = server.client("receiver", &["eve", "b/d", "--reconnect"]);
     command.arg("-q");
     Program::start(command).finish().assert_one_error(1, "room name");

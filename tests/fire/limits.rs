@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{PATIENCE, Peer, Program, Server, chatbox, limited, wait_until};
+use crate::harness::{NO_HOST, PATIENCE, Peer, Program, Server, chatbox, limited, wait_until};
 
 #[test]
 fn whoever_does_not_log_in_is_gone_by_the_deadline() {
@@ -278,7 +278,7 @@ fn flags_that_make_no_sense_are_one_line() {
         ("--login-timeout", &["0", "-1", "soon", "nan", "inf", "1e300", ""]),
         ("--stall-timeout", &["0", "-0.5", "never", ""]),
         ("--queue-limit", &["0", "-1", "1M", "1e6", "99999999999999999999999", ""]),
-        ("--bind", &["no.such.host.invalid", "1.2.3.4.5", ""]),
+        ("--bind", &[NO_HOST, "127.0.0.1:5000", ""]),
     ] {
         for value in values {
             let finished = Program::start(chatbox(["server", "0", flag, value])).finish();

@@ -22,6 +22,9 @@ pub use rustix::process::Signal;
 /// How long anything may take that should happen at once.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A host that nobody knows. No host can have this name, so no name server is waited for.
+pub const NO_HOST: &str = "no such host";
+
 /// A command that runs the executable with these arguments.
 pub fn chatbox<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatbox"));
