@@ -3,7 +3,7 @@
 use std::net::Shutdown;
 use std::thread;
 
-use crate::harness::{Peer, Server, numbered, per_worker, wait_until};
+use crate::harness::{Crowd, Peer, Server, numbered, per_worker, wait_until};
 
 /// What senders `s0`, `s1`, … sent to room `cafe`, as one receiver heard it: one line each.
 fn hear(receiver: &mut Peer, count: usize) -> Vec<String> {
@@ -67,6 +67,7 @@ fn everybody_hears_everything_once_and_in_one_order() {
 /// So many receivers that they are spread over several of the server's threads.
 #[test]
 fn a_full_house_hears_everything_once_and_in_one_order() {
+    let Some(_crowd) = Crowd::of(450) else { return };
     let report = everybody_talks(4, 400, 60);
     assert!(per_worker(&report).iter().filter(|clients| **clients > 50).count() > 1, "{report}");
 }

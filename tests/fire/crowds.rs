@@ -1,13 +1,15 @@
 //! Many clients, rooms and names, one after the other: nothing of them is left.
 
 use std::io::Write;
-use std::process;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::harness::{Peer, Server, chatbox, limited, per_worker, proc_status, wait_until};
+use crate::harness::{
+    Crowd, Peer, Program, Server, chatbox, left_out, limited, per_worker, proc_status, wait_until,
+};
 
 #[test]
 fn five_thousand_receivers_join_a_quiet_room_and_close_with_400_descriptors() {
@@ -55,7 +57,7 @@ fn server_on_two_processors() -> (Server, usize) {
 /// spread over both.
 #[test]
 fn a_crowd_has_all_processors_and_hears_everything_in_order() {
-    chatbox::descriptors::raise_limit();
+    let Some(_crowd) = Crowd::of(2400) else { return };
     // A full house, and many small rooms.
     let room = |number: usize| match number {
         0..600 => "hall".to_string(),
@@ -87,8 +89,13 @@ fn a_crowd_has_all_processors_and_hears_everything_in_order() {
 /// To make it larger stops the thread that lets clients in, and everybody on it.
 #[test]
 fn there_is_room_for_all_descriptors_before_a_crowd_comes() {
-    // A program that is started inherits this process's room.
-    let descriptors = proc_status(process::id(), "FDSize") + 1;
+    // Any program that is started inherits room for what this process has open just now.
+    let other = Program::start(Command::new("cat"));
+    let descriptors = proc_status(other.pid(), "FDSize") + 1;
+    let limit = chatbox::descriptors::raise_limit();
+    if descriptors > limit as u64 {
+        return left_out(&format!("a server inherits room for all {limit} descriptors here"));
+    }
     let server = Server::run(limited(&format!("-n {descriptors}"), &["server", "0"]));
     let room = proc_status(server.program.pid(), "FDSize");
     assert!(room >= descriptors, "room for {room} of {descriptors} descriptors");
@@ -96,15 +103,15 @@ fn there_is_room_for_all_descriptors_before_a_crowd_comes() {
 
 #[test]
 fn an_idle_receiver_takes_little_memory() {
-    chatbox::descriptors::raise_limit();
+    let Some(_crowd) = Crowd::of(700) else { return };
     let server = Server::run(chatbox(["server", "0"]));
     let enter = |number| Peer::receiver(server.port, "eve", &format!("room{}", number % 20));
     let mut receivers: Vec<_> = (0..100).map(enter).collect();
     let before = server.program.memory();
-    receivers.extend((100..1100).map(enter));
+    receivers.extend((100..600).map(enter));
     let grown = server.program.memory().saturating_sub(before);
-    assert!(grown < 12 * 1000, "{grown} KiB for 1000 receivers");
-    println!("{grown} KiB for 1000 receivers");
+    assert!(grown < 12 * 500, "{grown} KiB for 500 receivers");
+    println!("{grown} KiB for 500 receivers");
 }
 
 /// The reset comes when the end of the input is known already, and no later sign will tell.
@@ -160,6 +167,7 @@ fn a_receiver_that_closed_is_noticed_in_a_quiet_room() {
 /// All that is kept for rooms and names is given back.
 #[test]
 fn memory_returns_to_where_it_was() {
+    let Some(_crowd) = Crowd::of(600) else { return };
     let server = Server::with(&[]);
     let round = |name: &str| {
         let rooms = |login: &str| {

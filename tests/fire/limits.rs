@@ -8,19 +8,22 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{NO_HOST, PATIENCE, Peer, Program, Server, chatbox, limited, wait_until};
+use crate::harness::{
+    Crowd, NO_HOST, PATIENCE, Peer, Program, Server, chatbox, limited, wait_until,
+};
 
 #[test]
 fn whoever_does_not_log_in_is_gone_by_the_deadline() {
+    let Some(_crowd) = Crowd::of(700) else { return };
     let timeout = Duration::from_secs(3);
     let server = Server::with(&["--login-timeout", "3"]);
     let begun = Instant::now();
     let connect = |_| Peer::connect(server.port);
     let silent: Vec<_> = (0..300).map(connect).collect();
-    let dripping: Vec<_> = (0..300).map(connect).collect();
-    let streams: Vec<_> = dripping.iter().map(|peer| peer.stream().try_clone().unwrap()).collect();
+    let dripping: Arc<Vec<_>> = Arc::new((0..300).map(connect).collect());
+    let peers = Arc::clone(&dripping);
     let drip = thread::spawn(move || {
-        let mut streams = streams;
+        let mut streams: Vec<_> = peers.iter().map(Peer::stream).collect();
         // One byte a second each, for as long as anybody listens.
         while !streams.is_empty() {
             streams.retain_mut(|stream| stream.write_all(b"x").is_ok());
@@ -41,7 +44,7 @@ fn whoever_does_not_log_in_is_gone_by_the_deadline() {
         assert!(peer.line().starts_with("err:"));
         peer.expect_end();
     }
-    for peer in dripping {
+    for peer in dripping.iter() {
         let mut rest = Vec::new();
         // Bytes that came too late may have reset the connection.
         let _ = (&mut peer.stream()).read_to_end(&mut rest);
@@ -204,6 +207,7 @@ fn knock(port: u16, stop: &AtomicBool, entered: &AtomicUsize) {
 
 #[test]
 fn two_hundred_knock_at_a_server_with_64_descriptors() {
+    let Some(_crowd) = Crowd::of(250) else { return };
     let server = Server::run(limited("-n 64", &["server", "0"]));
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     let mut sender = Peer::sender(server.port, "bob", "cafe");

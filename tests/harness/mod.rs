@@ -10,7 +10,7 @@ pub mod script;
 pub mod terminal;
 
 use std::fmt::{self, Write as _};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -30,6 +30,45 @@ pub fn chatbox<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatbox"));
     command.args(args);
     command
+}
+
+/// Says that this test, or a part of it, is left out, and why. What tests print otherwise is shown
+/// only if they fail.
+pub fn left_out(why: &str) {
+    let thread = thread::current();
+    let _ = writeln!(io::stderr(), "{}: left out: {why}", thread.name().unwrap_or_default());
+}
+
+/// Descriptors that are left to tests without a crowd.
+const COMMON: usize = 300;
+
+/// Descriptors of this process that crowds have now.
+static CROWDED: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// Leave for a test to have many descriptors at a time. There may be few for all tests together.
+pub struct Crowd(usize);
+
+impl Crowd {
+    /// Waits until other crowds have left room for this one. `None` if there never can be.
+    pub fn of(descriptors: usize) -> Option<Self> {
+        let limit = chatbox::descriptors::raise_limit();
+        let most = limit.saturating_sub(COMMON);
+        if descriptors > most {
+            left_out(&format!("{descriptors} of {limit} descriptors are too many for one test"));
+            return None;
+        }
+        let (crowded, news) = &CROWDED;
+        let no_room = |crowded: &mut usize| *crowded + descriptors > most;
+        *news.wait_while(crowded.lock().unwrap(), no_room).unwrap() += descriptors;
+        Some(Crowd(descriptors))
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        *CROWDED.0.lock().unwrap() -= self.0;
+        CROWDED.1.notify_all();
+    }
 }
 
 /// What a program has written to one of its streams so far.
