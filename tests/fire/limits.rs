@@ -1,15 +1,20 @@
 //! Tables that are full: descriptors, places, threads; and clients that do not log in.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::collections::BTreeSet;
+use std::fs::{self, DirEntry};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::MetadataExt;
+use std::process::{self, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getuid};
+
 use crate::harness::{
-    Crowd, NO_HOST, PATIENCE, Peer, Program, Server, chatbox, limited, wait_until,
+    Crowd, NO_HOST, PATIENCE, Peer, Program, Server, chatbox, left_out, limited, wait_until,
 };
 
 #[test]
@@ -246,32 +251,75 @@ fn two_hundred_knock_at_a_server_with_64_descriptors() {
     println!("{share} of a processor, a place was free again after {took:?}, {lines} log lines");
 }
 
+/// A command that is run, with what is to be added to it, by somebody who has no other processes
+/// and may have so many, each thread being one.
+fn alone(most: u64) -> Command {
+    let mut command;
+    if getuid().is_root() {
+        // The superuser's are not limited. The executable may be where nobody else can go.
+        command = Command::new("setpriv");
+        command.args(["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]);
+        command.args(["--clear-groups", &format!("--reuid={}", nobody())]);
+    } else {
+        // Linux counts them in each namespace of users, since 5.14.
+        command = Command::new("unshare");
+        command.arg("--user");
+    }
+    command.args(["prlimit", &format!("--nproc={most}")]);
+    command
+}
+
+/// The number of a user who has no processes.
+fn nobody() -> u32 {
+    let owner = |entry: io::Result<DirEntry>| Some(entry.ok()?.metadata().ok()?.uid());
+    let owners: BTreeSet<_> = fs::read_dir("/proc").unwrap().filter_map(owner).collect();
+    // Another run of the tests may look at the same time.
+    let first = 50_000 + process::id() % 10_000;
+    (first..).find(|uid| !owners.contains(uid)).unwrap()
+}
+
+/// The system lets us be alone, and then counts right.
+fn can_be_alone() -> bool {
+    let forks = |most: u64| {
+        let output = alone(most).args(["setsid", "--fork", "--wait", "true"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    forks(2) && !forks(1)
+}
+
+/// Lets 300 newcomers in, who hear a text; the server has so many threads before and after.
+fn chat_with_threads(server: Server, threads: u64) {
+    assert_eq!(server.threads(), threads, "{:?}", server.program);
+    let mut receivers: Vec<_> =
+        (0..300).map(|_| Peer::receiver(server.port, "eve", "cafe")).collect();
+    Peer::sender(server.port, "bob", "cafe").ok("sendall:hi");
+    receivers.iter_mut().for_each(|receiver| receiver.expect("delivery:cafe:bob:hi"));
+    assert_eq!(server.threads(), threads, "{:?}", server.program);
+    assert_eq!(server.stop().status.code(), Some(0));
+}
+
 /// The server has all its threads from the start, so that it needs none for a newcomer.
 #[test]
 fn newcomers_need_no_thread() {
-    // The superuser's processes are not limited.
-    let as_somebody = |limits: &str| {
-        let mut command = limited(limits, &["server", "0", "--workers", "3"]);
-        if rustix::process::getuid().is_root() {
-            command.uid(54_321);
-        }
+    let Some(_crowd) = Crowd::of(350) else { return };
+    let server = Server::with(&[]);
+    let threads = server.threads();
+    // From now on it is given none, unless it is the superuser's.
+    server.program.limit(Resource::Nproc, 0);
+    chat_with_threads(server, threads);
+    if !can_be_alone() {
+        return left_out("threads cannot be limited here for one server alone");
+    }
+    let server_with = |most| {
+        let mut command = alone(most);
+        command.args([env!("CARGO_BIN_EXE_chatbox"), "server", "0", "--workers", "3"]);
         command
     };
-    let ordinary = Server::run(as_somebody("-u 100"));
-    let threads = ordinary.threads();
-    drop(ordinary);
     // Not one to spare, and fewer than it would like: still a chat.
-    for limit in [threads, threads - 1, threads - 2, 2] {
-        let server = Server::run(as_somebody(&format!("-u {limit}")));
-        assert_eq!(server.threads(), limit, "{:?}", server.program);
-        let mut receivers: Vec<_> =
-            (0..300).map(|_| Peer::receiver(server.port, "eve", "cafe")).collect();
-        Peer::sender(server.port, "bob", "cafe").ok("sendall:hi");
-        receivers.iter_mut().for_each(|receiver| receiver.expect("delivery:cafe:bob:hi"));
-        assert_eq!(server.threads(), limit, "{:?}", server.program);
-        assert_eq!(server.stop().status.code(), Some(0));
+    for most in [threads, threads - 1, threads - 2, 2] {
+        chat_with_threads(Server::run(server_with(most)), most);
     }
-    let finished = Program::start(as_somebody("-u 1")).finish();
+    let finished = Program::start(server_with(1)).finish();
     finished.assert_one_error(1, "cannot start: ");
 }
 

@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit};
 
 /// How long anything may take that should happen at once.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -188,6 +189,13 @@ impl Program {
     pub fn signal(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// From now on it may have no more than `most` of something.
+    pub fn limit(&self, something: Resource, most: u64) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        rustix::process::prlimit(Some(pid), something, limit).unwrap();
     }
 
     pub fn is_running(&mut self) -> bool {
