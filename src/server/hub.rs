@@ -22,6 +22,9 @@ use super::warning::Warning;
 /// from this machine.
 pub const CROWD: usize = 2000;
 
+/// How long a worker counts as loud after it has been.
+const OF_LATE: Duration = Duration::from_secs(1);
+
 /// Names one session, and never another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionId {
@@ -86,12 +89,34 @@ pub struct Mailbox {
     asleep: AtomicBool,
     /// Sessions on the worker.
     sessions: AtomicUsize,
+    /// When the worker was last busy with large rooms, in milliseconds since `made`; 0 for never.
+    loud: AtomicU64,
+    made: Instant,
 }
 
 impl Mailbox {
     /// A mailbox that puts messages into `queue` and wakes the worker with `waker`.
     pub fn new(queue: mpsc::Sender<Message>, waker: Waker) -> Self {
-        Mailbox { queue, waker, asleep: AtomicBool::new(false), sessions: AtomicUsize::new(0) }
+        Mailbox {
+            queue,
+            waker,
+            asleep: AtomicBool::new(false),
+            sessions: AtomicUsize::new(0),
+            loud: AtomicU64::new(0),
+            made: Instant::now(),
+        }
+    }
+
+    /// The worker is busy with large rooms.
+    pub fn set_loud(&self) {
+        let now = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.loud.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// The worker has been busy with large rooms of late.
+    fn is_loud(&self) -> bool {
+        let loud = self.loud.load(Ordering::Relaxed);
+        loud > 0 && self.made.elapsed() < Duration::from_millis(loud) + OF_LATE
     }
 
     /// Says that the worker is about to sleep. It has to look into its queue once more before it
@@ -223,6 +248,13 @@ impl Hub {
     pub fn least_busy(&self, preferred: usize) -> usize {
         let load = |worker: &usize| (self.mailboxes[*worker].sessions(), *worker != preferred);
         (0..self.regulars).min_by_key(load).unwrap_or(preferred)
+    }
+
+    /// Where a small room can go that has to wait for large ones: the worker with the fewest sessions
+    /// of those that have not been busy with large rooms of late, a reserve included.
+    pub fn refuge(&self) -> Option<usize> {
+        let calm = (0..self.mailboxes.len()).filter(|worker| !self.mailboxes[*worker].is_loud());
+        calm.min_by_key(|worker| self.mailboxes[*worker].sessions())
     }
 
     /// Where a receiver should live that is at `here` and whose room is at `home`: there, or in the

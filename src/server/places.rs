@@ -212,7 +212,7 @@ impl Place {
     }
 
     /// Lists the client among those who may have to go, as that session, if it is of a kind that
-    /// may; until it is of another kind, or gone.
+    /// may; until it is of another kind, moves, or is gone.
     pub fn list(&mut self, session: SessionId) {
         let mut may_go = lock(&self.places.may_go);
         let number = may_go.next_number();
@@ -229,7 +229,7 @@ impl Place {
     }
 
     /// Takes the client off that list.
-    fn forget(&mut self) {
+    pub fn forget(&mut self) {
         if let Some(number) = self.number.take() {
             let mut may_go = lock(&self.places.may_go);
             match self.kind {

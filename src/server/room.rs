@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use slab::Slab;
 
@@ -30,7 +30,9 @@ const HOUSEFUL: usize = 256;
 pub struct Room {
     name: Name,
     /// The worker where the room's senders live, and its receivers until there are many.
-    home: usize,
+    home: AtomicUsize,
+    /// The home is another than it was, so that there may be some to follow.
+    has_moved: AtomicBool,
     /// Receivers above their mark; the same as in `state`, to be read without the lock.
     congested: AtomicUsize,
     /// All receivers, to be read without the lock.
@@ -111,7 +113,8 @@ impl Room {
         crews.resize_with(workers, Crew::default);
         Room {
             name,
-            home,
+            home: AtomicUsize::new(home),
+            has_moved: AtomicBool::new(false),
             congested: AtomicUsize::new(0),
             receivers: AtomicUsize::new(0),
             open_batches: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
@@ -136,7 +139,20 @@ impl Room {
 
     /// The worker where a sender in this room should live.
     pub fn home(&self) -> usize {
-        self.home
+        self.home.load(Ordering::Relaxed)
+    }
+
+    /// The room has a new home, where all in it are to follow.
+    pub fn move_to(&self, home: usize) {
+        self.home.store(home, Ordering::Relaxed);
+        self.has_moved.store(true, Ordering::Relaxed);
+    }
+
+    /// The home that those in the room have to follow to, if it has moved and has not grown large
+    /// since.
+    pub fn home_to_follow_to(&self) -> Option<usize> {
+        let moved = self.has_moved.load(Ordering::Relaxed) && self.lane() == Lane::Quiet;
+        moved.then(|| self.home())
     }
 
     /// The worker where the next receiver in this room should live: `one`, or as soon as the room
@@ -170,6 +186,15 @@ impl Room {
     fn have_a_bug_if_provoked(&self) {
         let trap = std::env::var("CHATBOX_PROVOKE_A_BUG");
         assert_ne!(trap.as_deref(), Ok(self.name.as_str()), "provoked");
+    }
+
+    /// A receiver's session has moved, with its queue, and is now `token` on `worker`, which has to
+    /// look into the queue.
+    pub fn reseat(&self, seat: Seat, worker: usize, token: usize) -> Seat {
+        let mut state = lock(&self.state);
+        let member = state.crews[seat.worker].members.remove(seat.key);
+        let key = state.crews[worker].members.insert(Member { token, ..member });
+        Seat { worker, key }
     }
 
     /// A receiver leaves. Returns the senders who need no longer wait.

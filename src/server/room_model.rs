@@ -21,7 +21,7 @@ use crate::protocol::Name;
 
 const WORKERS: usize = 2;
 
-/// Receivers; each lives on the worker of its number, modulo [`WORKERS`].
+/// Receivers; each lives on the worker of its number, modulo [`WORKERS`], at first.
 const RECEIVERS: usize = 3;
 
 /// Senders, likewise.
@@ -39,6 +39,8 @@ enum Step {
     Enter(usize),
     /// A receiver leaves the room for another one.
     Leave(usize),
+    /// A receiver's session moves to the other worker, with its queue.
+    Move(usize),
     /// A receiver's connection ends, with all that is queued for it; another one takes its number.
     Cut(usize),
     /// A sender sends a text, or gets in line if it has to wait.
@@ -76,6 +78,7 @@ impl Write for Socket {
 }
 
 struct Receiver {
+    worker: usize,
     outbox: Outbox,
     socket: Socket,
     seat: Option<Seat>,
@@ -86,8 +89,9 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn new() -> Self {
+    fn new(worker: usize) -> Self {
         Receiver {
+            worker,
             outbox: Outbox::new(MARK),
             socket: Socket { room: FRAME + 1, got: Vec::new() },
             seat: None,
@@ -113,7 +117,7 @@ impl Model {
     fn new() -> Self {
         Model {
             room: Room::new(Name::parse(b"cafe").unwrap(), 0, WORKERS),
-            receivers: (0..RECEIVERS).map(|_| Receiver::new()).collect(),
+            receivers: (0..RECEIVERS).map(|number| Receiver::new(number % WORKERS)).collect(),
             waiting: vec![false; SENDERS],
             told: BTreeSet::new(),
             writes: (0..WORKERS).map(|_| WriteQueue::default()).collect(),
@@ -125,6 +129,7 @@ impl Model {
         match step {
             Step::Enter(receiver) => self.enter(receiver),
             Step::Leave(receiver) => self.leave(receiver),
+            Step::Move(receiver) => self.move_on(receiver),
             Step::Cut(receiver) => self.cut(receiver),
             Step::Publish(sender) => self.publish(sender),
             Step::Hear(worker) => {
@@ -133,15 +138,18 @@ impl Model {
                 }
             }
             Step::Write(worker) => {
-                if let Some(receiver) = self.writes[worker].take(Lane::Quiet) {
+                // What is left of one that has moved is not this worker's any more.
+                if let Some(receiver) = self.writes[worker].take(Lane::Quiet)
+                    && self.receivers[receiver].worker == worker
+                {
                     self.write(receiver);
                 }
             }
             Step::Read(receiver) => {
-                let Receiver { socket, full, .. } = &mut self.receivers[receiver];
+                let Receiver { worker, socket, full, .. } = &mut self.receivers[receiver];
                 socket.room += 3;
                 if mem::take(full) {
-                    self.writes[receiver % WORKERS].add(receiver, Lane::Quiet);
+                    self.writes[*worker].add(receiver, Lane::Quiet);
                 }
             }
         }
@@ -151,7 +159,7 @@ impl Model {
     fn enter(&mut self, number: usize) {
         let receiver = &mut self.receivers[number];
         if receiver.seat.is_none() {
-            let seat = self.room.enter(number % WORKERS, number, receiver.outbox.inlet());
+            let seat = self.room.enter(receiver.worker, number, receiver.outbox.inlet());
             receiver.seat = Some(seat);
         }
     }
@@ -161,8 +169,18 @@ impl Model {
             let relieved = self.room.leave(seat);
             self.resume(relieved);
             // It has an answer coming, for which its worker writes what is queued.
-            self.writes[number % WORKERS].add(number, Lane::Quiet);
+            self.writes[self.receivers[number].worker].add(number, Lane::Quiet);
         }
+    }
+
+    fn move_on(&mut self, number: usize) {
+        let receiver = &mut self.receivers[number];
+        receiver.worker = (receiver.worker + 1) % WORKERS;
+        if let Some(seat) = receiver.seat {
+            receiver.seat = Some(self.room.reseat(seat, receiver.worker, number));
+        }
+        // It is written to as it arrives.
+        self.write(number);
     }
 
     fn cut(&mut self, number: usize) {
@@ -170,7 +188,8 @@ impl Model {
             let relieved = self.room.leave(seat);
             self.resume(relieved);
         }
-        self.receivers[number] = Receiver::new();
+        let worker = self.receivers[number].worker;
+        self.receivers[number] = Receiver::new(worker);
     }
 
     fn publish(&mut self, sender: usize) {
@@ -215,14 +234,13 @@ impl Model {
     /// What holds after every step.
     fn check(&self, after: Step) {
         for (number, receiver) in self.receivers.iter().enumerate() {
-            let Receiver { outbox, socket, seat, full, due } = receiver;
+            let Receiver { worker, outbox, socket, seat, full, due } = receiver;
             assert!(due.starts_with(&socket.got), "receiver {number} after {after:?}: order");
             let queued = outbox.backlog().bytes();
             assert_eq!(queued, due.len() - socket.got.len(), "receiver {number} after {after:?}");
             // Nothing lies in a queue that nobody will look into.
-            let worker = number % WORKERS;
             let expected =
-                *full || self.writes[worker].holds(number) || self.told.contains(&worker);
+                *full || self.writes[*worker].holds(number) || self.told.contains(worker);
             assert!(queued == 0 || expected, "receiver {number} after {after:?}: forgotten");
             if seat.is_some() && outbox.backlog().above_mark() {
                 assert!(self.room.is_congested(), "receiver {number} after {after:?}: not counted");
@@ -269,6 +287,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0..RECEIVERS).prop_map(Step::Enter),
         1 => (0..RECEIVERS).prop_map(Step::Leave),
+        1 => (0..RECEIVERS).prop_map(Step::Move),
         1 => (0..RECEIVERS).prop_map(Step::Cut),
         4 => (0..SENDERS).prop_map(Step::Publish),
         3 => (0..WORKERS).prop_map(Step::Hear),
@@ -305,6 +324,7 @@ fn every_order_of_a_few_steps_delivers_everything_in_order_and_forgets_nobody() 
         Step::Leave(1),
         Step::Cut(0),
         Step::Enter(1),
+        Step::Move(1),
     ];
     for number in 0..choice.len().pow(DEPTH as u32) {
         let mut rest = number;

@@ -208,10 +208,10 @@ impl Session {
         Ok(Step::Go)
     }
 
-    /// Enters the room that the session was on its way to.
+    /// Enters the room that the session was on its way to, or has followed.
     pub fn arrive(&mut self, turn: &Turn<'_>) {
         let Some(guest) = self.arriving.take() else {
-            return;
+            return self.reseat(turn);
         };
         self.ok(format_args!("joined room {}", guest.room().name()));
         // A receiver's `ok` has to be in its queue before the room's first delivery.
@@ -234,6 +234,14 @@ impl Session {
                 *room = Some((guest, seat));
             }
         }
+    }
+
+    /// Says in its room where it is now.
+    fn reseat(&mut self, turn: &Turn<'_>) {
+        if let Standing::Receiver { room: Some((guest, seat)), .. } = &mut self.standing {
+            *seat = guest.room().reseat(*seat, turn.id.worker, turn.id.token);
+        }
+        self.place.list(turn.id);
     }
 
     fn send_all(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<Step, Refusal> {
@@ -341,10 +349,14 @@ impl Session {
         self.place.is(Kind::HalfClosed)
     }
 
-    /// Lists the client among those who may have to go for others, if it is one of them. It does not
-    /// move any more, or is listed no longer when it does.
+    /// Lists the client among those who may have to go for others, if it is one of them.
     pub fn may_go(&mut self, id: SessionId) {
         self.place.list(id);
+    }
+
+    /// The client moves to another worker.
+    pub fn depart(&mut self) {
+        self.place.forget();
     }
 
     /// Takes down whether the room has waited for this receiver a lot lately.

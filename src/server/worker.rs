@@ -540,6 +540,7 @@ impl Worker {
         if let Some(deadline) = connection.login_deadline.take() {
             self.login_deadlines.remove(&(deadline, token));
         }
+        connection.session.depart();
         (connection.listed, connection.changed) = (false, false);
         if let Err(error) = self.poll.registry().deregister(&mut connection.stream) {
             warn!("cannot move {}: {error}", connection.session);
@@ -586,14 +587,33 @@ impl Worker {
         }
     }
 
-    /// In the middle of writing to large rooms: does what there is to do for small ones.
+    /// In the middle of writing to large rooms: does what there is to do for small ones. These may
+    /// be better off elsewhere.
     fn glance(&mut self) {
+        self.hub.mailboxes[self.index].set_loud();
         self.look(Some(Duration::ZERO));
         let clients = self.ready[Lane::Quiet].len().min(GLANCE);
+        if clients > 0
+            && let Some(refuge) = self.hub.refuge()
+        {
+            self.send_away(clients, refuge);
+        }
         self.serve_some(Lane::Quiet, clients, LINES_A_GLANCE);
         self.publish();
         self.settle_some(Lane::Quiet, self.changed[Lane::Quiet].len().min(GLANCE));
         self.write_some(Lane::Quiet, self.writes.len(Lane::Quiet).min(GLANCE));
+    }
+
+    /// Gives the rooms of those who are to be served next another home.
+    fn send_away(&mut self, clients: usize, refuge: usize) {
+        for token in self.ready[Lane::Quiet].iter().take(clients) {
+            if let Some(connection) = self.connections.get(*token)
+                && let Some(room) = connection.session.room()
+                && room.lane() == Lane::Quiet
+            {
+                room.move_to(refuge);
+            }
+        }
     }
 
     /// Whatever has changed a connection: gives the client what can be written to it, and settles
@@ -623,6 +643,19 @@ impl Worker {
             self.expect_farewell(token);
         }
         self.watch(token);
+        self.follow_room(token);
+    }
+
+    /// If the room of a session has moved to another worker, the session follows.
+    fn follow_room(&mut self, token: usize) {
+        let connection = &self.connections[token];
+        if let Some(home) = connection.session.room().and_then(|room| room.home_to_follow_to())
+            && home != self.index
+            && !connection.waiting
+            && matches!(self.phase, Phase::Running)
+        {
+            self.hand_over(token, home);
+        }
     }
 
     fn is_over(&self, token: usize) -> bool {

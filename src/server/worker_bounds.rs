@@ -172,6 +172,43 @@ fn a_small_room_does_not_wait_until_a_large_one_is_written_to() {
     assert!(heard.iter().all(|heard| *heard == "delivery:hall:bob:hi\n".repeat(64)));
 }
 
+/// Two people in a small room who go on while a large one is written to move to a worker that has
+/// nothing to do, and miss nothing.
+#[test]
+fn a_small_room_moves_away_from_a_large_one() {
+    let mut stage = Stage::with_reserve();
+    let mut hall = stage.receivers(200);
+    let mut loud = stage.client_saying(0, "slogin:bob\njoin:hall\n");
+    let mut listener = stage.client_saying(0, "rlogin:dan\njoin:cafe\n");
+    let mut quiet = stage.client_saying(0, "slogin:amy\njoin:cafe\n");
+    let (mut answers, mut heard) = (String::new(), String::new());
+    for round in 0..100 {
+        loud.send(&"sendall:hi\n".repeat(20));
+        stage.look(0);
+        quiet.send(&format!("sendall:{round}\n"));
+        stage.workers[0].work();
+        if round % 3 == 0 {
+            stage.step(1);
+        }
+        answers.push_str(&quiet.heard());
+        heard.push_str(&listener.heard());
+    }
+    stage.step_all();
+    assert_eq!(stage.hub.mailboxes[1].sessions(), 2, "where the two are");
+    answers.push_str(&quiet.heard());
+    heard.push_str(&listener.heard());
+    assert_eq!(answers, "ok:sent\n".repeat(100));
+    let want: String = (0..100).map(|round| format!("delivery:cafe:amy:{round}\n")).collect();
+    assert_eq!(heard, want);
+    // The large one stays where it is, and whoever comes later goes where the room is.
+    let _late = stage.client_saying(0, "rlogin:eve\njoin:cafe\n");
+    assert_eq!(stage.hub.mailboxes[1].sessions(), 3);
+    let mut all = vec![String::new(); hall.len()];
+    stage.step_until_idle(0);
+    listen(&mut hall, &mut all);
+    assert!(all.iter().all(|all| *all == "delivery:hall:bob:hi\n".repeat(2000)));
+}
+
 /// A glance at small rooms is short, whatever goes on in them.
 #[test]
 fn a_large_room_is_written_to_however_loud_small_ones_are() {

@@ -36,11 +36,13 @@ enum Happening {
     Writable,
     /// The client joins a room on the other worker.
     Move,
+    /// The room has moved to the other worker.
+    Follow,
     /// The server stops.
     Stop,
 }
 
-const ALL: [Happening; 11] = [
+const ALL: [Happening; 12] = [
     Happening::End,
     Happening::Reset,
     Happening::HalfClose,
@@ -51,6 +53,7 @@ const ALL: [Happening; 11] = [
     Happening::Full,
     Happening::Writable,
     Happening::Move,
+    Happening::Follow,
     Happening::Stop,
 ];
 
@@ -100,6 +103,7 @@ impl Play {
             Happening::Full => self.send(3000),
             Happening::Move => self.send_text("join:there\n"),
             Happening::Writable => client.iter_mut().for_each(|client| drop(client.heard())),
+            Happening::Follow => self.blocker.room.move_to(1),
             Happening::Wait => self.blocker.fill(),
             Happening::Resume => self.blocker.read(hub),
             Happening::Cut => self.blocker.leave(hub),
