@@ -17,9 +17,10 @@ fn run(args: &[&str]) -> Finished {
     Program::start(chatbox(args.iter().copied())).finish()
 }
 
-/// A fresh folder for one test.
+/// A fresh folder for one test. Each user has others, since nobody can remove somebody else's.
 pub fn scratch(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let user = rustix::process::getuid().to_string();
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(user).join(name);
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).unwrap();
     path

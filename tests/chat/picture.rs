@@ -1,7 +1,5 @@
 //! The picture of a chat in the README: drawn from what real programs show, and still true.
 
-use std::path::Path;
-
 use crate::command_line::scratch;
 use crate::harness::picture::draw;
 use crate::harness::terminal::Terminal;
@@ -44,7 +42,7 @@ fn the_picture_in_the_readme_is_what_the_programs_show() {
         ("receiver localhost 5000 alice cafe", alice.look(Clone::clone), 4),
         ("sender localhost 5000 bob", bob.look(Clone::clone), 6),
     ]);
-    let drawn = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chat.svg");
+    let drawn = home.join("chat.svg");
     std::fs::write(&drawn, &picture).unwrap();
     assert!(
         picture == include_str!("../pictures/chat.svg"),
