@@ -3,12 +3,14 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::command_line::scratch;
-use crate::harness::{Peer, Program, Server, Signal, chatbox, numbered, wait_until};
+use crate::harness::{
+    Peer, Program, Server, Signal, bash, chatbox, left_out, numbered, wait_until,
+};
 
 #[test]
 fn the_server_listens_on_ipv4_and_ipv6() {
@@ -177,15 +179,16 @@ fn the_port_can_be_used_again_at_once() {
 /// As when the terminal that it was started in is closed.
 #[test]
 fn a_hangup_stops_a_server_unless_it_was_started_with_hangups_ignored() {
-    let server = Server::with(&[]);
+    let mut command = Command::new("env");
+    // Those who run the tests may have had them ignored.
+    command.arg("--default-signal=HUP").args([env!("CARGO_BIN_EXE_chatbox"), "server", "0"]);
+    let server = Server::run(command);
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     server.program.signal(Signal::HUP);
     let finished = server.program.finish();
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
     receiver.expect_end();
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "trap '' HUP && exec \"$0\" server 0"]).arg(env!("CARGO_BIN_EXE_chatbox"));
-    let server = Server::run(command);
+    let server = Server::run(bash("trap '' HUP && exec \"$chatbox\" server 0"));
     server.program.signal(Signal::HUP);
     // Signals are delivered one after the other, the lower number first.
     server.report();
@@ -199,9 +202,8 @@ fn a_log_that_is_full_stops_nothing() {
     let port = server.port;
     server.stop();
     let log = scratch("full-log").join("log");
-    let mut command = std::process::Command::new("bash");
-    let script = "ulimit -f 4 && exec \"$0\" server -vv \"$1\" 2>\"$2\"";
-    command.args(["-c", script, env!("CARGO_BIN_EXE_chatbox"), &port.to_string()]).arg(&log);
+    let mut command = bash("ulimit -f 4 && exec \"$chatbox\" server -vv $port 2>\"$log\"");
+    command.env("port", port.to_string()).env("log", &log);
     let server = Program::start(command);
     wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok(), || format!("{server:?}"));
     // A line each, and more than fit.
@@ -243,8 +245,7 @@ fn a_stop_takes_as_long_as_it_may_and_no_longer() {
 #[test]
 fn an_address_keeps_its_zone() {
     if TcpListener::bind("[::1]:0").is_err() {
-        println!("left out: this machine has no IPv6");
-        return;
+        return left_out("this machine has no IPv6");
     }
     let finished = Program::start(chatbox(["server", "0", "--bind", "fe80::1%lo"])).finish();
     finished.assert_one_error(1, "cannot listen on [fe80::1%1]:0: Cannot assign requested address");

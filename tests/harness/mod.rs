@@ -525,8 +525,9 @@ pub fn numbered(tag: &str, count: usize) -> String {
 pub fn bash(script: &str) -> Command {
     let mut command = Command::new("bash");
     command.args(["-c", script]).env("chatbox", env!("CARGO_BIN_EXE_chatbox"));
-    // Bash complains about a locale that the machine does not have.
-    command.env("LC_ALL", "C");
+    // Bash complains about a locale that the machine does not have, and limits files by other units
+    // where it is to be strict.
+    command.env("LC_ALL", "C").env_remove("POSIXLY_CORRECT");
     command
 }
 
