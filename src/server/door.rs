@@ -40,6 +40,7 @@ pub struct Door {
     failures: Warning,
     refusals: Warning,
     crowds: Warning,
+    evictions: Warning,
     departures: Warning,
 }
 
@@ -94,6 +95,7 @@ impl Door {
             failures: Warning::default(),
             refusals: Warning::default(),
             crowds: Warning::default(),
+            evictions: Warning::default(),
             departures: Warning::default(),
         })
     }
@@ -188,11 +190,11 @@ impl Door {
     /// Names somebody who has to go for others, if there is anybody, and waits until that is done.
     fn make_room(&mut self) -> Option<Caller> {
         let (kind, session) = self.places.next_to_go(Instant::now())?;
-        let whom = match kind {
-            Kind::New => "clients that have not logged in",
-            _ => "receivers that have shut down their writing side",
+        let (warning, whom) = match kind {
+            Kind::New => (&mut self.evictions, "clients that have not logged in"),
+            _ => (&mut self.departures, "receivers that have shut down their writing side"),
         };
-        self.departures.warn(format_args!("letting go of {whom}: others need the place"));
+        warning.warn(format_args!("letting go of {whom}: others need the place"));
         self.rest(LONG_REST);
         Some(Caller::InTheWay(session))
     }

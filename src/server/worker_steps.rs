@@ -23,7 +23,7 @@ use crate::protocol::Name;
 #[test]
 fn nobody_waits_until_a_room_is_written_to() {
     crate::descriptors::raise_limit();
-    for size in [10, 600] {
+    for size in [10, 300] {
         let mut stage = Stage::with_reserve();
         let mut receivers = stage.receivers(size);
         let mut sender = stage.client_saying(0, "slogin:bob\njoin:hall\n");

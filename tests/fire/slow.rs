@@ -18,7 +18,7 @@ fn flood(port: u16) {
 
 /// Reads a little, again and again.
 fn dribble(mut stream: TcpStream) {
-    let mut piece = [0; 2000];
+    let mut piece = [0; 4000];
     while stream.read(&mut piece).is_ok_and(|count| count > 0) {
         thread::sleep(Duration::from_millis(20));
     }
@@ -26,7 +26,7 @@ fn dribble(mut stream: TcpStream) {
 
 #[test]
 fn a_receiver_that_takes_little_is_named_and_not_cut() {
-    let server = Server::with(&["--queue-limit", "20000", "--stall-timeout", "2"]);
+    let server = Server::with(&["--queue-limit", "20000", "--stall-timeout", "4"]);
     let slow = Peer::receiver(server.port, "slow", "cafe").stream().try_clone().unwrap();
     rustix::net::sockopt::set_socket_recv_buffer_size(&slow, 8 * 1024).unwrap();
     thread::spawn(move || dribble(slow));
