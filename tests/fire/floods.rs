@@ -112,8 +112,8 @@ fn a_stopped_receiver_is_cut_and_the_others_miss_nothing() {
 fn a_slow_receiver_gets_all_of_a_flood() {
     // Less than it takes until the system says by itself that a slow reader's socket has room.
     let server = Server::with(&["--stall-timeout", "2"]);
-    let slow = Peer::receiver(server.port, "slow", "cafe");
-    rustix::net::sockopt::set_socket_recv_buffer_size(slow.stream(), 32 * 1024).unwrap();
+    let mut slow = Peer::connect_with_buffer(server.port, 32 * 1024);
+    slow.enter("rlogin", "slow", "cafe");
     let fast = Peer::receiver(server.port, "fast", "cafe");
     let before = server.program.memory();
     let (count, size) = (45_000, 200);

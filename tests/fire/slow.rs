@@ -1,12 +1,9 @@
 //! Receivers that hold their rooms back: the operator is told who it is, and so are they.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
-
-use rustix::net::sockopt::set_socket_recv_buffer_size;
-use rustix::net::{AddressFamily, SocketType, connect, socket};
 
 use crate::harness::{Peer, Server, Signal, wait_until};
 
@@ -17,18 +14,6 @@ fn flood(port: u16) {
     thread::spawn(move || std::io::copy(&mut answers, &mut std::io::sink()));
     let texts = format!("sendall:{}\n", "x".repeat(200)).repeat(100);
     thread::spawn(move || while sender.stream().write_all(texts.as_bytes()).is_ok() {});
-}
-
-/// A receiver whose system takes little ahead of it. It has to know that from the start: what
-/// has been promised to the other end, the other end waits for.
-fn receiver_with_a_small_buffer(port: u16, user: &str) -> TcpStream {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    set_socket_recv_buffer_size(&socket, 16 * 1024).unwrap();
-    connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
-    let mut peer = Peer::over(TcpStream::from(socket));
-    peer.ok(&format!("rlogin:{user}"));
-    peer.ok("join:cafe");
-    peer.stream().try_clone().unwrap()
 }
 
 /// Reads a little, again and again.
@@ -42,7 +27,9 @@ fn dribble(mut stream: TcpStream) {
 #[test]
 fn a_receiver_that_takes_little_is_named_and_not_cut() {
     let server = Server::with(&["--queue-limit", "20000", "--stall-timeout", "4"]);
-    let slow = receiver_with_a_small_buffer(server.port, "slow");
+    let mut slow = Peer::connect_with_buffer(server.port, 16 * 1024);
+    slow.enter("rlogin", "slow", "cafe");
+    let slow = slow.stream().try_clone().unwrap();
     thread::spawn(move || dribble(slow));
     flood(server.port);
     server.program.expect_stderr("room cafe waits for receiver slow (127.0.0.1:");

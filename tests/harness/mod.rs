@@ -11,12 +11,14 @@ pub mod terminal;
 
 use std::fmt::{self, Write as _};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketType, connect, socket};
 pub use rustix::process::Signal;
 use rustix::process::{Resource, Rlimit};
 
@@ -417,6 +419,15 @@ impl Peer {
         Self::over(stream)
     }
 
+    /// A client whose system takes few bytes ahead of it. It has to know that from the start: for
+    /// what it has once promised to take, the other end waits.
+    pub fn connect_with_buffer(port: u16, bytes: usize) -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        set_socket_recv_buffer_size(&socket, bytes).unwrap();
+        connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+        Self::over(TcpStream::from(socket))
+    }
+
     pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -436,9 +447,14 @@ impl Peer {
 
     fn member(port: u16, login: &str, user: &str, room: &str) -> Self {
         let mut peer = Self::connect(port);
-        peer.ok(&format!("{login}:{user}"));
-        peer.ok(&format!("join:{room}"));
+        peer.enter(login, user, room);
         peer
+    }
+
+    /// Logs in and joins a room.
+    pub fn enter(&mut self, login: &str, user: &str, room: &str) {
+        self.ok(&format!("{login}:{user}"));
+        self.ok(&format!("join:{room}"));
     }
 
     pub fn stream(&self) -> &TcpStream {
