@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
-use log::LevelFilter;
+use log::{LevelFilter, info};
 
 use super::Applet;
 use crate::call::Call;
 use crate::error::Error;
 use crate::logging::{self, Verbosity};
-use crate::server::{Config, Limits, Server};
+use crate::server::{Config, Limits, Server, listen};
 use crate::signals;
 
 pub(super) const APPLET: Applet = Applet {
@@ -97,9 +97,8 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     let (more, quiet) = (arguments.verbose, arguments.quiet);
     let mut log = logging::start(Verbosity { normal: LevelFilter::Info, more, quiet }, true);
     let events = signals::server_events().map_err(Error::Signals)?;
-    let server = Server::start(Config {
-        port: arguments.port,
-        bind: arguments.bind,
+    let listeners = listen::listen_on(&arguments.bind, arguments.port)?;
+    let config = Config {
         max_clients: arguments.max_clients,
         max_per_address: arguments.max_per_address,
         workers: arguments.workers,
@@ -109,7 +108,11 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
             queue_limit: arguments.queue_limit,
             stall_timeout: arguments.stall_timeout,
         },
-    })?;
+    };
+    let (server, addresses) = Server::start(config, listeners)?;
+    for address in addresses {
+        info!("listening on {address}");
+    }
     log.queue();
     log.end_by(server.run(events));
     Ok(())

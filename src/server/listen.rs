@@ -8,7 +8,7 @@ use log::{Level, log};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
-use super::ServerError;
+use super::error::ServerError;
 use crate::sockets;
 
 /// Clients that may have connected and wait to be accepted.

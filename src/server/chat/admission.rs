@@ -3,21 +3,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::hub::SessionId;
-use super::lock;
+use super::id::SessionId;
+use super::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use super::sync::{Arc, Mutex, lock};
 
 /// How long a client may take to log in before it has to go for others.
 const NEWCOMER: Duration = Duration::from_secs(10);
 
 /// What a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// It has not logged in yet.
     New,
     /// A sender.
@@ -31,7 +30,7 @@ pub enum Kind {
 
 /// Why there is no place for a client. Its text is the payload of the `err`.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum NoPlace {
+pub(crate) enum NoPlace {
     /// All are taken.
     #[error("the server is full, try again later")]
     Full,
@@ -42,7 +41,7 @@ pub enum NoPlace {
 
 /// All places, taken and free.
 #[derive(Debug)]
-pub struct Places {
+pub(crate) struct Places {
     /// How many clients there may be.
     pub max: usize,
     /// How many of them may come from one address, if that is limited.
@@ -191,7 +190,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// One client's place; free again when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     places: Arc<Places>,
     /// `None` until the place is really taken.
     kind: Option<Kind>,

@@ -62,13 +62,13 @@ fn a_turn_serves_so_many_clients_and_lets_so_many_in() {
     assert_eq!(stage.workers[0].intake(), 256);
     stage.step_until_idle(0);
     clients.iter_mut().for_each(|client| assert!(client.heard().starts_with("err:")));
-    let address = stage.open_door();
+    let address = stage.accept();
     let newcomers: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
-    let before = stage.hub.mailboxes[0].sessions();
+    let before = stage.shared.placement.sessions(0);
     stage.step(0);
-    assert_eq!(stage.hub.mailboxes[0].sessions() - before, 64);
+    assert_eq!(stage.shared.placement.sessions(0) - before, 64);
     stage.step_until_idle(0);
-    assert_eq!(stage.hub.mailboxes[0].sessions() - before, newcomers.len());
+    assert_eq!(stage.shared.placement.sessions(0) - before, newcomers.len());
 }
 
 /// Texts of one room in one turn are one frame, but not of any size.
@@ -80,7 +80,7 @@ fn a_frame_is_published_when_it_is_full() {
     sender.send(&format!("sendall:{}\n", "x".repeat(246)).repeat(256));
     stage.look(0);
     stage.workers[0].serve_all();
-    let published = stage.workers[0].most_owed();
+    let published = stage.workers[0].sessions.most_owed();
     assert!((64 * 1024..66 * 1024).contains(&published), "{published} bytes");
 }
 
@@ -92,7 +92,7 @@ fn what_a_client_is_owed_is_bounded_before_it_is_written() {
         client.send(&joins(256));
         stage.look(0);
         stage.workers[0].serve_all();
-        let owed = stage.workers[0].most_owed();
+        let owed = stage.workers[0].sessions.most_owed();
         assert!(owed < 16 * 1024 + LINE, "{owed} bytes for {login}");
         let mut heard = 0;
         let all_heard = |stage: &mut Stage| {
@@ -121,7 +121,13 @@ fn what_a_client_that_moves_is_owed_is_bounded_and_written() {
             writer.send("join:there\njoin:here\n");
             stage.step(turn % 2);
             stage.step((turn + 1) % 2);
-            owed = stage.workers.iter().map(|worker| worker.most_owed()).max().unwrap().max(owed);
+            owed = stage
+                .workers
+                .iter()
+                .map(|worker| worker.sessions.most_owed())
+                .max()
+                .unwrap()
+                .max(owed);
         }
         assert!(owed < 16 * 1024 + LINE, "{owed} bytes for {login}");
         let want = "ok:joined room there\nok:joined room here\n".repeat(turns);
@@ -194,7 +200,7 @@ fn a_small_room_moves_away_from_a_large_one() {
         heard.push_str(&listener.heard());
     }
     stage.step_all();
-    assert_eq!(stage.hub.mailboxes[1].sessions(), 2, "where the two are");
+    assert_eq!(stage.shared.placement.sessions(1), 2, "where the two are");
     answers.push_str(&quiet.heard());
     heard.push_str(&listener.heard());
     assert_eq!(answers, "ok:sent\n".repeat(100));
@@ -202,7 +208,7 @@ fn a_small_room_moves_away_from_a_large_one() {
     assert_eq!(heard, want);
     // The large one stays where it is, and whoever comes later goes where the room is.
     let _late = stage.client_saying(0, "rlogin:eve\njoin:cafe\n");
-    assert_eq!(stage.hub.mailboxes[1].sessions(), 3);
+    assert_eq!(stage.shared.placement.sessions(1), 3);
     let mut all = vec![String::new(); hall.len()];
     stage.step_until_idle(0);
     listen(&mut hall, &mut all);
@@ -234,16 +240,16 @@ fn a_large_room_is_written_to_however_loud_small_ones_are() {
 fn a_client_that_takes_nothing_is_lost_and_has_not_left() {
     let mut stage = Stage::with_reserve();
     let mut deaf = stage.client_saying(0, "slogin:bob\n");
-    stage.workers[0].set_user_timeout(Duration::from_millis(200));
+    stage.workers[0].sessions.set_user_timeout(Duration::from_millis(200));
     deaf.0.set_nonblocking(true).unwrap();
     stage.wait_for(
         |stage| {
             deaf.try_send(&"!\n".repeat(1000));
             stage.step(0);
-            stage.hub.mailboxes[0].sessions() == 0
+            stage.shared.placement.sessions(0) == 0
         },
         "it is still there",
     );
-    let lost = stage.hub.tally.lost.load(std::sync::atomic::Ordering::Relaxed);
+    let lost = stage.shared.tally.lost.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(lost, 1, "left, and was not lost");
 }

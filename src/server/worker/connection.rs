@@ -1,4 +1,4 @@
-//! One client's socket: bytes in, lines out to the session, answers and deliveries back.
+//! One client's connection: bytes in, lines out to the session, answers and deliveries back.
 //!
 //! Never blocks. What a client sends is read only as long as its answers can be written and its
 //! room takes texts, so that neither can make the server keep more than a few buffers.
@@ -6,21 +6,18 @@
 //! Whether a connection is over is for [`Connection::is_over`] to say, and for its worker to ask
 //! after anything that has changed the connection.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::mem;
-use std::net::{Shutdown, SocketAddr};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
 
 use mio::event::Event;
-use mio::net::TcpStream;
-use rustix::net::sockopt;
 
-use super::outbox::Drained;
-use super::places::Place;
-use super::session::{Session, Step, Turn};
-use super::stall::Stall;
+use super::transport::{Got, Transport};
 use crate::lines::LineSplitter;
-use crate::protocol::MAX_REQUEST;
+use crate::protocol::{MAX_REQUEST, Reply};
+use crate::server::chat::admission::Place;
+use crate::server::chat::outbox::Drained;
+use crate::server::chat::session::{Session, Step, Turn};
 
 /// With this many bytes owed to a client, its next lines wait until they are written.
 const OWED: usize = 16 * 1024;
@@ -28,26 +25,13 @@ const OWED: usize = 16 * 1024;
 /// The first bytes of a TLS client. Nothing that makes sense here begins like that.
 const TLS: [u8; 2] = [0x16, 0x03];
 
-/// One client's socket, and its session.
+/// One client's connection, and its session.
 #[derive(Debug)]
-pub struct Connection {
-    /// Counts all connections.
-    pub serial: u64,
-    /// The socket. Closed before the session gives its place back.
-    pub stream: TcpStream,
+pub(crate) struct Connection {
+    /// The way to the client. Closed before the session gives its place back.
+    pub transport: Transport,
     /// What the client is to the chat.
     pub session: Session,
-    /// When the client has to have logged in.
-    pub login_deadline: Option<Instant>,
-    /// The receiver's queue is above its mark, or has been of late. Then its worker looks at it now
-    /// and then.
-    pub stall: Option<Box<Stall>>,
-    /// It stands in the line of those who wait for its room.
-    pub waiting: bool,
-    /// Its worker has it on the list of those to be served.
-    pub listed: bool,
-    /// Its worker has it on the list of those that something has happened to.
-    pub changed: bool,
     lines: LineSplitter,
     /// How many bytes of [`TLS`] it began with, until that is known for sure.
     tls: Option<usize>,
@@ -57,8 +41,6 @@ pub struct Connection {
     output: Output,
     /// The system has said that the client neither sends nor takes anything any more.
     hung_up: bool,
-    /// Bytes that may still be read, once the server is stopping.
-    quota: Option<usize>,
 }
 
 /// The client's writing side.
@@ -77,9 +59,9 @@ enum Input {
 /// The client's reading side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Output {
-    /// The socket takes more.
+    /// It takes more.
     Open,
-    /// The socket is full.
+    /// It is full.
     Full,
     /// The client is gone. What it sent before is still carried out.
     Gone(Loss),
@@ -87,7 +69,7 @@ enum Output {
 
 /// How a client got lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub(crate) enum Loss {
     /// It closed, or its system did.
     Closed,
     /// Its system has not answered for long, or not taken what it was sent.
@@ -107,7 +89,7 @@ impl From<io::Error> for Loss {
 
 /// What has become of a client's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Served {
+pub(crate) enum Served {
     /// No more of them are here.
     All,
     /// More of them may be here.
@@ -120,28 +102,21 @@ pub enum Served {
 
 impl Connection {
     /// A client that has just connected.
-    pub fn new(serial: u64, stream: TcpStream, peer: SocketAddr, place: Place) -> Self {
+    pub(crate) fn new(transport: Transport, peer: SocketAddr, place: Place) -> Self {
         Connection {
-            serial,
             session: Session::new(peer, place),
-            stream,
-            login_deadline: None,
-            stall: None,
-            waiting: false,
-            listed: false,
-            changed: false,
-            hung_up: false,
+            transport,
             lines: LineSplitter::new(MAX_REQUEST),
             tls: Some(0),
             held: Vec::new(),
             input: Input::Idle,
             output: Output::Open,
-            quota: None,
+            hung_up: false,
         }
     }
 
-    /// Takes down what the system says of the socket.
-    pub fn note(&mut self, event: &Event) {
+    /// Takes up what the system says of the socket.
+    pub(crate) fn note(&mut self, event: &Event) {
         // A read stops short at urgent data, too.
         let thorough = event.is_read_closed() || event.is_error() || event.is_priority();
         match self.input {
@@ -160,7 +135,7 @@ impl Connection {
     }
 
     /// Forgets what it knows of the socket, so that all of it is tried once more.
-    pub fn doubt(&mut self) {
+    pub(crate) fn doubt(&mut self) {
         if self.input != Input::Ended {
             self.input = Input::Thorough;
         }
@@ -177,21 +152,21 @@ impl Connection {
     }
 
     /// There may be lines to carry out now.
-    pub fn is_servable(&self) -> bool {
+    pub(crate) fn is_servable(&self) -> bool {
         let some = !self.held.is_empty() || matches!(self.input, Input::Ready | Input::Thorough);
-        some && !self.waiting && self.output != Output::Full && self.session.owed() < OWED
+        let session = &self.session;
+        some && self.output != Output::Full && session.owed() < OWED && !session.is_waiting()
     }
 
     /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the
     /// lines that are whole, `most` of them at most.
-    pub fn serve(&mut self, buffer: &mut [u8], most: usize, turn: &mut Turn<'_>) -> Served {
+    pub(crate) fn serve(&mut self, buffer: &mut [u8], most: usize, turn: &mut Turn<'_>) -> Served {
         let mut held = mem::take(&mut self.held);
-        let mut rest = match held.is_empty() {
-            true => {
-                let count = self.read(buffer);
-                &buffer[..count]
-            }
-            false => &held[..],
+        let mut rest = if held.is_empty() {
+            let count = self.read(buffer);
+            &buffer[..count]
+        } else {
+            &held[..]
         };
         if self.is_tls(rest) {
             self.input = Input::Ended;
@@ -215,7 +190,7 @@ impl Connection {
         }
     }
 
-    /// Whether the client speaks TLS, after these bytes.
+    /// The client speaks TLS, after these bytes.
     fn is_tls(&mut self, bytes: &[u8]) -> bool {
         let Some(seen) = &mut self.tls else {
             return false;
@@ -232,11 +207,7 @@ impl Connection {
     fn carry_out(&mut self, input: &mut &[u8], most: usize, turn: &mut Turn<'_>) -> Served {
         for _ in 0..most {
             // Nobody waits who has nothing to say.
-            if let Some(room) = self.session.congested_room()
-                && input.contains(&b'\n')
-                && room.wait(turn.id)
-            {
-                self.waiting = true;
+            if self.session.has_to_wait() && input.contains(&b'\n') && self.session.wait(turn.id) {
                 return Served::Waits;
             }
             if self.session.owed() >= OWED {
@@ -258,50 +229,47 @@ impl Connection {
         Served::Part
     }
 
-    /// Reads what is there. In general, a short read leaves the socket empty.
+    /// Reads what is there, once; returns how many bytes.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let most = self.quota.map_or(buffer.len(), |quota| quota.min(buffer.len()));
-        match self.stream.read(&mut buffer[..most]) {
-            Ok(0) => {
+        match self.transport.read(buffer, self.input == Input::Thorough) {
+            Ok(Got::Some(count)) => count,
+            Ok(Got::Last(count)) => {
+                self.input = Input::Idle;
+                count
+            }
+            Ok(Got::Nothing) => {
+                self.input = Input::Idle;
+                0
+            }
+            Ok(Got::End) => {
                 self.input = Input::Ended;
                 if self.hung_up {
                     self.lose(Loss::Closed);
                 }
-            }
-            Ok(count) => {
-                if let Some(quota) = &mut self.quota {
-                    *quota -= count;
-                } else if count < most && self.input == Input::Ready {
-                    self.input = Input::Idle;
-                }
-                return count;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.input = if self.quota.is_some() { Input::Ended } else { Input::Idle };
+                0
             }
             Err(error) => {
                 self.input = Input::Ended;
                 self.lose(error.into());
+                0
             }
         }
-        0
     }
 
     /// There may be something to read that the system has not told of yet.
-    pub fn expect_input(&mut self) {
+    pub(crate) fn expect_input(&mut self) {
         if self.input == Input::Idle {
             self.input = Input::Ready;
         }
     }
 
-    /// Writes answers and deliveries until there are no more or the socket is full.
-    pub fn flush(&mut self) {
-        let Connection { session, stream, output, .. } = self;
+    /// Writes answers and deliveries until there are no more or the client takes no more.
+    pub(crate) fn flush(&mut self) {
+        let Connection { session, transport, output, .. } = self;
         if *output == Output::Open {
             let all = match session.outbox() {
-                Some(outbox) => outbox.drain(stream).map(|drained| drained == Drained::All),
-                None => write_off(stream, session.answers()),
+                Some(outbox) => outbox.drain(transport).map(|drained| drained == Drained::All),
+                None => write_off(transport, session.answers()),
             };
             *output = match all {
                 Ok(true) => Output::Open,
@@ -314,9 +282,9 @@ impl Connection {
         }
     }
 
-    /// Tries to write although the system has not said that the socket takes more: it says so
-    /// only when a good part of its buffer is free, and a slow reader gets there late.
-    pub fn flush_anyway(&mut self) {
+    /// Tries to write although the system has not said that the client takes more: it says so only
+    /// when a good part of its buffer is free, and a slow reader gets there late.
+    pub(crate) fn flush_anyway(&mut self) {
         if self.output == Output::Full {
             self.output = Output::Open;
         }
@@ -324,8 +292,8 @@ impl Connection {
     }
 
     /// Nothing more can come of this connection.
-    pub fn is_over(&self) -> bool {
-        let heard = self.input == Input::Ended && self.held.is_empty() && !self.waiting;
+    pub(crate) fn is_over(&self) -> bool {
+        let heard = self.is_finished() && !self.session.is_waiting();
         match self.output {
             Output::Gone(_) => heard || self.session.backlog().is_some(),
             // A receiver that has shut down its writing side may be listening.
@@ -335,12 +303,12 @@ impl Connection {
     }
 
     /// A receiver that has shut down its writing side, and may be listening or gone.
-    pub fn is_half_closed(&self) -> bool {
+    pub(crate) fn is_half_closed(&self) -> bool {
         self.input == Input::Ended && self.session.is_receiving()
     }
 
     /// How the client got lost, if it is.
-    pub fn loss(&self) -> Option<Loss> {
+    pub(crate) fn loss(&self) -> Option<Loss> {
         match self.output {
             Output::Gone(loss) => Some(loss),
             _ => None,
@@ -348,61 +316,38 @@ impl Connection {
     }
 
     /// Every answer and delivery is on its way.
-    pub fn all_written(&self) -> bool {
+    pub(crate) fn all_written(&self) -> bool {
         self.loss().is_some() || self.session.owed() == 0
     }
 
     /// From now on reads only what has already been received.
-    pub fn finish(&mut self) {
-        if self.quota.is_none() {
-            self.quota = Some(self.received());
-            if self.input != Input::Ended {
-                self.input = Input::Ready;
-            }
+    pub(crate) fn finish(&mut self) {
+        self.transport.limit_to_received();
+        if self.input != Input::Ended {
+            self.input = Input::Ready;
         }
     }
 
     /// All that had been received when [`Connection::finish`] was called is carried out.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.input == Input::Ended && self.held.is_empty()
     }
 
-    /// Ends the connection without regard to what was written, so that the client can tell that it
-    /// was cut.
-    pub fn reset(self: Box<Self>) {
-        // Without it, this is an end like any other.
-        let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
-    }
-
-    /// Ends the connection so that what was written still arrives.
-    pub fn close(mut self: Box<Self>) {
-        let _ = self.stream.shutdown(Shutdown::Write);
-        // Input that is there and unread would make the system take back what it has not sent yet.
-        let mut left = self.received();
-        let mut discard = [0; 16 * 1024];
-        while left > 0 {
-            match self.stream.read(&mut discard) {
-                Ok(count) if count > 0 => left = left.saturating_sub(count),
-                _ => break,
-            }
-        }
-    }
-
-    /// Bytes that have been received and not read.
-    fn received(&self) -> usize {
-        let count = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
-        usize::try_from(count).unwrap_or(usize::MAX)
+    /// Tells the client why it has to go, if it takes that.
+    pub(crate) fn tell(&mut self, reason: &[u8]) {
+        Reply::Err(reason).encode(self.session.answers());
+        self.flush();
     }
 }
 
-/// Writes from the front of `bytes` and takes off what is written; tells whether that is all.
-fn write_off(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<bool> {
+/// Writes from the front of `bytes` and takes off what is written; `true` if that is all.
+fn write_off(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<bool> {
     let mut written = 0;
     let result = loop {
         if written == bytes.len() {
             break Ok(true);
         }
-        match stream.write(&bytes[written..]) {
+        match out.write(&bytes[written..]) {
             Ok(0) => break Err(ErrorKind::WriteZero.into()),
             Ok(count) => written += count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(false),

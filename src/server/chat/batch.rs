@@ -6,13 +6,14 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::hub::{Hub, Message};
+use super::effects::{Effect, Effects};
 use super::outbox::Frame;
 use super::room::Room;
-use super::write_queue::WriteQueue;
+use super::session_queue::SessionQueue;
+use super::sync::Arc;
+use super::sync::atomic::Ordering;
+use super::tally::Tally;
 
 /// A batch of this many bytes is published at once, without waiting for the end of the turn.
 const FULL: usize = 64 * 1024;
@@ -22,7 +23,7 @@ const SPARE: usize = 16;
 
 /// One worker's unpublished texts.
 #[derive(Debug, Default)]
-pub struct Batches {
+pub(crate) struct Batches {
     open: VecDeque<Batch>,
     /// Emptied buffers, to be used again.
     spare: Vec<Vec<u8>>,
@@ -37,13 +38,15 @@ struct Batch {
 
 /// Where batches are published from and to.
 #[derive(Debug)]
-pub struct Publisher<'a> {
-    /// What the workers share.
-    pub hub: &'a Hub,
+pub(crate) struct Publisher<'a> {
     /// The worker that publishes.
     pub worker: usize,
     /// Sessions on this worker with something new in their queues.
-    pub writes: &'a mut WriteQueue,
+    pub writes: &'a mut SessionQueue,
+    /// Takes the other workers that have to be notified.
+    pub effects: &'a Effects,
+    /// Counts texts and deliveries.
+    pub tally: &'a Tally,
 }
 
 impl Batches {
@@ -93,15 +96,15 @@ impl Batch {
         if self.lines.is_empty() {
             return;
         }
-        let Publisher { hub, worker, writes } = publisher;
+        let Publisher { worker, writes, effects, tally } = publisher;
         let frame = Frame::from(self.lines.as_slice());
         self.lines.clear();
         let published = self.room.publish(&frame, *worker, writes);
         let texts = mem::take(&mut self.texts);
-        hub.tally.texts.fetch_add(texts, Ordering::Relaxed);
-        hub.tally.deliveries.fetch_add(texts * published.receivers as u64, Ordering::Relaxed);
+        tally.texts.fetch_add(texts, Ordering::Relaxed);
+        tally.deliveries.fetch_add(texts * published.receivers as u64, Ordering::Relaxed);
         for other in published.tell.iter() {
-            hub.tell(other, Message::Published(Arc::clone(&self.room)));
+            effects.add(Effect::Notify(other, Arc::clone(&self.room)));
         }
     }
 }
@@ -112,16 +115,16 @@ mod tests {
 
     use super::*;
     use crate::protocol::Name;
-    use crate::server::stage::Stage;
 
     /// How long so many texts take that are for so many rooms in turn, the fastest of a few times.
     fn time(texts: usize, rooms: usize) -> Duration {
-        let stage = Stage::with_reserve();
+        let (effects, tally) = (Effects::new().0, Tally::default());
         let name = |number| Name::parse(format!("room{number}").as_bytes()).unwrap();
         let rooms: Vec<_> =
             (0..rooms).map(|number| Arc::new(Room::new(name(number), 0, 2))).collect();
-        let (mut batches, mut writes) = (Batches::default(), WriteQueue::default());
-        let mut publisher = Publisher { hub: &stage.hub, worker: 0, writes: &mut writes };
+        let (mut batches, mut writes) = (Batches::default(), SessionQueue::default());
+        let (effects, tally) = (&effects, &tally);
+        let mut publisher = Publisher { worker: 0, writes: &mut writes, effects, tally };
         let mut once = || {
             let begun = Instant::now();
             for text in 0..texts {

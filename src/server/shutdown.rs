@@ -5,11 +5,11 @@ use std::convert::Infallible;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::hub::{Hub, Message};
+use super::worker::shared::{Message, Shared};
 
 /// When each part of it has to be over.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// What had been received is carried out.
     pub finish: Instant,
     /// Nothing more is carried out.
@@ -24,7 +24,7 @@ pub struct Pace {
 
 impl Pace {
     /// A stop that begins now and takes `time` at the most, with some of it left to end in.
-    pub fn within(time: Duration) -> Self {
+    pub(crate) fn within(time: Duration) -> Self {
         let begun = Instant::now();
         let after = |percent| begun + time * percent / 100;
         Pace {
@@ -37,29 +37,33 @@ impl Pace {
     }
 }
 
-/// Tells the workers to close the door, to finish, to halt, and to drain their queues and end.
-pub fn wind_down(hub: &Hub, pace: Pace) {
-    tell_and_wait(hub, Message::Close, pace.finish);
+/// Tells the workers to accept nobody more, to finish, to halt, and to drain their queues and end.
+pub(crate) fn wind_down(shared: &Shared, pace: Pace) {
+    tell_and_wait(shared, Message::Close, pace.finish);
     // Twice: a session that was on its way from one worker to another when the first round began
     // has arrived by the second.
     for _ in 0..2 {
-        tell_and_wait(hub, Message::Finish, pace.finish);
+        tell_and_wait(shared, Message::Finish, pace.finish);
     }
     // A worker that drains closes receivers; nobody may publish to them any more then.
-    tell_and_wait(hub, Message::Halt, pace.halt);
-    hub.tell_all(|| Message::Drain(pace.drain));
+    tell_and_wait(shared, Message::Halt, pace.halt);
+    shared.tell_all(|| Message::Drain(pace.drain));
 }
 
 /// Waits until nobody holds the sender any more, at most until the deadline.
-pub fn wait_for_end(ended: &mpsc::Receiver<Infallible>, deadline: Instant) {
+pub(crate) fn wait_for_end(ended: &mpsc::Receiver<Infallible>, deadline: Instant) {
     let _ = ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
 }
 
 /// Tells all workers and waits until they have done it, at most until the deadline.
-fn tell_and_wait(hub: &Hub, message: impl Fn(mpsc::Sender<()>) -> Message, deadline: Instant) {
+fn tell_and_wait(
+    shared: &Shared,
+    message: impl Fn(mpsc::Sender<()>) -> Message,
+    deadline: Instant,
+) {
     let (done, all_done) = mpsc::channel();
-    hub.tell_all(|| message(done.clone()));
-    for _ in &hub.mailboxes {
+    shared.tell_all(|| message(done.clone()));
+    for _ in &shared.mailboxes {
         let _ = all_done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }

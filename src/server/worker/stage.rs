@@ -8,13 +8,19 @@ use std::time::{Duration, Instant};
 
 use mio::Poll;
 
-use super::Limits;
-use super::directory::Directory;
-use super::hub::{Hub, Message, Tally};
-use super::places::Places;
-use super::stop::{Pace, wind_down};
-use super::threads::mailbox;
-use super::worker::Worker;
+use super::Worker;
+use super::shared::{Message, Shared};
+use super::slot;
+use super::spawn::mailbox;
+use super::transport::Transport;
+use crate::server::chat::admission::Places;
+use crate::server::chat::lane::Lane;
+use crate::server::chat::placement::Placement;
+use crate::server::chat::room::Room;
+use crate::server::chat::rooms::Rooms;
+use crate::server::chat::tally::Tally;
+use crate::server::config::Limits;
+use crate::server::shutdown::{Pace, wind_down};
 
 pub const WORKERS: usize = 2;
 
@@ -28,7 +34,7 @@ pub const PATIENT: Limits =
 
 /// The workers, and where clients come from.
 pub struct Stage {
-    pub hub: Arc<Hub>,
+    pub shared: Arc<Shared>,
     pub workers: Vec<Worker>,
     listener: TcpListener,
 }
@@ -88,20 +94,20 @@ impl Stage {
             mailboxes.push(mailbox);
             loops.push((poll, inbox));
         }
-        let hub = Arc::new(Hub {
+        let shared = Arc::new(Shared {
             mailboxes,
-            regulars,
-            directory: Arc::new(Directory::default()),
+            placement: Arc::new(Placement::new(WORKERS, regulars)),
+            rooms: Arc::new(Rooms::default()),
             places: Arc::new(Places::new(places, None)),
             limits,
             tally: Tally::default(),
             slow_receivers: Mutex::default(),
         });
         let worker = |(index, (poll, inbox)): (usize, (Poll, mpsc::Receiver<Message>))| {
-            Worker::new(index, Arc::clone(&hub), inbox, poll)
+            Worker::new(index, Arc::clone(&shared), inbox, poll)
         };
         let workers = loops.into_iter().enumerate().map(worker).collect();
-        Stage { hub, workers, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+        Stage { shared, workers, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
     /// A new client on a worker.
@@ -117,17 +123,19 @@ impl Stage {
         let (stream, peer) = self.listener.accept().unwrap();
         client.set_nonblocking(true).unwrap();
         stream.set_nonblocking(true).unwrap();
-        let stream = mio::net::TcpStream::from_std(stream);
-        let place = self.hub.places.take(peer.ip()).unwrap();
-        self.hub.hand_over(worker, Message::Connected(stream, peer, place));
+        let transport = Transport::new(mio::net::TcpStream::from_std(stream));
+        let place = self.shared.places.take(peer.ip()).unwrap();
+        let assignment = self.shared.placement.assign(worker);
+        self.shared
+            .tell(worker, Message::Connected(slot::Client { transport, peer, place, assignment }));
         Client(client)
     }
 
-    /// From now on worker 0 lets clients in; returns where.
-    pub fn open_door(&mut self) -> SocketAddr {
+    /// From now on worker 0 accepts clients; returns where.
+    pub fn accept(&mut self) -> SocketAddr {
         self.listener.set_nonblocking(true).unwrap();
         let socket = mio::net::TcpListener::from_std(self.listener.try_clone().unwrap());
-        self.workers[0].open_door(vec![socket]).unwrap();
+        self.workers[0].accept_at(vec![socket]).unwrap();
         self.listener.local_addr().unwrap()
     }
 
@@ -143,6 +151,12 @@ impl Stage {
     /// So many receivers in the room `hall`.
     pub fn receivers(&mut self, count: usize) -> Vec<Client> {
         (0..count).map(|_| self.client_saying(0, "rlogin:eve\njoin:hall\n")).collect()
+    }
+
+    /// A room in which somebody is.
+    pub fn room(&self, name: &str) -> Arc<Room> {
+        let rooms = self.shared.rooms.all();
+        rooms.into_iter().find(|room| room.name().as_str() == name).unwrap()
     }
 
     /// A worker looks at its sockets and its messages.
@@ -166,8 +180,8 @@ impl Stage {
 
     /// The server begins to stop.
     pub fn stop(&self, pace: Pace) -> JoinHandle<()> {
-        let hub = Arc::clone(&self.hub);
-        thread::spawn(move || wind_down(&hub, pace))
+        let shared = Arc::clone(&self.shared);
+        thread::spawn(move || wind_down(&shared, pace))
     }
 
     /// The workers go on until the server has stopped, and what it wrote has arrived.
@@ -199,5 +213,39 @@ impl Stage {
         for _ in 0..5 {
             (0..WORKERS).for_each(|worker| self.step(worker));
         }
+    }
+}
+
+/// What tests look at, and in which pieces they let a worker do its work.
+impl Worker {
+    /// Serves those who are to be served in a turn.
+    pub fn serve_all(&mut self) {
+        self.serve();
+    }
+
+    /// The worker writes what is queued, and closes connections.
+    pub fn is_draining(&self) -> bool {
+        self.sessions.phase.is_draining()
+    }
+
+    /// How many there are on each list, after slow receivers have been looked at.
+    pub fn lists(&mut self) -> String {
+        let sessions = &mut self.sessions;
+        sessions.slow.check_soon();
+        sessions.check_slow();
+        let [ready, changed, writes] = [&sessions.ready, &sessions.changed, &sessions.writes]
+            .map(|list| Lane::ALL.map(|lane| list.len(lane)));
+        format!(
+            "{} connections, {ready:?} to serve, {changed:?} to settle, {writes:?} to write to, {} \
+             slow, {} to log in",
+            sessions.slots.tokens().len(),
+            sessions.slow.len(),
+            sessions.login_deadlines.len(),
+        )
+    }
+
+    /// Lines, newcomers and messages since receivers were written to last.
+    pub fn intake(&self) -> usize {
+        self.sessions.intake
     }
 }

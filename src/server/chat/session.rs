@@ -1,22 +1,24 @@
 //! What one client is to the chat: the state table of the protocol, as code.
 //!
-//! Takes lines and appends their answers, one each, in order. Knows rooms and queues; what comes
-//! in and goes out on the socket is [`super::connection`]'s business.
+//! Takes lines and appends their answers, one each, in order. What comes in and goes out on a
+//! socket is the business of the connection that has the session.
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use log::{Level, debug, log};
 use thiserror::Error;
 
+use super::admission::{Kind, Place};
 use super::batch::{Batches, Publisher};
-use super::directory::Guest;
-use super::hub::SessionId;
+use super::id::SessionId;
 use super::lane::Lane;
+use super::membership::Membership;
 use super::outbox::{Backlog, Outbox};
-use super::places::{Kind, Place};
-use super::room::{Room, Seat};
+use super::placement::Placement;
+use super::room::Room;
+use super::rooms::Rooms;
+use super::sync::Arc;
 use crate::lines::Line;
 use crate::protocol::{self, Name, Reply, Request, RequestError};
 
@@ -59,7 +61,7 @@ impl Refusal {
 
 /// What has to happen after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// The next line.
     Go,
     /// First the session has to move to that worker and [`Session::arrive`] there.
@@ -70,13 +72,19 @@ pub enum Step {
 
 /// Where a session's lines are carried out: on which worker, and what it lends.
 #[derive(Debug)]
-pub struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     /// The session's name.
     pub id: SessionId,
     /// Takes the texts.
     pub batches: &'a mut Batches,
     /// Publishes the texts.
     pub publisher: Publisher<'a>,
+    /// The rooms.
+    pub rooms: &'a Arc<Rooms>,
+    /// Says where sessions live.
+    pub placement: &'a Placement,
+    /// Bytes that may be queued for a receiver before its room's senders have to wait.
+    pub queue_limit: usize,
     /// Counts the lines that are carried out.
     pub lines: &'a mut usize,
     /// Sessions do not change workers any more.
@@ -85,27 +93,27 @@ pub struct Turn<'a> {
 
 /// One client.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     peer: SocketAddr,
     place: Place,
     standing: Standing,
     /// Answers not yet written nor queued.
     answers: Vec<u8>,
     /// The room that the session is on its way to.
-    arriving: Option<Guest>,
+    arriving: Option<Membership>,
 }
 
 #[derive(Debug)]
 enum Standing {
     New,
     Sender { user: Name, room: Option<Stand> },
-    Receiver { user: Name, outbox: Outbox, room: Option<(Guest, Seat)> },
+    Receiver { user: Name, outbox: Outbox, room: Option<Membership> },
 }
 
 /// A sender's place in a room.
 #[derive(Debug)]
 struct Stand {
-    guest: Guest,
+    membership: Membership,
     /// What each of its deliveries starts with.
     head: Box<[u8]>,
 }
@@ -166,7 +174,7 @@ impl Session {
         self.ok(format_args!("logged in as {user}"));
         self.standing = match kind {
             Kind::Receiver => {
-                let outbox = Outbox::new(turn.publisher.hub.limits.queue_limit);
+                let outbox = Outbox::new(turn.queue_limit);
                 Standing::Receiver { user, outbox, room: None }
             }
             _ => Standing::Sender { user, room: None },
@@ -188,19 +196,16 @@ impl Session {
         if let Some(room) = self.room() {
             debug!("{self} left room {}", room.name());
         }
-        self.go_out(turn);
-        let Publisher { hub, worker, .. } = turn.publisher;
-        let guest = hub
-            .directory
-            .enter(&name, || Room::new(name.clone(), hub.least_busy(worker), hub.mailboxes.len()));
-        let room = guest.room();
+        self.go_out();
+        let Turn { rooms, placement, publisher: Publisher { worker, effects, .. }, .. } = turn;
+        let (worker, placement) = (*worker, *placement);
+        let make = || Room::new(name.clone(), placement.least_busy(worker), placement.workers());
+        let membership = Membership::new(rooms, &name, make, effects);
         let home = match self.standing {
-            Standing::Receiver { .. } => {
-                room.next_home(hub.relief(room.home(), worker), hub.in_service())
-            }
-            _ => room.home(),
+            Standing::Receiver { .. } => placement.for_receiver(membership.room(), worker),
+            _ => membership.room().home(),
         };
-        self.arriving = Some(guest);
+        self.arriving = Some(membership);
         if home != worker && !turn.stay {
             return Ok(Step::Move(home));
         }
@@ -210,38 +215,39 @@ impl Session {
 
     /// Enters the room that the session was on its way to, or has followed.
     pub fn arrive(&mut self, turn: &Turn<'_>) {
-        let Some(guest) = self.arriving.take() else {
-            return self.reseat(turn);
-        };
-        self.ok(format_args!("joined room {}", guest.room().name()));
+        match self.arriving.take() {
+            Some(membership) => self.enter(membership, turn),
+            None => self.sit(turn),
+        }
+    }
+
+    fn enter(&mut self, membership: Membership, turn: &Turn<'_>) {
+        let name = membership.room().name().clone();
+        self.ok(format_args!("joined room {name}"));
         // A receiver's `ok` has to be in its queue before the room's first delivery.
         self.queue_answers();
-        debug!("{self} joined room {}", guest.room().name());
+        debug!("{self} joined room {name}");
         match &mut self.standing {
             Standing::New => {}
             Standing::Sender { user, room } => {
+                let (name, user) = (name.as_str().as_bytes(), user.as_str().as_bytes());
                 let mut head = Vec::new();
-                let name = guest.room().name().as_str();
-                protocol::append_delivery_head(
-                    &mut head,
-                    name.as_bytes(),
-                    user.as_str().as_bytes(),
-                );
-                *room = Some(Stand { guest, head: head.into() });
+                protocol::append_delivery_head(&mut head, name, user);
+                *room = Some(Stand { membership, head: head.into() });
             }
-            Standing::Receiver { outbox, room, .. } => {
-                let seat = guest.room().enter(turn.id.worker, turn.id.token, outbox.inlet());
-                *room = Some((guest, seat));
+            Standing::Receiver { room, .. } => {
+                *room = Some(membership);
+                self.sit(turn);
             }
         }
     }
 
-    /// Says in its room where it is now.
-    fn reseat(&mut self, turn: &Turn<'_>) {
-        if let Standing::Receiver { room: Some((guest, seat)), .. } = &mut self.standing {
-            *seat = guest.room().reseat(*seat, turn.id.worker, turn.id.token);
+    /// Says in a receiver's room where the receiver is now.
+    fn sit(&mut self, turn: &Turn<'_>) {
+        if let Standing::Receiver { outbox, room: Some(membership), .. } = &mut self.standing {
+            let SessionId { worker, token, .. } = turn.id;
+            membership.sit(worker, token, outbox.inlet(), turn.publisher.effects);
         }
-        self.place.list(turn.id);
     }
 
     fn send_all(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<Step, Refusal> {
@@ -249,8 +255,8 @@ impl Session {
             Standing::New => Err(Refusal::NotLoggedIn),
             Standing::Receiver { .. } => Err(Refusal::SendersOnly),
             Standing::Sender { room: None, .. } => Err(Refusal::NotInRoom),
-            Standing::Sender { room: Some(Stand { guest, head }), .. } => {
-                turn.batches.add(guest.room(), head, text, &mut turn.publisher);
+            Standing::Sender { room: Some(Stand { membership, head }), .. } => {
+                turn.batches.add(membership.room(), head, text, &mut turn.publisher);
                 Reply::Ok(b"sent").encode(&mut self.answers);
                 Ok(Step::Go)
             }
@@ -262,10 +268,10 @@ impl Session {
             Standing::New => Err(Refusal::NotLoggedIn),
             Standing::Receiver { .. } => Err(Refusal::SendersOnly),
             Standing::Sender { room, .. } => {
-                let Some(Stand { guest, .. }) = room.take() else {
+                let Some(Stand { membership, .. }) = room.take() else {
                     return Err(Refusal::NotInRoom);
                 };
-                let room = guest.room().name();
+                let room = membership.room().name();
                 debug!("{self} left room {room}");
                 self.ok(format_args!("left room {room}"));
                 Ok(Step::Go)
@@ -285,15 +291,11 @@ impl Session {
     }
 
     /// Leaves the room, if in one.
-    pub fn go_out(&mut self, turn: &mut Turn<'_>) {
+    fn go_out(&mut self) {
         match &mut self.standing {
             Standing::New => {}
             Standing::Sender { room, .. } => *room = None,
-            Standing::Receiver { room, .. } => {
-                if let Some((guest, seat)) = room.take() {
-                    turn.publisher.hub.resume(guest.room().leave(seat));
-                }
-            }
+            Standing::Receiver { room, .. } => *room = None,
         }
     }
 
@@ -359,10 +361,10 @@ impl Session {
         self.place.forget();
     }
 
-    /// Takes down whether the room has waited for this receiver a lot lately.
+    /// Sets whether the room has waited for this receiver a lot lately.
     pub fn set_slow(&self, slow: bool) {
-        if let Standing::Receiver { room: Some((guest, seat)), .. } = &self.standing {
-            guest.room().set_slow(*seat, slow.then(|| self.to_string().into()));
+        if let Some(membership) = self.membership() {
+            membership.set_slow(slow.then(|| self.to_string().into()));
         }
     }
 
@@ -372,32 +374,57 @@ impl Session {
     }
 
     /// A receiver's queue has become shorter: senders who waited for that go on.
-    pub fn relieve_room(&self, turn: &Turn<'_>) {
-        if let Standing::Receiver { outbox, room: Some((guest, seat)), .. } = &self.standing
+    pub fn relieve_room(&self) {
+        if let Standing::Receiver { outbox, room: Some(membership), .. } = &self.standing
             && outbox.backlog().is_over()
             && !outbox.backlog().above_mark()
         {
-            turn.publisher.hub.resume(guest.room().relieve(*seat));
+            membership.relieve();
         }
     }
 
-    /// The room whose receivers a sender has to wait for.
-    pub fn congested_room(&self) -> Option<&Arc<Room>> {
+    /// A sender whose room has a receiver above its mark.
+    pub fn has_to_wait(&self) -> bool {
         match &self.standing {
-            Standing::Sender { room: Some(Stand { guest, .. }), .. } => {
-                Some(guest.room()).filter(|room| room.is_congested())
+            Standing::Sender { room: Some(Stand { membership, .. }), .. } => {
+                membership.room().is_congested()
             }
-            _ => None,
+            _ => false,
+        }
+    }
+
+    /// Puts such a sender into the line of those who wait until there is none; `false` if there is
+    /// nothing to wait for.
+    pub fn wait(&mut self, id: SessionId) -> bool {
+        match &mut self.standing {
+            Standing::Sender { room: Some(Stand { membership, .. }), .. } => membership.wait(id),
+            _ => false,
+        }
+    }
+
+    /// It stands in that line.
+    pub fn is_waiting(&self) -> bool {
+        self.membership().is_some_and(Membership::is_waiting)
+    }
+
+    /// It need no longer stand in that line.
+    pub fn stop_waiting(&mut self) {
+        if let Standing::Sender { room: Some(Stand { membership, .. }), .. } = &mut self.standing {
+            membership.stop_waiting();
+        }
+    }
+
+    fn membership(&self) -> Option<&Membership> {
+        match &self.standing {
+            Standing::New => None,
+            Standing::Sender { room, .. } => room.as_ref().map(|stand| &stand.membership),
+            Standing::Receiver { room, .. } => room.as_ref(),
         }
     }
 
     /// The room that the client is in.
     pub fn room(&self) -> Option<&Arc<Room>> {
-        match &self.standing {
-            Standing::New => None,
-            Standing::Sender { room, .. } => room.as_ref().map(|stand| stand.guest.room()),
-            Standing::Receiver { room, .. } => room.as_ref().map(|(guest, _)| guest.room()),
-        }
+        self.membership().map(Membership::room)
     }
 
     /// Deliveries may come for this client.

@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 
-use super::hub::{Hub, Mailbox, Message};
-use super::outbox::{Frame, Outbox};
-use super::places::Kind;
-use super::room::{Room, Seat};
+use super::Worker;
+use super::shared::{Message, Shared};
 use super::stage::{Client, MINUTE, Stage, WORKERS};
-use super::worker::Worker;
-use super::write_queue::WriteQueue;
+use crate::protocol::Name;
+use crate::server::chat::admission::Kind;
+use crate::server::chat::effects::{Effect, Effects};
+use crate::server::chat::membership::Membership;
+use crate::server::chat::outbox::{Frame, Outbox};
+use crate::server::chat::room::Room;
+use crate::server::chat::session_queue::SessionQueue;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Happening {
@@ -57,11 +60,13 @@ const ALL: [Happening; 12] = [
     Happening::Stop,
 ];
 
-/// A receiver that reads when it is told to, and has no socket.
+/// A receiver in room `here` that reads when it is told to, and has no socket.
 struct Blocker {
     outbox: Outbox,
-    room: Arc<Room>,
-    seat: Option<Seat>,
+    membership: Option<Membership>,
+    effects: Effects,
+    wanted: mpsc::Receiver<Effect>,
+    shared: Arc<Shared>,
 }
 
 struct Play {
@@ -84,15 +89,13 @@ impl Play {
         crowd.into_iter().for_each(reset);
         stage.step_all();
         let client = stage.client_saying(0, &format!("{login}\njoin:here\n"));
-        let here = |room: &Arc<Room>| room.name().as_str() == "here";
-        let room = stage.hub.directory.rooms().into_iter().find(here).unwrap();
-        assert_eq!(room.home(), 0);
-        let blocker = Blocker { outbox: Outbox::new(1), room, seat: None };
+        let blocker = Blocker::new(&stage.shared);
+        assert_eq!(stage.room("here").home(), 0);
         Play { stage, client: Some(client), line, keeper: Some(keeper), blocker, stops: false }
     }
 
     fn happen(&mut self, happening: Happening) {
-        let (client, hub) = (&mut self.client, &self.stage.hub);
+        let client = &mut self.client;
         match happening {
             Happening::End => drop(client.take()),
             Happening::Reset => client.take().into_iter().for_each(reset),
@@ -103,10 +106,10 @@ impl Play {
             Happening::Full => self.send(3000),
             Happening::Move => self.send_text("join:there\n"),
             Happening::Writable => client.iter_mut().for_each(|client| drop(client.heard())),
-            Happening::Follow => self.blocker.room.move_to(1),
+            Happening::Follow => self.blocker.move_room_to(1),
             Happening::Wait => self.blocker.fill(),
-            Happening::Resume => self.blocker.read(hub),
-            Happening::Cut => self.blocker.leave(hub),
+            Happening::Resume => self.blocker.read(),
+            Happening::Cut => self.blocker.leave(),
             Happening::Stop => {
                 self.stops = true;
                 self.tell(Message::Finish);
@@ -130,68 +133,104 @@ impl Play {
 
     fn tell(&self, message: impl Fn(mpsc::Sender<()>) -> Message) {
         let (done, _) = mpsc::channel();
-        self.stage.hub.tell_all(|| message(done.clone()));
+        self.stage.shared.tell_all(|| message(done.clone()));
     }
 
     /// Lets come what has to come, and ends what has not ended.
     fn end(&mut self) {
         if !self.stops {
-            self.blocker.leave(&self.stage.hub);
+            self.blocker.leave();
         }
         self.client.take().into_iter().for_each(reset);
         self.keeper.take().into_iter().for_each(reset);
         self.stage.step_all();
         // A receiver that closed without a reset is noticed when something is written to it.
         for _ in 0..2 {
-            for room in self.stage.hub.directory.rooms() {
-                room.publish(&Frame::from(*b"anybody?\n"), 0, &mut WriteQueue::default());
-                self.stage.hub.tell_all(|| Message::Published(Arc::clone(&room)));
+            for room in self.stage.shared.rooms.all() {
+                room.publish(&Frame::from(*b"anybody?\n"), 0, &mut SessionQueue::default());
+                self.stage.shared.tell_all(|| Message::Published(Arc::clone(&room)));
             }
             self.stage.step_all();
         }
         if self.stops {
             self.tell(Message::Halt);
-            self.stage.hub.tell_all(|| Message::Drain(Instant::now() + MINUTE));
+            self.stage.shared.tell_all(|| Message::Drain(Instant::now() + MINUTE));
             self.stage.step_all();
-            assert_eq!(self.blocker.room.waiting(), 0, "wait in the room of a server that stopped");
-            self.blocker.leave(&self.stage.hub);
+            assert_eq!(self.waiting(), 0, "wait in a room of a server that stopped");
+            self.blocker.leave();
         }
     }
 
     fn leftovers(&mut self) -> String {
-        let Stage { hub, workers, .. } = &mut self.stage;
+        let waiting = self.waiting();
+        let Stage { shared, workers, .. } = &mut self.stage;
         let kinds = [Kind::New, Kind::Sender, Kind::Receiver, Kind::HalfClosed];
         format!(
             "{:?}, clients {:?}, {} may have to go, sessions {:?}, {} rooms, {} wait",
             workers.iter_mut().map(Worker::lists).collect::<Vec<_>>(),
-            kinds.map(|kind| hub.places.taken(kind)),
-            hub.places.listed(),
-            hub.mailboxes.iter().map(Mailbox::sessions).collect::<Vec<_>>(),
-            hub.directory.rooms().len(),
-            self.blocker.room.waiting(),
+            kinds.map(|kind| shared.places.taken(kind)),
+            shared.places.listed(),
+            [0, 1].map(|worker| shared.placement.sessions(worker)),
+            shared.rooms.all().len(),
+            waiting,
         )
+    }
+
+    /// Senders who wait in any room.
+    fn waiting(&self) -> usize {
+        self.stage.shared.rooms.all().iter().map(|room| room.waiting()).sum()
     }
 }
 
 impl Blocker {
+    fn new(shared: &Arc<Shared>) -> Self {
+        let (effects, wanted) = Effects::new();
+        let (outbox, shared) = (Outbox::new(1), Arc::clone(shared));
+        Blocker { outbox, membership: None, effects, wanted, shared }
+    }
+
+    /// Gets above its mark.
     fn fill(&mut self) {
-        let Blocker { outbox, room, seat } = self;
-        // No session has this token.
-        seat.get_or_insert_with(|| room.enter(0, 999_999, outbox.inlet()));
+        let Blocker { outbox, membership, effects, shared, .. } = self;
+        let name = Name::parse(b"here").unwrap();
+        let membership = membership.get_or_insert_with(|| {
+            let make = || Room::new(name.clone(), 0, WORKERS);
+            let mut membership = Membership::new(&shared.rooms, &name, make, effects);
+            // No session has this token.
+            membership.sit(0, 999_999, outbox.inlet(), effects);
+            membership
+        });
         outbox.inlet().push(Frame::from(*b"more than its mark"));
-        room.publish(&Frame::from(*b"and more\n"), 0, &mut WriteQueue::default());
+        let frame = Frame::from(*b"and more\n");
+        membership.room().publish(&frame, 0, &mut SessionQueue::default());
     }
 
-    fn read(&mut self, hub: &Hub) {
+    fn move_room_to(&self, worker: usize) {
+        self.shared.rooms.all().iter().for_each(|room| match room.name().as_str() {
+            "here" => room.move_to(worker),
+            _ => {}
+        });
+    }
+
+    fn read(&mut self) {
         self.outbox.drain(&mut std::io::sink()).unwrap();
-        if let Some(seat) = self.seat {
-            hub.resume(self.room.relieve(seat));
-        }
+        self.membership.iter().for_each(Membership::relieve);
+        self.carry_out_effects();
     }
 
-    fn leave(&mut self, hub: &Hub) {
-        if let Some(seat) = self.seat.take() {
-            hub.resume(self.room.leave(seat));
+    fn leave(&mut self) {
+        self.membership = None;
+        self.carry_out_effects();
+    }
+
+    fn carry_out_effects(&self) {
+        for effect in self.wanted.try_iter() {
+            match effect {
+                Effect::Resume(session) => {
+                    self.shared.tell(session.worker, Message::Resume(session));
+                }
+                Effect::Notify(worker, room) => self.shared.tell(worker, Message::Published(room)),
+            }
         }
     }
 }

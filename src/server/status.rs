@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use log::info;
 
-use super::hub::{Hub, Mailbox};
-use super::places::Kind;
-use super::room::Census;
+use super::chat::admission::Kind;
+use super::chat::room::Census;
+use super::worker::shared::Shared;
 
 /// Rooms that a report names at most.
 const ROOMS: usize = 20;
@@ -17,9 +17,9 @@ const ROOMS: usize = 20;
 const SLOW: usize = 5;
 
 /// Logs the server's state, in a few lines.
-pub fn log(hub: &Hub, up: Duration) {
-    let Hub { places, directory, tally, mailboxes, .. } = hub;
-    let rooms = directory.rooms();
+pub(crate) fn log(shared: &Shared, up: Duration) {
+    let Shared { places, rooms, tally, placement, .. } = shared;
+    let rooms = rooms.all();
     let mut rooms: Vec<_> = rooms.iter().map(|room| (room.census(), room.name())).collect();
     rooms.sort_by(|a, b| b.cmp(a));
     let queued: usize = rooms.iter().map(|(census, _)| census.bytes).sum();
@@ -39,7 +39,7 @@ pub fn log(hub: &Hub, up: Duration) {
         tally.cut.load(Ordering::Relaxed),
         tally.lost.load(Ordering::Relaxed),
     );
-    let workers: Vec<_> = mailboxes.iter().map(Mailbox::sessions).collect();
+    let workers: Vec<_> = (0..placement.workers()).map(|one| placement.sessions(one)).collect();
     info!("report: clients on each worker: {workers:?}");
     for (census, name) in rooms.iter().take(ROOMS) {
         info!("report: room {name}: {census}");

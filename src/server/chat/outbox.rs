@@ -7,19 +7,19 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+
+use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use super::sync::{Arc, mpsc};
 
 /// Whole lines, encoded once and shared by every queue they are in.
-pub type Frame = Arc<[u8]>;
+pub(crate) type Frame = Arc<[u8]>;
 
 /// Frames that one write to a socket takes along at most.
 const GATHER: usize = 16;
 
 /// How much is queued for one receiver.
 #[derive(Debug)]
-pub struct Backlog {
+pub(crate) struct Backlog {
     /// Bytes in the queue, or taken out of it and not yet written.
     bytes: AtomicUsize,
     /// The most that `bytes` should be.
@@ -66,7 +66,7 @@ impl Backlog {
 
 /// The end of a queue that frames go into.
 #[derive(Clone, Debug)]
-pub struct Inlet {
+pub(crate) struct Inlet {
     queue: mpsc::Sender<Frame>,
     backlog: Arc<Backlog>,
 }
@@ -87,7 +87,7 @@ impl Inlet {
 
 /// What is left after a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drained {
+pub(crate) enum Drained {
     /// Nothing: all of it was written.
     All,
     /// Something, for the socket is full.
@@ -96,7 +96,7 @@ pub enum Drained {
 
 /// The end of a queue that frames come out of.
 #[derive(Debug)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     inlet: Inlet,
     queue: mpsc::Receiver<Frame>,
     /// Frames taken out of the queue and not yet written whole.

@@ -1,4 +1,4 @@
-//! The sessions on one worker that have something new in their queues.
+//! Sessions on one worker that something is to be done for.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -6,9 +6,9 @@ use std::mem;
 use super::lane::{Lane, Lanes};
 
 /// Tokens of sessions, each once a lane, in the order in which they came in. One may stand for a
-/// session that has gone, or for the next with that token, which costs a look into a queue.
+/// session that has gone, or for the next with that token, which costs a look.
 #[derive(Debug, Default)]
-pub struct WriteQueue {
+pub(crate) struct SessionQueue {
     lanes: Lanes<Tokens>,
 }
 
@@ -19,7 +19,7 @@ struct Tokens {
     listed: Vec<bool>,
 }
 
-impl WriteQueue {
+impl SessionQueue {
     /// Adds a session, unless it is there already.
     pub fn add(&mut self, token: usize, lane: Lane) {
         let Tokens { queue, listed } = &mut self.lanes[lane];
@@ -39,6 +39,11 @@ impl WriteQueue {
         Some(token)
     }
 
+    /// All of them, in order.
+    pub fn iter(&self, lane: Lane) -> impl Iterator<Item = usize> {
+        self.lanes[lane].queue.iter().copied()
+    }
+
     /// How many there are.
     pub fn len(&self, lane: Lane) -> usize {
         self.lanes[lane].queue.len()
@@ -52,7 +57,7 @@ impl WriteQueue {
     /// The session is among them.
     #[cfg(test)]
     pub fn holds(&self, token: usize) -> bool {
-        Lane::ALL.iter().any(|lane| self.lanes[*lane].queue.contains(&token))
+        Lane::ALL.iter().any(|lane| self.iter(*lane).any(|listed| listed == token))
     }
 }
 
@@ -62,7 +67,7 @@ mod tests {
 
     #[test]
     fn each_is_there_once_and_first_come_first_served() {
-        let mut queue = WriteQueue::default();
+        let mut queue = SessionQueue::default();
         [5, 2, 5, 9, 2].into_iter().for_each(|token| queue.add(token, Lane::Loud));
         queue.add(7, Lane::Quiet);
         assert_eq!((queue.len(Lane::Quiet), queue.len(Lane::Loud)), (1, 3));

@@ -1,8 +1,8 @@
-//! Where clients come in, as long as there is a place for them.
+//! Accepts clients, as long as there is a place for them.
 //!
-//! Belongs to one worker, and never blocks it. Whoever knocks while there is no place is told so,
-//! at a pace that costs next to nothing; and while the system lacks something that a client needs,
-//! nobody is let in.
+//! Belongs to one worker, and never blocks it. Who connects while there is no place is told so, at a
+//! pace that costs next to nothing; and while the system lacks something that a client needs, nobody
+//! is accepted.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -15,25 +15,26 @@ use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::hub::SessionId;
-use super::places::{Kind, NoPlace, Place, Places};
-use super::warning::Warning;
+use super::transport::Transport;
 use crate::protocol::Reply;
+use crate::server::chat::admission::{Kind, NoPlace, Place, Places};
+use crate::server::chat::id::SessionId;
+use crate::server::rate_limited::Warning;
 use crate::sockets;
 
-/// The pause after a refusal: knocking must not keep a processor busy.
+/// The pause after a refusal: connecting must not keep a processor busy.
 const REST: Duration = Duration::from_millis(5);
 
 /// How long to wait for a place or a descriptor at the most.
 const LONG_REST: Duration = Duration::from_secs(1);
 
-/// The listening sockets, and what is going on before them.
+/// The listening sockets, and who waits at them.
 #[derive(Debug)]
-pub struct Door {
+pub(crate) struct Acceptor {
     listeners: Vec<Listener>,
     /// The socket to look at first, so that each gets its turn.
     turn: usize,
-    /// Whoever has come in and waits for a place that somebody else has to leave.
+    /// A client that was accepted and waits for a place that somebody else has to leave.
     waiting: Option<(TcpStream, SocketAddr)>,
     places: Arc<Places>,
     rest: Option<Rest>,
@@ -48,7 +49,7 @@ pub struct Door {
 struct Listener {
     socket: TcpListener,
     /// Somebody may be waiting there.
-    knocking: bool,
+    pending: bool,
 }
 
 /// A pause: until then, or until a place is given back.
@@ -58,25 +59,25 @@ struct Rest {
     given_back: u64,
 }
 
-/// What comes of a look through the door.
+/// What comes of accepting.
 #[derive(Debug)]
-pub enum Caller {
+pub(crate) enum Accepted {
     /// A client that has a place.
-    Client(TcpStream, SocketAddr, Place),
+    Client(Transport, SocketAddr, Place),
     /// This session has to go, so that there is a place.
-    InTheWay(SessionId),
+    Evict(SessionId),
 }
 
-impl Door {
+impl Acceptor {
     /// The first of the tokens of listening sockets. No client's is as high.
-    pub const TOKEN: Token = Token(usize::MAX / 2);
+    pub(crate) const TOKEN: Token = Token(usize::MAX / 2);
 
-    /// A door with these sockets, which `registry` watches from now on.
+    /// Accepts from these sockets, which `registry` watches from now on.
     ///
     /// # Errors
     ///
     /// If the system does not watch them.
-    pub fn new(
+    pub(crate) fn new(
         sockets: Vec<TcpListener>,
         places: Arc<Places>,
         registry: &Registry,
@@ -84,9 +85,9 @@ impl Door {
         let mut listeners = Vec::new();
         for (index, mut socket) in sockets.into_iter().enumerate() {
             registry.register(&mut socket, Token(Self::TOKEN.0 + index), Interest::READABLE)?;
-            listeners.push(Listener { socket, knocking: true });
+            listeners.push(Listener { socket, pending: true });
         }
-        Ok(Door {
+        Ok(Acceptor {
             listeners,
             turn: 0,
             waiting: None,
@@ -100,32 +101,32 @@ impl Door {
         })
     }
 
-    /// Somebody knocks at the socket with that token.
-    pub fn knock(&mut self, token: Token) {
+    /// Somebody waits at the socket with that token, if it is one of these.
+    pub(crate) fn note(&mut self, token: Token) {
         let index = token.0.wrapping_sub(Self::TOKEN.0);
         if let Some(listener) = self.listeners.get_mut(index) {
-            listener.knocking = true;
+            listener.pending = true;
         }
     }
 
     /// How long there is nothing to do here; `None` if that is for the system to tell.
-    pub fn wait(&self) -> Option<Duration> {
-        let knocking = self.listeners.iter().any(|listener| listener.knocking);
-        (knocking || self.waiting.is_some()).then(|| match &self.rest {
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        let pending = self.listeners.iter().any(|listener| listener.pending);
+        (pending || self.waiting.is_some()).then(|| match &self.rest {
             Some(rest) => rest.until.saturating_duration_since(Instant::now()),
             None => Duration::ZERO,
         })
     }
 
-    /// The next who is let in or who has to go, if there is anybody for now.
-    pub fn next(&mut self) -> Option<Caller> {
+    /// The next client that is accepted, or that has to go; `None` if there is none for now.
+    pub(crate) fn next(&mut self) -> Option<Accepted> {
         if self.is_resting() {
             return None;
         }
         if let Some((stream, peer)) = self.waiting.take() {
             return self.admit(stream, peer);
         }
-        while let Some(index) = self.next_knock() {
+        while let Some(index) = self.next_pending() {
             match self.listeners[index].socket.accept() {
                 Ok((stream, peer)) => {
                     self.turn = index + 1;
@@ -137,7 +138,7 @@ impl Door {
                     return self.admit(stream, peer);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.listeners[index].knocking = false;
+                    self.listeners[index].pending = false;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return self.fail(index, &error),
@@ -147,16 +148,18 @@ impl Door {
     }
 
     /// The socket where somebody may be waiting and whose turn it is.
-    fn next_knock(&self) -> Option<usize> {
+    fn next_pending(&self) -> Option<usize> {
         let count = self.listeners.len();
         let mut in_turn = (self.turn..self.turn + count).map(|index| index % count);
-        in_turn.find(|index| self.listeners[*index].knocking)
+        in_turn.find(|index| self.listeners[*index].pending)
     }
 
-    /// Gives a place to somebody who has come in, or sees to it that there is one soon.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Caller> {
+    /// Gives a place to a client, or sees to it that there is one soon.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         let reason = match self.places.take(peer.ip()) {
-            Ok(place) => return Some(Caller::Client(stream, peer, place)),
+            Ok(place) => {
+                return Some(Accepted::Client(Transport::new(stream), peer, place));
+            }
             Err(reason) => reason,
         };
         if reason == NoPlace::Full
@@ -188,7 +191,7 @@ impl Door {
     }
 
     /// Names somebody who has to go for others, if there is anybody, and waits until that is done.
-    fn make_room(&mut self) -> Option<Caller> {
+    fn make_room(&mut self) -> Option<Accepted> {
         let (kind, session) = self.places.next_to_go(Instant::now())?;
         let (warning, whom) = match kind {
             Kind::New => (&mut self.evictions, "clients that have not logged in"),
@@ -196,7 +199,7 @@ impl Door {
         };
         warning.warn(format_args!("letting go of {whom}: others need the place"));
         self.rest(LONG_REST);
-        Some(Caller::InTheWay(session))
+        Some(Accepted::Evict(session))
     }
 
     fn refuse(&mut self, mut stream: TcpStream, peer: SocketAddr, reason: NoPlace) {
@@ -222,8 +225,8 @@ impl Door {
         }
     }
 
-    /// Nobody can be let in just now.
-    fn fail(&mut self, index: usize, error: &io::Error) -> Option<Caller> {
+    /// Nobody can be accepted just now.
+    fn fail(&mut self, index: usize, error: &io::Error) -> Option<Accepted> {
         let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
         if !Errno::from_io_error(error).is_some_and(|errno| scarce.contains(&errno)) {
             self.failures.warn(format_args!("cannot accept a client: {error}"));
@@ -233,13 +236,13 @@ impl Door {
         // Without descriptors this fails even if nobody waits.
         let mut fds = [PollFd::new(&self.listeners[index].socket, PollFlags::IN)];
         if poll(&mut fds, Some(&Timespec::default())) == Ok(0) {
-            self.listeners[index].knocking = false;
+            self.listeners[index].pending = false;
             return None;
         }
         self.failures.warn(format_args!("cannot accept a client: {error}"));
-        let caller = self.make_room();
+        let evicted = self.make_room();
         self.rest(LONG_REST);
-        caller
+        evicted
     }
 }
 
@@ -257,14 +260,14 @@ mod tests {
         let _ = set_tcp_congestion(&listener, "bbr").or(set_tcp_congestion(&listener, "cubic"));
         let mut poll = mio::Poll::new().unwrap();
         let places = Arc::new(Places::new(1, None));
-        let mut door = Door::new(vec![listener], places, poll.registry()).unwrap();
+        let mut acceptor = Acceptor::new(vec![listener], places, poll.registry()).unwrap();
         let client = std::net::TcpStream::connect(address).unwrap();
         poll.poll(&mut mio::Events::with_capacity(1), None).unwrap();
-        let caller = door.next();
-        let Some(Caller::Client(stream, ..)) = caller else { panic!("{caller:?}") };
+        let accepted = acceptor.next();
+        let Some(Accepted::Client(mut transport, ..)) = accepted else { panic!("{accepted:?}") };
         // A system may not have it for everybody.
         if set_tcp_congestion(&client, "reno").is_ok() {
-            assert_eq!(tcp_congestion(&stream).unwrap(), "reno");
+            assert_eq!(tcp_congestion(transport.source()).unwrap(), "reno");
         }
     }
 }

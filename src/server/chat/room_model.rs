@@ -12,11 +12,11 @@ use std::mem;
 
 use proptest::prelude::*;
 
-use super::hub::SessionId;
+use super::id::SessionId;
 use super::lane::Lane;
 use super::outbox::{Drained, Outbox};
 use super::room::{Census, Room, Seat};
-use super::write_queue::WriteQueue;
+use super::session_queue::SessionQueue;
 use crate::protocol::Name;
 
 const WORKERS: usize = 2;
@@ -109,7 +109,7 @@ struct Model {
     /// Workers with a message that somebody has published.
     told: BTreeSet<usize>,
     /// For each worker, receivers to write to.
-    writes: Vec<WriteQueue>,
+    writes: Vec<SessionQueue>,
     frames: u32,
 }
 
@@ -120,7 +120,7 @@ impl Model {
             receivers: (0..RECEIVERS).map(|number| Receiver::new(number % WORKERS)).collect(),
             waiting: vec![false; SENDERS],
             told: BTreeSet::new(),
-            writes: (0..WORKERS).map(|_| WriteQueue::default()).collect(),
+            writes: (0..WORKERS).map(|_| SessionQueue::default()).collect(),
             frames: 0,
         }
     }
@@ -166,7 +166,7 @@ impl Model {
 
     fn leave(&mut self, number: usize) {
         if let Some(seat) = self.receivers[number].seat.take() {
-            let relieved = self.room.leave(seat);
+            let relieved = self.room.leave(Some(seat), None);
             self.resume(relieved);
             // It has an answer coming, for which its worker writes what is queued.
             self.writes[self.receivers[number].worker].add(number, Lane::Quiet);
@@ -185,7 +185,7 @@ impl Model {
 
     fn cut(&mut self, number: usize) {
         if let Some(seat) = self.receivers[number].seat.take() {
-            let relieved = self.room.leave(seat);
+            let relieved = self.room.leave(Some(seat), None);
             self.resume(relieved);
         }
         let worker = self.receivers[number].worker;
@@ -253,7 +253,7 @@ impl Model {
     fn is_settled(&self) -> bool {
         let mut receivers = self.receivers.iter();
         let written = receivers.all(|receiver| receiver.outbox.backlog().bytes() == 0);
-        written && self.told.is_empty() && self.writes.iter().all(WriteQueue::is_empty)
+        written && self.told.is_empty() && self.writes.iter().all(SessionQueue::is_empty)
     }
 
     /// Everybody does what there is to do until nothing is left to do.

@@ -11,7 +11,7 @@ const GAP: Duration = Duration::from_secs(1);
 
 /// One receiver's time above its mark.
 #[derive(Debug)]
-pub struct Stall {
+pub(crate) struct Stall {
     /// How long "of late" is.
     span: Duration,
     is_over: bool,
@@ -26,13 +26,13 @@ pub struct Stall {
 
 impl Stall {
     /// A receiver that has just got above its mark.
-    pub fn new(span: Duration, now: Instant) -> Self {
+    pub(crate) fn new(span: Duration, now: Instant) -> Self {
         let (zero, parts) = (Duration::ZERO, [Duration::ZERO; PARTS]);
         Stall { span, is_over: true, looked: now, unbroken: zero, parts, part: zero }
     }
 
     /// Takes down whether the receiver is above its mark now.
-    pub fn look(&mut self, is_over: bool, now: Instant) {
+    pub(crate) fn look(&mut self, is_over: bool, now: Instant) {
         let passed = now.saturating_duration_since(self.looked).min(GAP);
         self.looked = now;
         if self.is_over {
@@ -55,25 +55,41 @@ impl Stall {
         }
     }
 
-    /// How long it has been above its mark without a break.
-    pub fn unbroken(&self) -> Duration {
-        self.unbroken
-    }
-
     /// How much of the last span it has been above its mark.
-    pub fn of_late(&self) -> Duration {
+    pub(crate) fn of_late(&self) -> Duration {
         self.parts.iter().sum::<Duration>().min(self.span)
     }
 
-    /// It has held its room back for more than half of the last span.
-    pub fn is_notable(&self) -> bool {
-        self.of_late() > self.span / 2
+    /// How long "of late" is.
+    pub(crate) fn span(&self) -> Duration {
+        self.span
     }
 
-    /// It is not above its mark, and has not been for all of the last span.
-    pub fn is_past(&self) -> bool {
-        !self.is_over && self.of_late().is_zero()
+    /// What to do about it.
+    pub(crate) fn verdict(&self) -> Verdict {
+        if self.unbroken >= self.span {
+            Verdict::Cut
+        } else if self.of_late() > self.span / 2 {
+            Verdict::Tell
+        } else if self.is_over || !self.of_late().is_zero() {
+            Verdict::Watch
+        } else {
+            Verdict::Forget
+        }
     }
+}
+
+/// What to do about a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It has been above its mark for all of the span: cut it off.
+    Cut,
+    /// It has held its room back for more than half of the last span: tell the operator.
+    Tell,
+    /// Go on looking at it.
+    Watch,
+    /// It has not been above its mark for all of the last span.
+    Forget,
 }
 
 #[cfg(test)]
@@ -94,21 +110,21 @@ mod tests {
 
     #[test]
     fn short_times_add_up() {
-        assert!(after(10, 8).is_notable());
-        assert!(after(10, 8).unbroken() < Duration::from_secs(1));
-        assert!(!after(10, 3).is_notable());
-        assert!(!after(10, 3).is_past());
+        assert_eq!(after(10, 8).verdict(), Verdict::Tell);
+        assert!(after(10, 8).unbroken < Duration::from_secs(1));
+        assert_eq!(after(10, 3).verdict(), Verdict::Watch);
     }
 
     #[test]
     fn what_is_long_ago_no_longer_counts() {
         let mut stall = after(10, 10);
+        assert_eq!(stall.verdict(), Verdict::Cut);
         assert!(stall.of_late() >= SPAN * 7 / 8, "{stall:?}");
         let now = stall.looked;
         for look in 1..60 {
             stall.look(false, now + Duration::from_millis(100) * look);
         }
-        assert!(stall.is_past(), "{stall:?}");
+        assert_eq!(stall.verdict(), Verdict::Forget, "{stall:?}");
     }
 
     #[test]
@@ -116,7 +132,7 @@ mod tests {
         let begun = Instant::now();
         let mut stall = Stall::new(SPAN, begun);
         stall.look(true, begun + Duration::from_secs(3600));
-        assert_eq!(stall.unbroken(), GAP);
-        assert!(!stall.is_notable());
+        assert_eq!(stall.unbroken, GAP);
+        assert_eq!(stall.verdict(), Verdict::Watch);
     }
 }

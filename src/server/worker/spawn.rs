@@ -5,46 +5,51 @@ use std::sync::mpsc;
 use std::thread;
 
 use log::warn;
-use mio::{Poll, Waker};
+use mio::{Poll, Token, Waker};
 
-use super::hub::{Mailbox, Message, WorkerSet};
-use super::worker::WAKE;
+use super::mailbox::Mailbox;
+use super::shared::Message;
+use crate::server::chat::id::WorkerSet;
+
+/// The token that wakes a loop.
+const WAKE: Token = Token(usize::MAX);
 
 /// Descriptors for each that a worker needs, so that most are left for clients.
 const SHARE: usize = 16;
 
-/// Where a worker is going to work.
+/// The way to a worker.
+type WorkerMailbox = Mailbox<Message, Waker>;
+
+/// A thread that a worker is going to run on, and what the worker needs.
 #[derive(Debug)]
-pub struct Post {
-    /// The thread.
-    pub recruit: Recruit,
+pub(crate) struct WorkerThread {
+    /// Starts the worker.
+    pub starter: Starter,
     /// What the worker waits with.
     pub poll: Poll,
     /// What it is told.
     pub inbox: mpsc::Receiver<Message>,
 }
 
-/// A thread that waits to be told what to do.
+/// A thread that waits for what it is to run.
 #[derive(Debug)]
-pub struct Recruit {
-    orders: mpsc::Sender<Order>,
-}
+pub(crate) struct Starter(mpsc::Sender<Job>);
 
-type Order = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce() + Send>;
 
-impl Recruit {
+impl Starter {
     fn new(name: &str) -> io::Result<Self> {
-        let (orders, wait) = mpsc::channel::<Order>();
-        // There are no orders if the server does not come to be.
-        let follow = move || wait.recv().into_iter().for_each(|order| order());
-        thread::Builder::new().name(name.into()).spawn(follow)?;
-        Ok(Recruit { orders })
+        let (jobs, wait) = mpsc::channel::<Job>();
+        // There is none if the server does not come to be.
+        let run = move || wait.recv().into_iter().for_each(|job| job());
+        thread::Builder::new().name(name.into()).spawn(run)?;
+        Ok(Starter(jobs))
     }
 
-    /// Tells it what to do.
-    pub fn give(self, order: impl FnOnce() + Send + 'static) {
+    /// Lets the thread run this, and end.
+    pub(crate) fn start(self, job: impl FnOnce() + Send + 'static) {
         // It waits for this, and for nothing else.
-        let _ = self.orders.send(Box::new(order));
+        let _ = self.0.send(Box::new(job));
     }
 }
 
@@ -54,16 +59,19 @@ impl Recruit {
 /// # Errors
 ///
 /// If there is not a single thread to be had, or no descriptors.
-pub fn start(wanted: Option<usize>, descriptors: usize) -> io::Result<(Vec<Mailbox>, Vec<Post>)> {
+pub(crate) fn spawn(
+    wanted: Option<usize>,
+    descriptors: usize,
+) -> io::Result<(Vec<WorkerMailbox>, Vec<WorkerThread>)> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let affordable = (descriptors / SHARE).clamp(1, WorkerSet::MAX);
     if let Some(wanted) = wanted.filter(|wanted| *wanted > affordable) {
         warn!("{affordable} workers instead of {wanted}: more cannot be had");
     }
     let wanted = wanted.unwrap_or(processors);
-    let mut started = vec![start_one(0)?];
+    let mut started = vec![spawn_one(0)?];
     for index in 1..wanted.min(affordable) {
-        match start_one(index) {
+        match spawn_one(index) {
             Ok(one) => started.push(one),
             Err(error) => {
                 warn!("cannot have more than {index} workers: {error}");
@@ -74,14 +82,14 @@ pub fn start(wanted: Option<usize>, descriptors: usize) -> io::Result<(Vec<Mailb
     Ok(started.into_iter().unzip())
 }
 
-fn start_one(index: usize) -> io::Result<(Mailbox, Post)> {
+fn spawn_one(index: usize) -> io::Result<(WorkerMailbox, WorkerThread)> {
     let (mailbox, poll, inbox) = mailbox()?;
-    let recruit = Recruit::new(&format!("worker {index}"))?;
-    Ok((mailbox, Post { recruit, poll, inbox }))
+    let starter = Starter::new(&format!("worker {index}"))?;
+    Ok((mailbox, WorkerThread { starter, poll, inbox }))
 }
 
 /// What a worker and those who write to it need.
-pub fn mailbox() -> io::Result<(Mailbox, Poll, mpsc::Receiver<Message>)> {
+pub(crate) fn mailbox() -> io::Result<(WorkerMailbox, Poll, mpsc::Receiver<Message>)> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
     let (queue, inbox) = mpsc::channel();

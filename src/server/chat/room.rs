@@ -6,28 +6,19 @@
 //! listed here; what they need is [`Room::publish`] and, while a receiver's queue is above its
 //! mark, a place in the line of those who wait for that to end.
 
-use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use slab::Slab;
 
-use super::hub::{SessionId, WorkerSet};
+use super::id::{SessionId, WorkerSet};
 use super::lane::Lane;
-use super::lock;
 use super::outbox::{Frame, Inlet};
-use super::write_queue::WriteQueue;
+use super::session_queue::SessionQueue;
+use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use super::sync::{Mutex, lock};
 use crate::protocol::Name;
-
-/// As long as a room has fewer receivers than this, they all live on one worker, so that a text
-/// reaches them without waking another thread. Above it, a wake-up costs little beside the
-/// writes that it spreads over the processors. Only in a crowd some of them may live in the
-/// reserve.
-const HOUSEFUL: usize = 256;
 
 /// A room.
 #[derive(Debug)]
-pub struct Room {
+pub(crate) struct Room {
     name: Name,
     /// The worker where the room's senders live, and its receivers until there are many.
     home: AtomicUsize,
@@ -72,14 +63,14 @@ struct Member {
 
 impl Crew {
     /// Adds its sessions to those of their worker that are to be written to.
-    fn queue_all(&self, writes: &mut WriteQueue, lane: Lane) {
+    fn queue_all(&self, writes: &mut SessionQueue, lane: Lane) {
         self.members.iter().for_each(|(_, member)| writes.add(member.token, lane));
     }
 }
 
 /// What there is in a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Census {
+pub(crate) struct Census {
     /// Receivers, those that have shut down their writing side left out.
     pub receivers: usize,
     /// Receivers that have shut down their writing side.
@@ -92,14 +83,14 @@ pub struct Census {
 
 /// Where a receiver sits in a room.
 #[derive(Clone, Copy, Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     worker: usize,
     key: usize,
 }
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Published {
+pub(crate) struct Published {
     /// Receivers that it was queued for.
     pub receivers: usize,
     /// Other workers that have to be told to look at this room.
@@ -129,7 +120,7 @@ impl Room {
 
     /// The lane of all that is done for those in the room.
     pub fn lane(&self) -> Lane {
-        Lane::of_room(self.receivers.load(Ordering::Relaxed))
+        Lane::of_room(self.receivers())
     }
 
     /// The room's name.
@@ -155,23 +146,20 @@ impl Room {
         moved.then(|| self.home())
     }
 
-    /// The worker where the next receiver in this room should live: `one`, or as soon as the room
-    /// has many receivers the one of `many` that has the fewest of them.
-    pub fn next_home(&self, one: usize, many: Range<usize>) -> usize {
-        let state = lock(&self.state);
-        let size = |worker: &usize| state.crews[*worker].members.len();
-        if state.crews.iter().map(|crew| crew.members.len()).sum::<usize>() < HOUSEFUL {
-            return one;
-        }
-        many.min_by_key(size).unwrap_or(one)
+    /// How many receivers there are.
+    pub fn receivers(&self) -> usize {
+        self.receivers.load(Ordering::Relaxed)
+    }
+
+    /// How many receivers there are on each worker.
+    pub fn receivers_by_worker(&self) -> Vec<usize> {
+        lock(&self.state).crews.iter().map(|crew| crew.members.len()).collect()
     }
 
     /// A receiver enters, whose session is `token` on `worker`. Every frame published from now
     /// on goes into its queue.
     pub fn enter(&self, worker: usize, token: usize, inlet: &Inlet) -> Seat {
         let mut state = lock(&self.state);
-        #[cfg(debug_assertions)]
-        self.have_a_bug_if_provoked();
         let member = Member { inlet: inlet.clone(), token, slow: None };
         let key = state.crews[worker].members.insert(member);
         self.receivers.fetch_add(1, Ordering::Relaxed);
@@ -179,13 +167,6 @@ impl Room {
             self.set_congested(&mut state, |congested| congested + 1);
         }
         Seat { worker, key }
-    }
-
-    /// For a test of what a bug does to others.
-    #[cfg(debug_assertions)]
-    fn have_a_bug_if_provoked(&self) {
-        let trap = std::env::var("CHATBOX_PROVOKE_A_BUG");
-        assert_ne!(trap.as_deref(), Ok(self.name.as_str()), "provoked");
     }
 
     /// A receiver's session has moved, with its queue, and is now `token` on `worker`, which has to
@@ -197,20 +178,28 @@ impl Room {
         Seat { worker, key }
     }
 
-    /// A receiver leaves. Returns the senders who need no longer wait.
-    pub fn leave(&self, seat: Seat) -> Vec<SessionId> {
+    /// A receiver leaves its seat, or a sender the line of those who wait. Returns the senders who
+    /// need no longer wait. Does not panic, for it may be called while something else does.
+    pub fn leave(&self, seat: Option<Seat>, waits: Option<SessionId>) -> Vec<SessionId> {
         let mut state = lock(&self.state);
-        let member = state.crews[seat.worker].members.remove(seat.key);
-        self.receivers.fetch_sub(1, Ordering::Relaxed);
-        if member.inlet.backlog().set_over(false) {
-            self.set_congested(&mut state, |congested| congested - 1);
+        if let Some(session) = waits {
+            state.waiting.retain(|waiting| *waiting != session);
+        }
+        let member = seat.and_then(|seat| {
+            state.crews.get_mut(seat.worker).and_then(|crew| crew.members.try_remove(seat.key))
+        });
+        if let Some(member) = member {
+            self.receivers.fetch_sub(1, Ordering::Relaxed);
+            if member.inlet.backlog().set_over(false) {
+                self.set_congested(&mut state, |congested| congested - 1);
+            }
         }
         relieved(&mut state)
     }
 
     /// Queues `frame` for every receiver. Adds the sessions on `worker`, where the caller runs,
     /// to `writes`: they are the caller's to write to.
-    pub fn publish(&self, frame: &Frame, worker: usize, writes: &mut WriteQueue) -> Published {
+    pub fn publish(&self, frame: &Frame, worker: usize, writes: &mut SessionQueue) -> Published {
         let mut state = lock(&self.state);
         let mut published = Published { receivers: 0, tell: WorkerSet::default() };
         let mut newly_over = 0;
@@ -240,17 +229,11 @@ impl Room {
     }
 
     /// Adds the sessions on `worker` to `writes`, after another worker published.
-    pub fn look(&self, worker: usize, writes: &mut WriteQueue) {
+    pub fn look(&self, worker: usize, writes: &mut SessionQueue) {
         let mut state = lock(&self.state);
         let crew = &mut state.crews[worker];
         crew.told = false;
         crew.queue_all(writes, self.lane());
-    }
-
-    /// What must not happen: it no longer knows its receivers.
-    #[cfg(test)]
-    pub fn lose_receivers(&self) {
-        lock(&self.state).crews.iter_mut().for_each(|crew| crew.members.clear());
     }
 
     /// What that worker was told of this room may have been lost.
@@ -277,11 +260,6 @@ impl Room {
     #[cfg(test)]
     pub fn waiting(&self) -> usize {
         lock(&self.state).waiting.len()
-    }
-
-    /// Takes a sender who has gone out of the line.
-    pub fn stop_waiting(&self, session: SessionId) {
-        lock(&self.state).waiting.retain(|waiting| *waiting != session);
     }
 
     /// A receiver's queue may have got below its mark. Returns the senders who need no longer

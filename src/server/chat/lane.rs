@@ -8,7 +8,7 @@ const SMALL: usize = 64;
 
 /// Whom a piece of work is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub(crate) enum Lane {
     /// Somebody in a small room, or in none.
     Quiet,
     /// Somebody in a large room.
@@ -27,7 +27,7 @@ impl Lane {
 
 /// One of each lane.
 #[derive(Debug, Default)]
-pub struct Lanes<T>([T; 2]);
+pub(crate) struct Lanes<T>([T; 2]);
 
 impl<T> Index<Lane> for Lanes<T> {
     type Output = T;

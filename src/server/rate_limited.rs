@@ -10,13 +10,13 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// A warning that is not given again and again.
 #[derive(Debug, Default)]
-pub struct Warning {
+pub(crate) struct Warning {
     given: Option<Instant>,
 }
 
 impl Warning {
     /// Gives it, unless that has been done a short while ago.
-    pub fn warn(&mut self, text: Arguments<'_>) {
+    pub(crate) fn warn(&mut self, text: Arguments<'_>) {
         if self.given.is_none_or(|given| given.elapsed() >= EVERY) {
             warn!("{text}");
             self.given = Some(Instant::now());

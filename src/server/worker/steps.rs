@@ -9,15 +9,19 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 
-use super::Limits;
-use super::hub::{CROWD, Mailbox, Message};
-use super::outbox::Outbox;
-use super::places::Kind;
-use super::room::Room;
+use super::Worker;
+use super::shared::Message;
 use super::stage::{BURST, Client, MINUTE, PATIENT, Stage, WORKERS, listen};
-use super::stop::Pace;
-use super::worker::Worker;
 use crate::protocol::Name;
+use crate::server::chat::admission::Kind;
+use crate::server::chat::effects::Effects;
+use crate::server::chat::membership::Membership;
+use crate::server::chat::outbox::Outbox;
+use crate::server::chat::placement::CROWD;
+use crate::server::chat::room::Room;
+use crate::server::chat::session::Session;
+use crate::server::config::Limits;
+use crate::server::shutdown::Pace;
 
 /// What comes while a room is written to is heard, answered, and on its way with the rest.
 #[test]
@@ -77,7 +81,7 @@ fn the_more_is_read_the_more_are_written_to() {
     assert_eq!(in_one_turn(&mut stage), 50);
     let handed_over: Vec<_> = (0..10).map(|_| stage.connect(0)).collect();
     assert_eq!(in_one_turn(&mut stage), 50);
-    let address = stage.open_door();
+    let address = stage.accept();
     let let_in: Vec<_> = (0..10).map(|_| TcpStream::connect(address).unwrap()).collect();
     assert_eq!(in_one_turn(&mut stage), 50);
     drop((handed_over, let_in));
@@ -88,14 +92,12 @@ fn the_more_is_read_the_more_are_written_to() {
 #[test]
 fn a_reserve_takes_receivers_off_a_crowded_worker() {
     let mut stage = Stage::with_reserve();
-    let sessions = |stage: &Stage| {
-        let mailboxes = stage.hub.mailboxes.iter();
-        mailboxes.map(Mailbox::sessions).collect::<Vec<_>>()
-    };
+    let sessions = |stage: &Stage| [0, 1].map(|worker| stage.shared.placement.sessions(worker));
+    let mut crowd = Vec::new();
     let mut sender = stage.client_saying(0, "slogin:bob\njoin:cafe\n");
     let mut early = stage.client_saying(0, "rlogin:amy\njoin:cafe\n");
     while sessions(&stage)[0] < CROWD - 1 {
-        stage.hub.mailboxes[0].add_session();
+        crowd.push(stage.shared.placement.assign(0));
     }
     let mut last = stage.client_saying(0, "rlogin:dan\njoin:cafe\n");
     // That was where it became a crowd.
@@ -109,7 +111,7 @@ fn a_reserve_takes_receivers_off_a_crowded_worker() {
     }
     // Where all is level, nobody moves any more.
     while 2 * sessions(&stage)[1] <= sessions(&stage)[0] {
-        stage.hub.mailboxes[1].add_session();
+        crowd.push(stage.shared.placement.assign(1));
     }
     late.send("join:bar\njoin:cafe\n");
     stage.step_all();
@@ -201,7 +203,7 @@ fn nothing_is_carried_out_after_the_halt() {
     let mut receiver = stage.client_saying(0, "rlogin:eve\njoin:cafe\n");
     let mut sender = stage.client_saying(0, "slogin:bob\njoin:cafe\n");
     let (done, all_done) = mpsc::channel();
-    stage.hub.tell_all(|| Message::Halt(done.clone()));
+    stage.shared.tell_all(|| Message::Halt(done.clone()));
     stage.step_all();
     assert_eq!(all_done.try_iter().count(), WORKERS);
     sender.send("sendall:too late\n");
@@ -269,7 +271,7 @@ fn a_receiver_that_was_slow_and_moved_is_cut_when_it_stalls() {
         }
         slow.send("join:there\n");
         let begun = Instant::now();
-        while stage.hub.tally.cut.load(Ordering::SeqCst) < round {
+        while stage.shared.tally.cut.load(Ordering::SeqCst) < round {
             assert!(begun.elapsed() < Duration::from_secs(20), "not cut in round {round}");
             stage.answered(&mut there);
         }
@@ -304,7 +306,7 @@ fn a_place_that_is_given_back_elsewhere_wakes_whoever_lets_clients_in() {
     let half_closed = stage.client_saying(1, "rlogin:eve\njoin:cafe\n");
     half_closed.0.shutdown(Shutdown::Write).unwrap();
     stage.step_all();
-    let address = stage.open_door();
+    let address = stage.accept();
     let mut newcomer = Client(TcpStream::connect(address).unwrap());
     newcomer.0.set_nonblocking(true).unwrap();
     stage.step(0);
@@ -323,14 +325,16 @@ fn a_place_that_is_given_back_elsewhere_wakes_whoever_lets_clients_in() {
 fn a_turn_with_a_bug_drops_nobodys_text() {
     let mut stage = Stage::with_reserve();
     let name = Name::parse(b"trap").unwrap();
-    let trap = stage.hub.directory.enter(&name, || Room::new(name.clone(), 0, WORKERS + 1));
+    let effects = Effects::new().0;
+    let make = || Room::new(name.clone(), 0, WORKERS + 1);
+    let mut trap = Membership::new(&stage.shared.rooms, &name, make, &effects);
     let mut victims = ["trap", "cafe"].map(|room| {
         let sender = stage.client_saying(0, &format!("slogin:bob\njoin:{room}\n"));
         let receiver = stage.client_saying(0, &format!("rlogin:eve\njoin:{room}\n"));
         (room, sender, receiver)
     });
     // A receiver on a worker that does not exist.
-    trap.room().enter(WORKERS, 0, Outbox::new(1).inlet());
+    trap.sit(WORKERS, 0, Outbox::new(1).inlet(), &effects);
     victims.iter_mut().for_each(|(_, sender, _)| sender.send("sendall:hi\n"));
     stage.look(0);
     stage.workers[0].serve_all();
@@ -352,7 +356,7 @@ fn a_look_with_a_bug_forgets_nobody() {
     clients.iter_mut().for_each(|client| client.send("slogin:bob\n"));
     // A room that does not know of worker 0.
     let room = Arc::new(Room::new(Name::parse(b"trap").unwrap(), 0, 0));
-    stage.hub.tell(0, Message::Published(room));
+    stage.shared.tell(0, Message::Published(room));
     stage.workers[0].survive(|worker| worker.look(Some(Duration::ZERO)));
     clients.push(stage.client_saying(0, ""));
     clients[3].send("slogin:bob\n");
@@ -362,31 +366,56 @@ fn a_look_with_a_bug_forgets_nobody() {
     }
 }
 
+/// A turn of worker 0 that may have a bug.
+fn survive(stage: &mut Stage) {
+    stage.workers[0].survive(|worker| {
+        worker.look(Some(Duration::ZERO));
+        worker.work();
+    });
+}
+
+/// Panics if the user is called `unlucky`.
+fn trap(session: &Session) {
+    assert!(!session.to_string().contains(" unlucky "), "provoked");
+}
+
+/// Nothing of it is left in its room, neither as a receiver above its mark nor as a sender who waits.
 #[test]
 fn a_connection_whose_end_has_a_bug_is_gone() {
-    let mut stage = Stage::with_reserve();
+    let mut stage = Stage::of(1, PATIENT, 1000);
     let mut sender = stage.client_saying(0, "slogin:bob\njoin:cafe\n");
-    let mut witness = stage.client_saying(0, "rlogin:amy\njoin:bar\n");
-    let unlucky = stage.client_saying(0, "rlogin:eve\njoin:cafe\n");
-    stage.hub.directory.rooms().iter().for_each(|room| {
-        if room.name().as_str() == "cafe" {
-            room.lose_receivers();
-        }
-    });
-    set_socket_linger(&unlucky.0, Some(Duration::ZERO)).unwrap();
-    drop(unlucky);
-    (0..3).for_each(|_| {
-        stage.workers[0].survive(|worker| {
-            worker.look(Some(Duration::ZERO));
-            worker.work();
-        });
-    });
-    assert_eq!((stage.hub.places.taken(Kind::Receiver), stage.hub.mailboxes[0].sessions()), (1, 2));
-    sender.send("sendall:hi\njoin:bar\nsendall:hi\n");
+    let mut witness = stage.client_saying(0, "rlogin:amy\njoin:cafe\n");
+    let slow = stage.client_saying(0, "rlogin:unlucky\njoin:cafe\n");
+    let waiting = stage.client_saying(0, "slogin:unlucky\njoin:cafe\n");
+    let mut sent = 0;
+    while stage.answered(&mut sender) == BURST {
+        sent += BURST;
+        witness.heard();
+    }
+    let mut waiting = waiting;
+    waiting.send("sendall:hi\n");
     stage.step_all();
-    assert_eq!(sender.heard(), "ok:sent\nok:joined room bar\nok:sent\n");
-    assert_eq!(witness.heard(), "delivery:bar:bob:hi\n");
-    assert_eq!(stage.hub.directory.rooms().len(), 1);
+    assert!(stage.room("cafe").waiting() >= 1, "nobody waits after {sent} texts");
+    stage.workers[0].sessions.trap = trap;
+    for unlucky in [waiting, slow] {
+        set_socket_linger(&unlucky.0, Some(Duration::ZERO)).unwrap();
+        drop(unlucky);
+        (0..3).for_each(|_| survive(&mut stage));
+    }
+    stage.workers[0].sessions.trap = |_| {};
+    let everybody = [Kind::New, Kind::Sender, Kind::Receiver, Kind::HalfClosed];
+    let everybody = everybody.map(|kind| stage.shared.places.taken(kind));
+    assert_eq!((everybody, stage.shared.placement.sessions(0)), ([0, 1, 1, 0], 2));
+    assert_eq!(stage.room("cafe").census().receivers, 1);
+    assert_eq!(stage.room("cafe").waiting(), 0);
+    // So the room goes on.
+    let goes_on = |stage: &mut Stage| {
+        sender.heard();
+        sender.try_send("sendall:after all\n");
+        stage.step_all();
+        witness.heard().contains("after all")
+    };
+    stage.wait_for(goes_on, "the room waits for one that has gone");
 }
 
 #[test]
@@ -394,22 +423,17 @@ fn a_receiver_that_stalls_is_cut_although_the_end_of_another_has_a_bug() {
     let stall_timeout = Duration::from_millis(300);
     let mut stage = Stage::of(1, Limits { stall_timeout, ..PATIENT }, 1000);
     let mut clients = Vec::new();
-    for room in ["trap", "cafe"] {
-        clients.push(stage.client_saying(0, &format!("rlogin:eve\njoin:{room}\n")));
+    for (user, room) in [("unlucky", "here"), ("eve", "there")] {
+        clients.push(stage.client_saying(0, &format!("rlogin:{user}\njoin:{room}\n")));
         let mut sender = stage.client_saying(0, &format!("slogin:bob\njoin:{room}\n"));
         while stage.answered(&mut sender) == BURST {}
         clients.push(sender);
     }
-    let rooms = stage.hub.directory.rooms();
-    let trap = rooms.iter().find(|room| room.name().as_str() == "trap").unwrap();
-    trap.lose_receivers();
+    stage.workers[0].sessions.trap = trap;
     let is_cut = |stage: &mut Stage| {
         clients.iter_mut().for_each(|client| client.try_send("sendall:hello\n"));
-        stage.workers[0].survive(|worker| {
-            worker.look(Some(Duration::ZERO));
-            worker.work();
-        });
-        stage.hub.tally.cut.load(Ordering::Relaxed) == 1
+        survive(stage);
+        stage.shared.tally.cut.load(Ordering::Relaxed) == 1
     };
     stage.wait_for(is_cut, "it is not cut");
 }

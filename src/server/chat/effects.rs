@@ -1,0 +1,41 @@
+//! What the loops around the chat have to do for it.
+//!
+//! An effect may come of anything, also of a membership that is dropped in the middle of a panic;
+//! so there is a queue for them, and each loop carries out what is in its own.
+
+use super::id::SessionId;
+use super::room::Room;
+use super::sync::{Arc, mpsc};
+
+/// Something that a loop has to do.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Serve the session again: it need no longer wait for its room.
+    Resume(SessionId),
+    /// Tell that worker that there is something in the room to write.
+    Notify(usize, Arc<Room>),
+}
+
+/// The sending end of a loop's queue of effects.
+#[derive(Clone, Debug)]
+pub(crate) struct Effects(mpsc::Sender<Effect>);
+
+impl Effects {
+    /// A new queue.
+    pub fn new() -> (Self, mpsc::Receiver<Effect>) {
+        let (sender, receiver) = mpsc::channel();
+        (Effects(sender), receiver)
+    }
+
+    /// Adds an effect. Never blocks. A loop that has ended carries out no more.
+    pub fn add(&self, effect: Effect) {
+        let _ = self.0.send(effect);
+    }
+
+    /// These sessions need no longer wait.
+    pub fn resume(&self, sessions: Vec<SessionId>) {
+        for session in sessions {
+            self.add(Effect::Resume(session));
+        }
+    }
+}

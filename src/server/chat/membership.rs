@@ -1,0 +1,100 @@
+//! Being in a room, as a sender or a receiver, until the membership is dropped.
+
+use super::effects::Effects;
+use super::id::SessionId;
+use super::outbox::Inlet;
+use super::room::{Room, Seat};
+use super::rooms::Rooms;
+use super::sync::Arc;
+use crate::protocol::Name;
+
+/// A client's membership in a room, which exists at least as long. When it is dropped, for whatever
+/// reason, nothing of it is left in the room, and whoever had to wait for it goes on.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    room: Arc<Room>,
+    rooms: Arc<Rooms>,
+    /// Where a receiver sits.
+    seat: Option<Seat>,
+    /// The sender that stands in the line of those who wait.
+    waits: Option<SessionId>,
+    /// Takes those who go on.
+    effects: Effects,
+}
+
+impl Membership {
+    /// Enters the room called `name`, which `make` makes if there is none. Nothing is delivered until
+    /// the member sits down.
+    pub fn new(
+        rooms: &Arc<Rooms>,
+        name: &Name,
+        make: impl FnOnce() -> Room,
+        effects: &Effects,
+    ) -> Self {
+        Membership {
+            room: rooms.enter(name, make),
+            rooms: Arc::clone(rooms),
+            seat: None,
+            waits: None,
+            effects: effects.clone(),
+        }
+    }
+
+    /// The room.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// From now on, every frame goes into this queue. Its session is `token` on `worker`, whose
+    /// effects these are. One that has been sitting elsewhere changes its seat.
+    pub fn sit(&mut self, worker: usize, token: usize, inlet: &Inlet, effects: &Effects) {
+        self.effects = effects.clone();
+        self.seat = Some(match self.seat {
+            Some(seat) => self.room.reseat(seat, worker, token),
+            None => self.room.enter(worker, token, inlet),
+        });
+    }
+
+    /// Puts a sender into the line of those who wait until no queue of the room is above its mark;
+    /// `false` if there is nothing to wait for.
+    pub fn wait(&mut self, session: SessionId) -> bool {
+        let waits = self.room.wait(session);
+        self.waits = waits.then_some(session);
+        waits
+    }
+
+    /// The sender stands in that line, or has not heard yet that it need not.
+    pub fn is_waiting(&self) -> bool {
+        self.waits.is_some()
+    }
+
+    /// The sender need no longer stand in that line.
+    pub fn stop_waiting(&mut self) {
+        if let Some(session) = self.waits.take() {
+            self.effects.resume(self.room.leave(None, Some(session)));
+        }
+    }
+
+    /// A receiver's queue may have got below its mark.
+    pub fn relieve(&self) {
+        if let Some(seat) = self.seat {
+            self.effects.resume(self.room.relieve(seat));
+        }
+    }
+
+    /// Sets how to call a receiver that the room has waited for a lot lately; `None` if it has not.
+    pub fn set_slow(&self, slow: Option<Box<str>>) {
+        if let Some(seat) = self.seat {
+            self.room.set_slow(seat, slow);
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if self.seat.is_some() || self.waits.is_some() {
+            self.effects.resume(self.room.leave(self.seat, self.waits));
+        }
+        self.rooms.leave(self.room.name());
+    }
+}

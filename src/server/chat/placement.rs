@@ -1,0 +1,217 @@
+//! Which worker a session lives on.
+//!
+//! As a rule, all that is in a room lives on one worker, so that a text reaches everybody without
+//! waking another thread. The last of several workers may be a reserve: it gets receivers only in a
+//! crowd, and small rooms that would have to wait for large ones elsewhere.
+
+use std::iter;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::room::Room;
+use super::sync::Arc;
+use super::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Sessions for each of the other workers from which on the reserve gets some. Fewer are served
+/// better by fewer threads, which do more in one turn, and leave a processor to whoever connects
+/// from this machine.
+pub(crate) const CROWD: usize = 2000;
+
+/// As long as a room has fewer receivers than this, they all live on one worker. Above it, a wake-up
+/// costs little beside the writes that it spreads over the processors. Only in a crowd some of them
+/// may live in the reserve.
+const HOUSEFUL: usize = 256;
+
+/// How long a worker counts as loud after it has been.
+const OF_LATE: Duration = Duration::from_secs(1);
+
+/// The workers, and how much there is to do on each.
+#[derive(Debug)]
+pub(crate) struct Placement {
+    loads: Vec<Load>,
+    /// Workers that get sessions from the start, at least one. If there is one more, that is a
+    /// reserve.
+    regulars: usize,
+    begun: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Load {
+    /// Sessions on the worker, or on their way to it.
+    sessions: AtomicUsize,
+    /// When the worker was last busy with large rooms, in milliseconds since `begun`; 0 for never.
+    loud: AtomicU64,
+}
+
+impl Placement {
+    /// So many workers, of which the first `regulars` get sessions from the start.
+    pub fn new(workers: usize, regulars: usize) -> Self {
+        let loads = (0..workers).map(|_| Load::default()).collect();
+        Placement { loads, regulars, begun: Instant::now() }
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.loads.len()
+    }
+
+    /// One more session is on a worker, or on its way there, for as long as that is not dropped.
+    pub fn assign(self: &Arc<Self>, worker: usize) -> Assignment {
+        self.loads[worker].sessions.fetch_add(1, Ordering::Relaxed);
+        Assignment { placement: Arc::clone(self), worker }
+    }
+
+    /// Sessions on a worker, or on their way to it.
+    pub fn sessions(&self, worker: usize) -> usize {
+        self.loads[worker].sessions.load(Ordering::Relaxed)
+    }
+
+    /// A worker is busy with large rooms.
+    pub fn set_loud(&self, worker: usize) {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.loads[worker].loud.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// The worker has been busy with large rooms of late.
+    fn is_loud(&self, worker: usize) -> bool {
+        let loud = self.loads[worker].loud.load(Ordering::Relaxed);
+        loud > 0 && self.begun.elapsed() < Duration::from_millis(loud) + OF_LATE
+    }
+
+    /// The workers that receivers are given to: all but the reserve, until there is a crowd.
+    fn in_service(&self) -> Range<usize> {
+        let workers = self.loads.len();
+        let sessions: usize = (0..workers).map(|worker| self.sessions(worker)).sum();
+        0..if sessions >= CROWD * self.regulars { workers } else { self.regulars }
+    }
+
+    /// What so many sessions are to a worker. The reserve gets half as many as the others: where
+    /// its processor is, the clients of this machine are, too, and to hand a session over costs.
+    fn load(&self, worker: usize, sessions: usize) -> usize {
+        if worker < self.regulars { sessions } else { 2 * sessions }
+    }
+
+    /// The worker for a newcomer or a new room: the one with the fewest sessions, `preferred` among
+    /// equals. Never the reserve: to log in there would take a wake-up for each line.
+    pub fn least_busy(&self, preferred: usize) -> usize {
+        let load = |worker: &usize| (self.sessions(*worker), *worker != preferred);
+        (0..self.regulars).min_by_key(load).unwrap_or(preferred)
+    }
+
+    /// Where a small room can go that has to wait for large ones: the worker with the fewest sessions
+    /// of those that have not been busy with large rooms of late, a reserve included.
+    pub fn refuge(&self) -> Option<usize> {
+        let calm = (0..self.loads.len()).filter(|worker| !self.is_loud(*worker));
+        calm.min_by_key(|worker| self.sessions(*worker))
+    }
+
+    /// Where a receiver should live that is on worker `here` and is to be in that room.
+    pub fn for_receiver(&self, room: &Room, here: usize) -> usize {
+        match room.receivers() < HOUSEFUL {
+            true => self.relief(room.home(), here),
+            false => {
+                let sizes = room.receivers_by_worker();
+                self.in_service().min_by_key(|worker| sizes[*worker]).unwrap_or(here)
+            }
+        }
+    }
+
+    /// The room's home, or the reserve if that has less load, the session itself aside.
+    fn relief(&self, home: usize, here: usize) -> usize {
+        let load = |worker: &usize| {
+            let itself = usize::from(*worker == here);
+            let others = self.sessions(*worker).saturating_sub(itself);
+            (self.load(*worker, others), *worker != here)
+        };
+        let reserve = self.in_service().skip(self.regulars);
+        iter::once(home).chain(reserve).min_by_key(load).unwrap_or(home)
+    }
+}
+
+/// One session's share of the load of a worker.
+#[derive(Debug)]
+pub(crate) struct Assignment {
+    placement: Arc<Placement>,
+    worker: usize,
+}
+
+impl Drop for Assignment {
+    fn drop(&mut self) {
+        self.placement.loads[self.worker].sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two workers and a reserve, with so many sessions on each.
+    fn placement(sessions: [usize; 3]) -> Placement {
+        let placement = Placement::new(3, 2);
+        for (load, sessions) in placement.loads.iter().zip(sessions) {
+            load.sessions.store(sessions, Ordering::Relaxed);
+        }
+        placement
+    }
+
+    #[test]
+    fn newcomers_are_shared_by_all_but_the_reserve() {
+        let cases = [([0, 0, 0], 0), ([7, 5, 0], 1), ([5, 5, 9], 0), ([3 * CROWD, CROWD, 0], 1)];
+        for (sessions, newcomer) in cases {
+            assert_eq!(placement(sessions).least_busy(0), newcomer, "{sessions:?}");
+        }
+    }
+
+    #[test]
+    fn the_reserve_is_in_service_in_a_crowd_only() {
+        let cases = [
+            ([0, 0, 0], 0..2),
+            ([2 * CROWD - 2, 1, 0], 0..2),
+            ([2 * CROWD - 1, 1, 0], 0..3),
+            ([CROWD - 1, CROWD - 1, 2], 0..3),
+        ];
+        for (sessions, workers) in cases {
+            assert_eq!(placement(sessions).in_service(), workers, "{sessions:?}");
+        }
+    }
+
+    #[test]
+    fn receivers_move_to_the_reserve_for_as_long_as_that_levels_something() {
+        let cases = [
+            // Sessions, the room's home, where the receiver is, and where it should be.
+            ([9, 0, 0], 0, 0, 0),
+            ([9, 0, 0], 0, 1, 0),
+            ([2 * CROWD, 0, 0], 0, 0, 2),
+            ([2 * CROWD, 0, 0], 1, 1, 1),
+            ([2 * CROWD + 1, CROWD, CROWD], 0, 0, 0),
+            ([2 * CROWD, CROWD, CROWD + 1], 0, 2, 2),
+            ([2 * CROWD, CROWD, CROWD + 2], 0, 2, 0),
+            ([2 * CROWD + 2, CROWD, CROWD], 0, 0, 2),
+            ([2 * CROWD, CROWD, CROWD], 0, 1, 0),
+        ];
+        for (sessions, home, here, there) in cases {
+            let relief = placement(sessions).relief(home, here);
+            assert_eq!(relief, there, "{sessions:?}, home {home}, here {here}");
+        }
+    }
+
+    #[test]
+    fn a_refuge_has_not_been_loud_of_late_and_may_be_the_reserve() {
+        let placement = placement([5, 4, 3]);
+        assert_eq!(placement.refuge(), Some(2));
+        placement.set_loud(2);
+        assert_eq!(placement.refuge(), Some(1));
+        placement.set_loud(0);
+        placement.set_loud(1);
+        assert_eq!(placement.refuge(), None);
+    }
+
+    #[test]
+    fn a_session_counts_as_long_as_it_is_assigned() {
+        let placement = Arc::new(Placement::new(2, 2));
+        let assignments = [1, 1, 0].map(|worker| placement.assign(worker));
+        assert_eq!([0, 1].map(|worker| placement.sessions(worker)), [1, 2]);
+        drop(assignments);
+        assert_eq!([0, 1].map(|worker| placement.sessions(worker)), [0, 0]);
+    }
+}

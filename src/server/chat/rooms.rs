@@ -1,0 +1,53 @@
+//! Which rooms there are. A room exists while somebody is in it.
+
+use std::collections::HashMap;
+
+use super::room::Room;
+use super::sync::{Arc, Mutex, lock};
+use crate::protocol::Name;
+
+/// Rooms by name.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms {
+    by_name: Mutex<HashMap<Name, Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    room: Arc<Room>,
+    /// Senders and receivers who are in the room or on their way to it.
+    members: usize,
+}
+
+impl Rooms {
+    /// One more member is in the room called `name`, which `make` makes if there is none.
+    pub fn enter(&self, name: &Name, make: impl FnOnce() -> Room) -> Arc<Room> {
+        let mut rooms = lock(&self.by_name);
+        let new = || Entry { room: Arc::new(make()), members: 0 };
+        let entry = rooms.entry(name.clone()).or_insert_with(new);
+        entry.members += 1;
+        Arc::clone(&entry.room)
+    }
+
+    /// All rooms, in no order.
+    pub fn all(&self) -> Vec<Arc<Room>> {
+        lock(&self.by_name).values().map(|entry| Arc::clone(&entry.room)).collect()
+    }
+
+    /// One member has left the room.
+    pub fn leave(&self, name: &Name) {
+        let mut rooms = lock(&self.by_name);
+        let Some(entry) = rooms.get_mut(name) else {
+            return;
+        };
+        entry.members -= 1;
+        if entry.members == 0 {
+            rooms.remove(name);
+            // What many rooms took is given back when they are gone.
+            if rooms.len() * 4 < rooms.capacity() {
+                let some = rooms.len() * 2;
+                rooms.shrink_to(some);
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What keeps a server from running.
+
+use std::io;
+use std::net::SocketAddr;
+
+use thiserror::Error;
+
+/// What keeps a server from running.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// A name to listen on means nothing.
+    #[error("cannot listen on {host}: {source}")]
+    UnknownHost {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread, or what it needs, is not to be had.
+    #[error("cannot start: {0}")]
+    Start(#[source] io::Error),
+}

@@ -1,0 +1,113 @@
+//! Why a connection ends: what is logged, what the client is told, and what is counted.
+
+use std::time::Duration;
+
+use log::{debug, info, warn};
+
+use super::connection::Loss;
+use crate::server::chat::room::Room;
+use crate::server::chat::session::Session;
+use crate::server::chat::sync::atomic::Ordering;
+use crate::server::chat::tally::Tally;
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseReason {
+    /// All is said.
+    Done,
+    /// The client is lost.
+    Lost(Loss),
+    /// It has not logged in in time.
+    LoginTimeout,
+    /// It has not logged in, and others need the place.
+    Evicted,
+    /// It may be gone, and others need the place.
+    HalfClosed,
+    /// Its queue has been above its mark for so long.
+    Stalled(Duration),
+    /// The server stops.
+    Stopping,
+    /// The server has a bug.
+    Panicked,
+}
+
+impl CloseReason {
+    /// What the client is told before the end.
+    pub(crate) fn last_word(self) -> Option<&'static [u8]> {
+        match self {
+            CloseReason::LoginTimeout => Some(b"not logged in in time"),
+            CloseReason::Evicted => Some(b"not logged in, and others need the place"),
+            _ => None,
+        }
+    }
+
+    /// The client is to be able to tell that it was cut.
+    pub(crate) fn is_cut(self) -> bool {
+        matches!(self, CloseReason::Stalled(_))
+    }
+
+    /// Counts the end of a session.
+    pub(crate) fn count(self, tally: &Tally) {
+        let counter = match self {
+            CloseReason::Lost(Loss::TimedOut) => &tally.lost,
+            CloseReason::Stalled(_) => &tally.cut,
+            _ => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Logs the end of a session that was in that room.
+    pub(crate) fn log(self, session: &Session, room: Option<&Room>) {
+        match self {
+            CloseReason::Done => debug!("{session} left"),
+            CloseReason::Lost(Loss::Closed) => debug!("{session} left: connection closed"),
+            CloseReason::Lost(Loss::Tls) => debug!("{session} closed: it speaks TLS"),
+            CloseReason::Lost(Loss::TimedOut) => info!(
+                "lost {session}: its system has not answered, or taken anything, for too long"
+            ),
+            CloseReason::LoginTimeout => debug!("{session} closed: not logged in in time"),
+            CloseReason::Evicted => {
+                debug!("{session} closed: not logged in, others need the place");
+            }
+            CloseReason::HalfClosed => {
+                debug!("{session} closed: half-closed, and others need the place");
+            }
+            CloseReason::Stopping => debug!("{session} closed: the server stops"),
+            CloseReason::Panicked => debug!("{session} closed: the server has a bug"),
+            CloseReason::Stalled(time) => warn!(
+                "cut {session} in room {}: it takes too little, {} bytes have been queued for {} s",
+                room.map_or("", |room| room.name().as_str()),
+                session.owed(),
+                time.as_secs_f64(),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_an_operator_has_to_know_is_counted() {
+        let tally = Tally::default();
+        for reason in [
+            CloseReason::Done,
+            CloseReason::Lost(Loss::Closed),
+            CloseReason::Lost(Loss::Tls),
+            CloseReason::Lost(Loss::TimedOut),
+            CloseReason::LoginTimeout,
+            CloseReason::Evicted,
+            CloseReason::HalfClosed,
+            CloseReason::Stopping,
+            CloseReason::Panicked,
+        ] {
+            reason.count(&tally);
+            assert!(!reason.is_cut());
+        }
+        CloseReason::Stalled(Duration::ZERO).count(&tally);
+        assert!(CloseReason::Stalled(Duration::ZERO).is_cut());
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        assert_eq!((count(&tally.lost), count(&tally.cut)), (1, 1));
+    }
+}

@@ -1,0 +1,61 @@
+//! When the clients of a worker have to have logged in.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// Deadlines of connections, by their tokens.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines(BTreeSet<(Instant, usize)>);
+
+impl Deadlines {
+    /// Adds one.
+    pub(crate) fn add(&mut self, deadline: Instant, token: usize) {
+        self.0.insert((deadline, token));
+    }
+
+    /// Takes one away that no longer holds.
+    pub(crate) fn remove(&mut self, deadline: Instant, token: usize) {
+        self.0.remove(&(deadline, token));
+    }
+
+    /// The next one.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Takes out the connection whose deadline is over at `now`, the oldest first.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<usize> {
+        self.next().filter(|next| *next <= now)?;
+        self.0.pop_first().map(|(_, token)| token)
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_due_first_and_one_that_was_removed_never() {
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let mut deadlines = Deadlines::default();
+        for (seconds, token) in [(3, 7), (1, 8), (1, 9), (2, 1)] {
+            deadlines.add(after(seconds), token);
+        }
+        deadlines.remove(after(1), 9);
+        assert_eq!(deadlines.next(), Some(after(1)));
+        let mut due = |seconds| deadlines.take_due(after(seconds));
+        assert_eq!(
+            [due(0), due(1), due(2), due(2), due(3)],
+            [None, Some(8), Some(1), None, Some(7)]
+        );
+    }
+}

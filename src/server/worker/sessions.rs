@@ -1,0 +1,501 @@
+//! The sessions on one worker: what is to be done for which, and what comes of it.
+//!
+//! Whatever changes a connection puts it on a list; [`Sessions::settle`] is where it is decided what
+//! comes of that. When to do what, and how much of it, is the loop's business.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use log::{debug, warn};
+use mio::Poll;
+
+use super::close::CloseReason;
+use super::connection::{Connection, Served};
+use super::deadlines::Deadlines;
+use super::phase::Phase;
+use super::quota;
+use super::shared::{Message, Shared};
+use super::slot::{Client, Slot};
+use super::slots::Slots;
+use super::slow::{self, SlowReceivers};
+use super::stall::Verdict;
+use crate::server::chat::batch::{Batches, Publisher};
+use crate::server::chat::effects::{Effect, Effects};
+use crate::server::chat::id::SessionId;
+use crate::server::chat::lane::Lane;
+#[cfg(test)]
+use crate::server::chat::session::Session;
+use crate::server::chat::session::Turn;
+use crate::server::chat::session_queue::SessionQueue;
+use crate::server::chat::sync::lock;
+use crate::server::rate_limited::Warning;
+
+/// The worker that accepts clients.
+pub(crate) const ACCEPTING: usize = 0;
+
+/// The sessions on one worker.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    index: usize,
+    shared: Arc<Shared>,
+    pub slots: Slots,
+    batches: Batches,
+    /// What the sessions here want of the loops, both ends.
+    effects: Effects,
+    wanted: mpsc::Receiver<Effect>,
+    /// Connections to be served.
+    pub ready: SessionQueue,
+    /// Connections that something has happened to, to be settled.
+    pub changed: SessionQueue,
+    /// Connections with something new in their queues, to be written to.
+    pub writes: SessionQueue,
+    /// Receivers that are above their marks, or have been of late.
+    pub slow: SlowReceivers,
+    pub login_deadlines: Deadlines,
+    late_logins: Warning,
+    buffer: Box<[u8]>,
+    /// Lines, newcomers and messages since receivers were written to last; at least one for each
+    /// client that was read from.
+    pub intake: usize,
+    pub phase: Phase,
+    /// Is called whenever a connection ends; for a test of what happens if that panics.
+    #[cfg(test)]
+    pub trap: fn(&Session),
+}
+
+impl Sessions {
+    /// No sessions yet, on worker number `index`.
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, poll: Poll) -> Self {
+        let (effects, wanted) = Effects::new();
+        Sessions {
+            index,
+            shared,
+            slots: Slots::new(index, poll),
+            batches: Batches::default(),
+            effects,
+            wanted,
+            ready: SessionQueue::default(),
+            changed: SessionQueue::default(),
+            writes: SessionQueue::default(),
+            slow: SlowReceivers::new(),
+            login_deadlines: Deadlines::default(),
+            late_logins: Warning::default(),
+            buffer: vec![0; quota::READ].into(),
+            intake: 0,
+            phase: Phase::Running,
+            #[cfg(test)]
+            trap: |_| {},
+        }
+    }
+
+    /// When there is something to do next because of the time.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let looks = self.phase.is_draining() || self.slow.len() > 0;
+        let check = looks.then(|| self.slow.next_check());
+        [self.login_deadlines.next(), check].into_iter().flatten().min()
+    }
+
+    /// At the end of a turn: says that a phase is done, if it is.
+    pub(crate) fn report_phase(&mut self) {
+        let slots = &self.slots;
+        self.phase.report(|| slots.iter().all(|slot| slot.connection.is_finished()));
+    }
+
+    /// Nothing is to be done for any of them now.
+    pub(crate) fn is_idle(&self) -> bool {
+        let lists = [&self.ready, &self.changed, &self.writes];
+        lists.iter().all(|list| list.is_empty()) && self.batches.is_empty()
+    }
+
+    /// Takes up what the system says of a socket.
+    pub(crate) fn note(&mut self, event: &mio::event::Event) {
+        let token = event.token().0;
+        if let Some(slot) = self.slots.get_mut(token) {
+            slot.connection.note(event);
+            self.change(token);
+            self.list(token);
+        }
+    }
+
+    /// A client has connected.
+    pub(crate) fn welcome(&mut self, client: Client) {
+        let deadline = Instant::now() + self.shared.limits.login_timeout;
+        let slot = Slot::new(client, deadline);
+        debug!("{} connected", slot.connection.session);
+        if let Some(id) = self.slots.insert(Box::new(slot)) {
+            self.slots[id.token].connection.session.may_go(id);
+            self.login_deadlines.add(deadline, id.token);
+        }
+    }
+
+    /// A session has moved here. It is given what it is owed before any more of its lines are
+    /// carried out: else one that moves with each line would be owed more and more.
+    pub(crate) fn take_in(&mut self, slot: Box<Slot>) {
+        let Some(id) = self.slots.insert(slot) else {
+            return;
+        };
+        self.slots[id.token].connection.session.may_go(id);
+        if self.phase.is_finishing() {
+            self.slots[id.token].connection.finish();
+        }
+        if self.slots[id.token].stall.is_some() {
+            self.slow.add(id);
+        }
+        self.with_turn(id.token, |connection, _, turn| connection.session.arrive(turn));
+        self.settle(id.token, Connection::flush);
+    }
+
+    /// Something has happened to a connection: before the turn ends, it is settled what comes of it.
+    fn change(&mut self, token: usize) {
+        if let Some(slot) = self.slots.get(token) {
+            self.changed.add(token, slot.connection.session.lane());
+        }
+    }
+
+    /// Puts a connection on the list of those to be served, if there may be something to serve.
+    fn list(&mut self, token: usize) {
+        if let Some(slot) = self.slots.get(token)
+            && slot.connection.is_servable()
+            && self.phase.takes_lines()
+        {
+            self.ready.add(token, slot.connection.session.lane());
+        }
+    }
+
+    /// After a turn that ended in the middle: whatever it may have left undone is looked at again.
+    pub(crate) fn recover(&mut self) {
+        self.slow.take();
+        for token in self.slots.tokens() {
+            let Some(id) = self.slots.id(token) else { continue };
+            let slot = &mut self.slots[token];
+            slot.connection.doubt();
+            // What it was told, and what others were told of its room, may be lost.
+            slot.connection.session.stop_waiting();
+            if let Some(room) = slot.connection.session.room() {
+                room.forget_told(self.index);
+            }
+            if slot.stall.is_some() {
+                self.slow.add(id);
+            }
+            if let Some(deadline) = slot.login_deadline {
+                self.login_deadlines.add(deadline, token);
+            }
+            self.change(token);
+            self.list(token);
+        }
+    }
+
+    /// Lends a connection what it needs for `action`. Should that panic, the connection ends.
+    fn with_turn<T>(
+        &mut self,
+        token: usize,
+        action: impl FnOnce(&mut Connection, &mut [u8], &mut Turn<'_>) -> T,
+    ) -> Option<T> {
+        let id = self.slots.id(token)?;
+        let Sessions { slots, batches, shared, effects, writes, buffer, intake, phase, .. } = self;
+        let mut turn = Turn {
+            id,
+            batches,
+            publisher: Publisher { worker: id.worker, writes, effects, tally: &shared.tally },
+            rooms: &shared.rooms,
+            placement: &shared.placement,
+            queue_limit: shared.limits.queue_limit,
+            lines: intake,
+            stay: !phase.is_running(),
+        };
+        let connection = &mut slots.get_mut(token)?.connection;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let result = action(connection, buffer, &mut turn);
+            #[cfg(debug_assertions)]
+            super::trap::spring(&connection.session);
+            result
+        }));
+        if result.is_err() {
+            self.close(token, CloseReason::Panicked);
+        }
+        result.ok()
+    }
+
+    /// Does what sessions here want of the loops.
+    fn carry_out_effects(&mut self) {
+        while let Ok(effect) = self.wanted.try_recv() {
+            match effect {
+                Effect::Resume(session) if session.worker == self.index => self.resume(session),
+                Effect::Resume(session) => {
+                    self.shared.tell(session.worker, Message::Resume(session));
+                }
+                Effect::Notify(worker, room) => self.shared.tell(worker, Message::Published(room)),
+            }
+        }
+    }
+
+    pub(crate) fn resume(&mut self, session: SessionId) {
+        if self.slots.hold(session) {
+            self.slots[session.token].connection.session.stop_waiting();
+            self.change(session.token);
+            self.list(session.token);
+        }
+    }
+
+    /// Others need the place of a session that may be gone, or has not logged in for long.
+    pub(crate) fn evict(&mut self, session: SessionId) {
+        if !self.slots.hold(session) {
+            return;
+        }
+        if self.slots[session.token].connection.session.is_half_closed() {
+            self.close(session.token, CloseReason::HalfClosed);
+        } else if !self.logs_in_at_last(session) {
+            self.close(session.token, CloseReason::Evicted);
+        }
+    }
+
+    /// Serves so many clients, and carries out so many lines of each at most.
+    pub(crate) fn serve_some(&mut self, lane: Lane, clients: usize, lines: usize) {
+        for _ in 0..clients {
+            if let Some(token) = self.ready.take(lane) {
+                self.serve(token, lines);
+            }
+        }
+    }
+
+    fn serve(&mut self, token: usize, lines: usize) {
+        let servable = self.slots.get(token).is_some_and(|slot| slot.connection.is_servable());
+        if !servable || !self.phase.takes_lines() {
+            return;
+        }
+        let serve = |connection: &mut Connection, buffer: &mut [u8], turn: &mut Turn<'_>| {
+            connection.serve(buffer, lines, turn)
+        };
+        match self.with_turn(token, serve) {
+            None => return,
+            Some(Served::Move(worker)) => return self.hand_over(token, worker),
+            Some(Served::Part) => self.list(token),
+            Some(Served::All | Served::Waits) => {}
+        }
+        self.change(token);
+    }
+
+    fn hand_over(&mut self, token: usize, worker: usize) {
+        // Its answers go along, and may be written before this turn ends.
+        self.publish();
+        let Some(mut slot) = self.slots.remove(token) else { return };
+        if let Some(deadline) = slot.login_deadline.take() {
+            self.login_deadlines.remove(deadline, token);
+        }
+        slot.connection.session.depart();
+        slot.assignment = self.shared.placement.assign(worker);
+        if let Err(error) = self.slots.forget(&mut slot) {
+            warn!("cannot move {}: {error}", slot.connection.session);
+            return;
+        }
+        self.shared.tell(worker, Message::Arriving(slot));
+    }
+
+    /// Gives the rooms of those who are to be served next another home.
+    pub(crate) fn send_away(&mut self, clients: usize, refuge: usize) {
+        for token in self.ready.iter(Lane::Quiet).take(clients) {
+            if let Some(slot) = self.slots.get(token)
+                && let Some(room) = slot.connection.session.room()
+                && room.lane() == Lane::Quiet
+            {
+                room.move_to(refuge);
+            }
+        }
+    }
+
+    pub(crate) fn publish(&mut self) {
+        let Sessions { index, shared, batches, effects, writes, .. } = self;
+        batches.publish(&mut Publisher { worker: *index, writes, effects, tally: &shared.tally });
+        self.carry_out_effects();
+    }
+
+    /// Settles so many of those that something has happened to.
+    pub(crate) fn settle_some(&mut self, lane: Lane, count: usize) {
+        for _ in 0..count {
+            if let Some(token) = self.changed.take(lane) {
+                self.settle(token, Connection::flush);
+            }
+        }
+    }
+
+    /// Whatever has changed a connection: gives the client what can be written to it, and settles
+    /// what comes next. The one place where that is decided, and where a connection ends that is
+    /// over.
+    pub(crate) fn settle(&mut self, token: usize, flush: impl FnOnce(&mut Connection)) {
+        let flushed = self.with_turn(token, |connection, _, _| {
+            flush(connection);
+            connection.session.relieve_room();
+        });
+        if flushed.is_none() {
+            return;
+        }
+        self.carry_out_effects();
+        if let Some(reason) = self.close_reason(token) {
+            return self.close(token, reason);
+        }
+        self.list(token);
+        let slot = &mut self.slots[token];
+        if slot.connection.session.is_logged_in()
+            && let Some(deadline) = slot.login_deadline.take()
+        {
+            self.login_deadlines.remove(deadline, token);
+        }
+        self.note_half_closed(token);
+        self.watch(token);
+        self.follow_room(token);
+    }
+
+    /// Why a connection ends now, if it does.
+    fn close_reason(&self, token: usize) -> Option<CloseReason> {
+        let connection = &self.slots[token].connection;
+        let stops = self.phase.is_draining() && connection.all_written();
+        match connection.loss() {
+            Some(loss) if stops || connection.is_over() => Some(CloseReason::Lost(loss)),
+            None if connection.is_over() => Some(CloseReason::Done),
+            None if stops => Some(CloseReason::Stopping),
+            _ => None,
+        }
+    }
+
+    /// If a receiver has shut down its writing side, it may be gone.
+    fn note_half_closed(&mut self, token: usize) {
+        let Some(id) = self.slots.id(token) else { return };
+        let connection = &mut self.slots[token].connection;
+        let is_new = connection.is_half_closed() && !connection.session.is_half_closed();
+        if is_new && self.phase.is_running() {
+            let Connection { session, transport, .. } = connection;
+            transport.probe_soon();
+            session.set_half_closed();
+            session.may_go(id);
+        }
+    }
+
+    /// If the room of a session has moved to another worker, the session follows.
+    fn follow_room(&mut self, token: usize) {
+        let session = &self.slots[token].connection.session;
+        if let Some(home) = session.room().and_then(|room| room.home_to_follow_to())
+            && home != self.index
+            && !session.is_waiting()
+            && self.phase.is_running()
+        {
+            self.hand_over(token, home);
+        }
+    }
+
+    /// Notes whether a receiver is above its mark. One that has got there is looked at now and then.
+    fn watch(&mut self, token: usize) {
+        if self.slots[token].watch(self.shared.limits.stall_timeout)
+            && let Some(id) = self.slots.id(token)
+        {
+            self.slow.add(id);
+        }
+    }
+
+    /// Gives slow receivers another chance, and cuts those who had enough.
+    pub(crate) fn check_slow(&mut self) {
+        if !self.slow.is_due() {
+            return;
+        }
+        for session in self.slow.take() {
+            if self.slots.hold(session) {
+                self.settle(session.token, Connection::flush_anyway);
+            }
+            if self.slots.hold(session) {
+                self.judge(session);
+            }
+        }
+        if self.phase.is_draining() {
+            for token in self.slots.tokens() {
+                self.settle(token, Connection::flush_anyway);
+            }
+        }
+    }
+
+    /// Cuts off a receiver that has been above its mark for too long, and tells of one that holds
+    /// its room back.
+    fn judge(&mut self, session: SessionId) {
+        let Slot { connection, stall: Some(stall), .. } = &self.slots[session.token] else {
+            return;
+        };
+        let verdict = stall.verdict();
+        connection.session.set_slow(verdict == Verdict::Tell);
+        match verdict {
+            Verdict::Cut => {
+                let limit = self.shared.limits.stall_timeout;
+                return self.close(session.token, CloseReason::Stalled(limit));
+            }
+            Verdict::Tell => {
+                let mut warning = lock(&self.shared.slow_receivers);
+                slow::warn_of(&connection.session, stall, &mut warning);
+            }
+            Verdict::Watch => {}
+            Verdict::Forget => {
+                self.slots[session.token].stall = None;
+                return;
+            }
+        }
+        self.slow.add(session);
+    }
+
+    /// Closes those who have not logged in by their deadlines.
+    pub(crate) fn check_logins(&mut self) {
+        while let Some(token) = self.login_deadlines.take_due(Instant::now()) {
+            if self.slots.id(token).is_some_and(|id| !self.logs_in_at_last(id)) {
+                self.close(token, CloseReason::LoginTimeout);
+                let late = format_args!("closing clients that have not logged in in time");
+                self.late_logins.warn(late);
+            }
+        }
+    }
+
+    /// Reads once more what a client has sent, whether or not its turn has come: it may be the
+    /// server that is late. `false` if it has not logged in then, and is still here.
+    fn logs_in_at_last(&mut self, session: SessionId) -> bool {
+        self.slots[session.token].connection.expect_input();
+        self.serve(session.token, quota::LINES_EACH);
+        !self.slots.hold(session) || self.slots[session.token].connection.session.is_logged_in()
+    }
+
+    pub(crate) fn finish(&mut self, done: mpsc::Sender<()>) {
+        self.phase = Phase::Finishing(Some(done));
+        for token in self.slots.tokens() {
+            self.slots[token].connection.finish();
+            self.list(token);
+        }
+    }
+
+    /// The most bytes that a client is owed.
+    #[cfg(test)]
+    pub(crate) fn most_owed(&self) -> usize {
+        self.slots.iter().map(|slot| slot.connection.session.owed()).max().unwrap_or(0)
+    }
+
+    /// Sets how long the systems of clients may take nothing.
+    #[cfg(test)]
+    pub(crate) fn set_user_timeout(&self, time: std::time::Duration) {
+        self.slots.iter().for_each(|slot| slot.connection.transport.set_user_timeout(time));
+    }
+
+    /// Ends a connection. Should something panic here, it is gone all the same.
+    pub(crate) fn close(&mut self, token: usize, reason: CloseReason) {
+        let Some(mut slot) = self.slots.remove(token) else { return };
+        if let Some(deadline) = slot.login_deadline.take() {
+            self.login_deadlines.remove(deadline, token);
+        }
+        #[cfg(test)]
+        (self.trap)(&slot.connection.session);
+        let connection = &mut slot.connection;
+        reason.count(&self.shared.tally);
+        reason.log(&connection.session, connection.session.room().map(AsRef::as_ref));
+        if let Some(last_word) = reason.last_word() {
+            connection.tell(last_word);
+        }
+        connection.transport.close(reason.is_cut());
+        drop(slot);
+        self.carry_out_effects();
+        if self.shared.places.is_awaited() {
+            self.shared.tell(ACCEPTING, Message::PlaceFree);
+        }
+    }
+}

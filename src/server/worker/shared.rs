@@ -1,0 +1,85 @@
+//! What the workers share, and what they tell each other.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use log::error;
+use mio::Waker;
+
+use super::mailbox::{Mailbox, Wake};
+use super::slot::{Client, Slot};
+use crate::server::chat::admission::Places;
+use crate::server::chat::id::SessionId;
+use crate::server::chat::placement::Placement;
+use crate::server::chat::room::Room;
+use crate::server::chat::rooms::Rooms;
+use crate::server::chat::tally::Tally;
+use crate::server::config::Limits;
+use crate::server::rate_limited::Warning;
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Accept no more clients; say so through the sender.
+    Close(mpsc::Sender<()>),
+    /// A place is free again.
+    PlaceFree,
+    /// A client has connected.
+    Connected(Client),
+    /// A session moves here, for the sake of its room.
+    Arriving(Box<Slot>),
+    /// Another worker has published in the room.
+    Published(Arc<Room>),
+    /// The session need no longer wait.
+    Resume(SessionId),
+    /// The session has to make room for others.
+    Evict(SessionId),
+    /// Carry out what was received, then say so through the sender, and take no more.
+    Finish(mpsc::Sender<()>),
+    /// Carry out nothing more; say so through the sender when all texts are published.
+    Halt(mpsc::Sender<()>),
+    /// Write what is queued, until then at the latest, and end.
+    Drain(Instant),
+}
+
+impl Wake for Waker {
+    fn wake(&self) {
+        if let Err(error) = Waker::wake(self) {
+            error!("cannot wake a worker: {error}");
+        }
+    }
+}
+
+/// What the workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// One for each worker.
+    pub mailboxes: Vec<Mailbox<Message, Waker>>,
+    /// Where sessions live.
+    pub placement: Arc<Placement>,
+    /// The rooms.
+    pub rooms: Arc<Rooms>,
+    /// The clients' places.
+    pub places: Arc<Places>,
+    /// What holds for every client.
+    pub limits: Limits,
+    /// What has happened so far.
+    pub tally: Tally,
+    /// Tells of receivers that hold their rooms back.
+    pub slow_receivers: Mutex<Warning>,
+}
+
+impl Shared {
+    /// Sends a message to a worker.
+    pub(crate) fn tell(&self, worker: usize, message: Message) {
+        self.mailboxes[worker].send(message);
+    }
+
+    /// Sends every worker a message.
+    pub(crate) fn tell_all(&self, message: impl Fn() -> Message) {
+        for worker in 0..self.mailboxes.len() {
+            self.tell(worker, message());
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A connection, and what the worker that it lives on knows of it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::stall::Stall;
+use super::transport::Transport;
+use crate::server::chat::admission::Place;
+use crate::server::chat::outbox::Backlog;
+use crate::server::chat::placement::Assignment;
+
+static SERIALS: AtomicU64 = AtomicU64::new(0);
+
+/// A client that has just connected.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The way to it.
+    pub transport: Transport,
+    /// Where it is.
+    pub peer: SocketAddr,
+    /// Its place.
+    pub place: Place,
+    /// Its share of the load of the worker that it is given to.
+    pub assignment: Assignment,
+}
+
+/// One of a worker's connections.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// Counts all connections.
+    pub serial: u64,
+    /// The connection.
+    pub connection: Connection,
+    /// Its share of the worker's load.
+    pub assignment: Assignment,
+    /// When the client has to have logged in.
+    pub login_deadline: Option<Instant>,
+    /// The receiver's queue is above its mark, or has been of late.
+    pub stall: Option<Box<Stall>>,
+}
+
+impl Slot {
+    /// A client that has to log in until then.
+    pub(crate) fn new(client: Client, login_deadline: Instant) -> Self {
+        let Client { transport, peer, place, assignment } = client;
+        Slot {
+            serial: SERIALS.fetch_add(1, Ordering::Relaxed),
+            connection: Connection::new(transport, peer, place),
+            assignment,
+            login_deadline: Some(login_deadline),
+            stall: None,
+        }
+    }
+
+    /// Notes whether a receiver is above its mark, at which it may not stay for `limit`; `true` if it
+    /// has just got there, so that it has to be looked at now and then.
+    pub(crate) fn watch(&mut self, limit: Duration) -> bool {
+        let is_over = self.connection.session.backlog().is_some_and(Backlog::is_over);
+        match &mut self.stall {
+            Some(stall) => stall.look(is_over, Instant::now()),
+            None if is_over => {
+                self.stall = Some(Box::new(Stall::new(limit, Instant::now())));
+                return true;
+            }
+            None => {}
+        }
+        false
+    }
+}
