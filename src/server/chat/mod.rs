@@ -12,6 +12,8 @@ pub(crate) mod id;
 pub(crate) mod lane;
 pub(crate) mod membership;
 pub(crate) mod outbox;
+#[cfg(test)]
+mod outbox_tests;
 pub(crate) mod placement;
 pub(crate) mod room;
 #[cfg(test)]

@@ -28,11 +28,12 @@ impl<M, W: Wake> Mailbox<M, W> {
         Mailbox { queue, waker, asleep: AtomicBool::new(false) }
     }
 
-    /// The worker is about to sleep. It has to look into its channel once more before it does: what
-    /// is sent from now on wakes it.
-    pub(crate) fn fall_asleep(&self) {
+    /// The worker is about to sleep, unless there is a message in its channel, which it has to take
+    /// then: what is sent later wakes it.
+    pub(crate) fn fall_asleep(&self, inbox: &mpsc::Receiver<M>) -> Option<M> {
         self.asleep.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
+        inbox.try_recv().ok()
     }
 
     /// The worker is awake.
@@ -44,7 +45,9 @@ impl<M, W: Wake> Mailbox<M, W> {
     pub(crate) fn send(&self, message: M) {
         let _ = self.queue.send(message);
         fence(Ordering::SeqCst);
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        // One wake-up is enough.
+        let (order, otherwise) = (Ordering::SeqCst, Ordering::SeqCst);
+        if self.asleep.compare_exchange(true, false, order, otherwise).is_ok() {
             self.waker.wake();
         }
     }

@@ -134,13 +134,12 @@ impl Worker {
         if wait == Some(Duration::ZERO) {
             return wait;
         }
-        self.shared.mailboxes[self.index].fall_asleep();
-        match self.inbox.try_recv() {
-            Ok(message) => {
+        match self.shared.mailboxes[self.index].fall_asleep(&self.inbox) {
+            Some(message) => {
                 self.take(message);
                 Some(Duration::ZERO)
             }
-            Err(_) => wait,
+            None => wait,
         }
     }
 
