@@ -1,8 +1,4 @@
-//! The server: rooms, and everything between a client's socket and them.
-//!
-//! [`chat`] is who is there, in which room, and what is on its way to whom; it knows no sockets.
-//! [`worker`]s are the loops around it, a fixed number of threads, each of which owns the sockets of
-//! its clients. The main thread waits for signals, and one more thread writes the log.
+#![doc = include_str!("DESIGN.md")]
 
 mod chat;
 mod config;
@@ -21,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
-use chat::admission::Places;
+use chat::admission::Admission;
 use chat::placement::Placement;
 use chat::rooms::Rooms;
 use chat::tally::Tally;
@@ -78,12 +74,12 @@ impl Server {
         let (mailboxes, threads) =
             spawn::spawn(config.workers, descriptors).map_err(ServerError::Start)?;
         let reserve = usize::from(config.workers.is_none() && mailboxes.len() > 1);
-        let max_clients = places(config.max_clients, descriptors);
+        let max_clients = max_clients(config.max_clients, descriptors);
         let shared = Arc::new(Shared {
             placement: Arc::new(Placement::new(mailboxes.len(), mailboxes.len() - reserve)),
             mailboxes,
             rooms: Arc::new(Rooms::default()),
-            places: Arc::new(Places::new(max_clients, config.max_per_address)),
+            admission: Arc::new(Admission::new(max_clients, config.max_per_address)),
             limits: config.limits,
             tally: Tally::default(),
             slow_receivers: Mutex::default(),
@@ -130,7 +126,7 @@ impl Server {
 }
 
 /// How many clients there may be: as many as are wanted, if there are descriptors for them.
-fn places(wanted: Option<usize>, descriptors: usize) -> usize {
+fn max_clients(wanted: Option<usize>, descriptors: usize) -> usize {
     let reserved = descriptors::open_now() + SPARE_DESCRIPTORS;
     let affordable = descriptors.saturating_sub(reserved).max(1);
     let wanted = wanted.unwrap_or(affordable);

@@ -18,7 +18,7 @@ const SLOW: usize = 5;
 
 /// Logs the server's state, in a few lines.
 pub(crate) fn log(shared: &Shared, up: Duration) {
-    let Shared { places, rooms, tally, placement, .. } = shared;
+    let Shared { admission, rooms, tally, placement, .. } = shared;
     let rooms = rooms.all();
     let mut rooms: Vec<_> = rooms.iter().map(|room| (room.census(), room.name())).collect();
     rooms.sort_by(|a, b| b.cmp(a));
@@ -28,11 +28,11 @@ pub(crate) fn log(shared: &Shared, up: Duration) {
          most {} in all; {} rooms, {queued} bytes queued; so far {} texts, {} deliveries, {} \
          receivers cut, {} clients lost",
         up.as_secs(),
-        places.taken(Kind::New),
-        places.taken(Kind::Sender),
-        places.taken(Kind::Receiver),
-        places.taken(Kind::HalfClosed),
-        places.max,
+        admission.taken(Kind::New),
+        admission.taken(Kind::Sender),
+        admission.taken(Kind::Receiver),
+        admission.taken(Kind::HalfClosed),
+        admission.max,
         rooms.len(),
         tally.texts.load(Ordering::Relaxed),
         tally.deliveries.load(Ordering::Relaxed),

@@ -129,7 +129,7 @@ fn publish(server: &Server, worker: usize, inbox: &mpsc::Receiver<Told>) {
         }
         let frame = Frame::from([worker as u8, number]);
         let published = membership.room().publish(&frame, worker, &mut SessionQueue::default());
-        for other in published.tell.iter() {
+        for other in published.notify.iter() {
             effects.add(Effect::Notify(other, Arc::clone(membership.room())));
         }
         server.carry_out(&wanted);
@@ -152,7 +152,7 @@ impl Receiver {
         let effects = Effects::new();
         let outbox = Outbox::new(MARK);
         let mut membership = server.enter(&effects.0);
-        membership.sit(worker, 0, outbox.inlet(), &effects.0);
+        membership.attach(worker, 0, outbox.sender(), &effects.0);
         let socket = Socket { room, got: Arc::clone(got) };
         Receiver { server: server.clone(), membership, outbox, socket, effects }
     }
@@ -195,7 +195,7 @@ fn pass_through(server: &Server, worker: usize, got: &Arc<Mutex<Vec<u8>>>) {
         if round == 2 {
             // To where the other one is, whose worker is told from now on.
             let Receiver { membership, outbox, effects, .. } = &mut receiver;
-            membership.sit(WORKERS - 2, 1, outbox.inlet(), &effects.0);
+            membership.attach(WORKERS - 2, 1, outbox.sender(), &effects.0);
         }
         thread::yield_now();
     }

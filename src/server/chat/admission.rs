@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 
 /// Why there is no place for a client. Its text is the payload of the `err`.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub(crate) enum NoPlace {
+pub(crate) enum NotAdmitted {
     /// All are taken.
     #[error("the server is full, try again later")]
     Full,
@@ -41,7 +41,7 @@ pub(crate) enum NoPlace {
 
 /// All places, taken and free.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct Admission {
     /// How many clients there may be.
     pub max: usize,
     /// How many of them may come from one address, if that is limited.
@@ -53,41 +53,41 @@ pub(crate) struct Places {
     /// Clients by address, if that is limited.
     by_address: Mutex<HashMap<IpAddr, usize>>,
     /// How many places have been given back so far.
-    given_back: AtomicU64,
+    released: AtomicU64,
     /// Somebody waits for a place to be given back.
     awaited: AtomicBool,
-    may_go: Mutex<MayGo>,
+    evictable: Mutex<Evictable>,
 }
 
 /// Those who have to go when others need their places, each kind in the order in which it became
 /// so.
 #[derive(Debug, Default)]
-struct MayGo {
+struct Evictable {
     /// Clients that have not logged in, and since when they are here.
     newcomers: BTreeMap<u64, (SessionId, Instant)>,
     half_closed: BTreeMap<u64, SessionId>,
     next: u64,
 }
 
-impl MayGo {
+impl Evictable {
     fn next_number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 }
 
-impl Places {
+impl Admission {
     /// `max` free places, of which `max_per_address` may be taken from one address.
     pub fn new(max: usize, max_per_address: Option<usize>) -> Self {
-        Places {
+        Admission {
             max,
             max_per_address,
             taken: AtomicUsize::new(0),
             by_kind: Default::default(),
             by_address: Mutex::default(),
-            given_back: AtomicU64::new(0),
+            released: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
-            may_go: Mutex::default(),
+            evictable: Mutex::default(),
         }
     }
 
@@ -95,20 +95,20 @@ impl Places {
     ///
     /// # Errors
     ///
-    /// [`NoPlace`] if there is none for it.
-    pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, NoPlace> {
+    /// [`NotAdmitted`] if there is none for it.
+    pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<Permit, NotAdmitted> {
         let address = self.count_address(address)?;
         // Gives the address's share back where there is no place.
-        let mut place = Place { places: Arc::clone(self), kind: None, address, number: None };
+        let mut permit = Permit { admission: Arc::clone(self), kind: None, address, number: None };
         let more = |taken| (taken < self.max).then_some(taken + 1);
         let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
-        taken.map_err(|_| NoPlace::Full)?;
-        place.set_kind(Kind::New);
-        Ok(place)
+        taken.map_err(|_| NotAdmitted::Full)?;
+        permit.set_kind(Kind::New);
+        Ok(permit)
     }
 
     /// Counts one more client from an address; returns what it is counted under.
-    fn count_address(&self, address: IpAddr) -> Result<Option<IpAddr>, NoPlace> {
+    fn count_address(&self, address: IpAddr) -> Result<Option<IpAddr>, NotAdmitted> {
         let Some(max) = self.max_per_address else {
             return Ok(None);
         };
@@ -116,7 +116,7 @@ impl Places {
         let mut by_address = lock(&self.by_address);
         let count = by_address.entry(network).or_default();
         if *count >= max {
-            return Err(NoPlace::Address(max));
+            return Err(NotAdmitted::Address(max));
         }
         *count += 1;
         Ok(Some(network))
@@ -138,12 +138,12 @@ impl Places {
     }
 
     /// How many places have been given back so far.
-    pub fn given_back(&self) -> u64 {
-        self.given_back.load(Ordering::SeqCst)
+    pub fn released(&self) -> u64 {
+        self.released.load(Ordering::SeqCst)
     }
 
     /// Somebody waits for a place to be given back, or no longer does.
-    pub fn await_one(&self, awaited: bool) {
+    pub fn set_awaited(&self, awaited: bool) {
         self.awaited.store(awaited, Ordering::SeqCst);
     }
 
@@ -152,24 +152,24 @@ impl Places {
         self.awaited.load(Ordering::SeqCst)
     }
 
-    /// Whoever has to go first if others need the place, no longer on the list: the client that has
+    /// The session that has to go first if others need the place, no longer on the list: the client that has
     /// not logged in for the longest time, if that is long enough at the time `now`; else the
     /// receiver that shut down its writing side the longest time ago.
-    pub fn next_to_go(&self, now: Instant) -> Option<(Kind, SessionId)> {
-        let mut may_go = lock(&self.may_go);
-        if let Some(first) = may_go.newcomers.first_entry()
+    pub fn next_to_evict(&self, now: Instant) -> Option<(Kind, SessionId)> {
+        let mut evictable = lock(&self.evictable);
+        if let Some(first) = evictable.newcomers.first_entry()
             && now.saturating_duration_since(first.get().1) > NEWCOMER
         {
             return Some((Kind::New, first.remove().0));
         }
-        may_go.half_closed.pop_first().map(|(_, session)| (Kind::HalfClosed, session))
+        evictable.half_closed.pop_first().map(|(_, session)| (Kind::HalfClosed, session))
     }
 
     /// How many are listed as those who may have to go.
     #[cfg(test)]
     pub fn listed(&self) -> usize {
-        let may_go = lock(&self.may_go);
-        may_go.newcomers.len() + may_go.half_closed.len()
+        let evictable = lock(&self.evictable);
+        evictable.newcomers.len() + evictable.half_closed.len()
     }
 
     fn count(&self, kind: Kind) -> &AtomicUsize {
@@ -190,8 +190,8 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// One client's place; free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
+pub(crate) struct Permit {
+    admission: Arc<Admission>,
     /// `None` until the place is really taken.
     kind: Option<Kind>,
     /// What the client's address is counted under.
@@ -200,27 +200,27 @@ pub(crate) struct Place {
     number: Option<u64>,
 }
 
-impl Place {
+impl Permit {
     /// What the client is from now on.
     pub fn set_kind(&mut self, kind: Kind) {
         self.forget();
-        self.places.count(kind).fetch_add(1, Ordering::SeqCst);
+        self.admission.count(kind).fetch_add(1, Ordering::SeqCst);
         if let Some(before) = self.kind.replace(kind) {
-            self.places.count(before).fetch_sub(1, Ordering::SeqCst);
+            self.admission.count(before).fetch_sub(1, Ordering::SeqCst);
         }
     }
 
     /// Lists the client among those who may have to go, as that session, if it is of a kind that
     /// may; until it is of another kind, moves, or is gone.
     pub fn list(&mut self, session: SessionId) {
-        let mut may_go = lock(&self.places.may_go);
-        let number = may_go.next_number();
+        let mut evictable = lock(&self.admission.evictable);
+        let number = evictable.next_number();
         match self.kind {
             Some(Kind::New) => {
-                may_go.newcomers.insert(number, (session, Instant::now()));
+                evictable.newcomers.insert(number, (session, Instant::now()));
             }
             Some(Kind::HalfClosed) => {
-                may_go.half_closed.insert(number, session);
+                evictable.half_closed.insert(number, session);
             }
             _ => return,
         }
@@ -230,10 +230,10 @@ impl Place {
     /// Takes the client off that list.
     pub fn forget(&mut self) {
         if let Some(number) = self.number.take() {
-            let mut may_go = lock(&self.places.may_go);
+            let mut evictable = lock(&self.admission.evictable);
             match self.kind {
-                Some(Kind::New) => drop(may_go.newcomers.remove(&number)),
-                _ => drop(may_go.half_closed.remove(&number)),
+                Some(Kind::New) => drop(evictable.newcomers.remove(&number)),
+                _ => drop(evictable.half_closed.remove(&number)),
             }
         }
     }
@@ -244,16 +244,16 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.forget();
         if let Some(address) = self.address {
-            self.places.uncount_address(address);
+            self.admission.uncount_address(address);
         }
         if let Some(kind) = self.kind {
-            self.places.count(kind).fetch_sub(1, Ordering::SeqCst);
-            self.places.taken.fetch_sub(1, Ordering::SeqCst);
-            self.places.given_back.fetch_add(1, Ordering::SeqCst);
+            self.admission.count(kind).fetch_sub(1, Ordering::SeqCst);
+            self.admission.taken.fetch_sub(1, Ordering::SeqCst);
+            self.admission.released.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -264,31 +264,31 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_places_and_an_ipv6_network_is_one() {
-        let places = Arc::new(Places::new(100, Some(2)));
+        let admission = Arc::new(Admission::new(100, Some(2)));
         let cases = [
             ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
             ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
         ];
         for (one, same, other) in cases {
             let [one, same, other] = [one, same, other].map(|text| text.parse().unwrap());
-            let first = places.take(one).unwrap();
-            let _second = places.take(same).unwrap();
-            assert_eq!(places.take(one).unwrap_err(), NoPlace::Address(2), "{one}");
-            let _elsewhere = places.take(other).unwrap();
+            let first = admission.take(one).unwrap();
+            let _second = admission.take(same).unwrap();
+            assert_eq!(admission.take(one).unwrap_err(), NotAdmitted::Address(2), "{one}");
+            let _elsewhere = admission.take(other).unwrap();
             drop(first);
-            let _again = places.take(same).unwrap();
-            assert_eq!(places.take(one).unwrap_err(), NoPlace::Address(2), "{one}");
+            let _again = admission.take(same).unwrap();
+            assert_eq!(admission.take(one).unwrap_err(), NotAdmitted::Address(2), "{one}");
         }
-        assert!(lock(&places.by_address).is_empty(), "{places:?}");
-        assert_eq!((places.taken(Kind::New), places.taken.load(Ordering::SeqCst)), (0, 0));
+        assert!(lock(&admission.by_address).is_empty(), "{admission:?}");
+        assert_eq!((admission.taken(Kind::New), admission.taken.load(Ordering::SeqCst)), (0, 0));
     }
 
     #[test]
-    fn whoever_does_not_log_in_goes_first_then_who_has_been_half_closed_the_longest() {
-        let places = Arc::new(Places::new(100, None));
+    fn clients_not_logged_in_go_first_then_those_half_closed_the_longest() {
+        let admission = Arc::new(Admission::new(100, None));
         let id = |token| SessionId { worker: 0, token, serial: token as u64 };
         let mut clients: Vec<_> =
-            (0..5).map(|_| places.take("192.0.2.1".parse().unwrap()).unwrap()).collect();
+            (0..5).map(|_| admission.take("192.0.2.1".parse().unwrap()).unwrap()).collect();
         let begun = Instant::now();
         clients[1].set_kind(Kind::HalfClosed);
         clients[3].set_kind(Kind::Sender);
@@ -296,22 +296,22 @@ mod tests {
         clients[0].set_kind(Kind::HalfClosed);
         clients[0].list(id(0));
         clients.pop();
-        let early = places.next_to_go(begun + NEWCOMER);
-        assert_eq!(early, Some((Kind::HalfClosed, id(1))), "{places:?}");
+        let early = admission.next_to_evict(begun + NEWCOMER);
+        assert_eq!(early, Some((Kind::HalfClosed, id(1))), "{admission:?}");
         let late = begun + NEWCOMER * 2;
-        assert_eq!(places.next_to_go(late), Some((Kind::New, id(2))), "{places:?}");
-        assert_eq!(places.next_to_go(late), Some((Kind::HalfClosed, id(0))), "{places:?}");
-        assert_eq!(places.next_to_go(late), None, "{places:?}");
+        assert_eq!(admission.next_to_evict(late), Some((Kind::New, id(2))), "{admission:?}");
+        assert_eq!(admission.next_to_evict(late), Some((Kind::HalfClosed, id(0))), "{admission:?}");
+        assert_eq!(admission.next_to_evict(late), None, "{admission:?}");
     }
 
     #[test]
     fn a_client_that_finds_no_place_counts_nowhere() {
-        let places = Arc::new(Places::new(1, Some(9)));
+        let admission = Arc::new(Admission::new(1, Some(9)));
         let address = "192.0.2.1".parse().unwrap();
-        let only = places.take(address).unwrap();
-        assert_eq!(places.take(address).unwrap_err(), NoPlace::Full);
+        let only = admission.take(address).unwrap();
+        assert_eq!(admission.take(address).unwrap_err(), NotAdmitted::Full);
         drop(only);
-        assert!(lock(&places.by_address).is_empty(), "{places:?}");
-        places.take(address).unwrap();
+        assert!(lock(&admission.by_address).is_empty(), "{admission:?}");
+        admission.take(address).unwrap();
     }
 }

@@ -79,13 +79,13 @@ impl Batches {
 
     /// The room's open batch, in constant time: the room keeps where it is.
     fn batch(&mut self, room: &Arc<Room>, worker: usize) -> &mut Batch {
-        let place = room.open_batch(worker);
-        let mut index = place.load(Ordering::Relaxed);
+        let slot = room.open_batch(worker);
+        let mut index = slot.load(Ordering::Relaxed);
         if self.open.get(index).is_none_or(|batch| !Arc::ptr_eq(&batch.room, room)) {
             let lines = self.spare.pop().unwrap_or_default();
             self.open.push_back(Batch { room: Arc::clone(room), lines, texts: 0 });
             index = self.open.len() - 1;
-            place.store(index, Ordering::Relaxed);
+            slot.store(index, Ordering::Relaxed);
         }
         &mut self.open[index]
     }
@@ -103,7 +103,7 @@ impl Batch {
         let texts = mem::take(&mut self.texts);
         tally.texts.fetch_add(texts, Ordering::Relaxed);
         tally.deliveries.fetch_add(texts * published.receivers as u64, Ordering::Relaxed);
-        for other in published.tell.iter() {
+        for other in published.notify.iter() {
             effects.add(Effect::Notify(other, Arc::clone(&self.room)));
         }
     }

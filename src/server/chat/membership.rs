@@ -2,20 +2,20 @@
 
 use super::effects::Effects;
 use super::id::SessionId;
-use super::outbox::Inlet;
-use super::room::{Room, Seat};
+use super::outbox::OutboxSender;
+use super::room::{MemberKey, Room};
 use super::rooms::Rooms;
 use super::sync::Arc;
 use crate::protocol::Name;
 
 /// A client's membership in a room, which exists at least as long. When it is dropped, for whatever
-/// reason, nothing of it is left in the room, and whoever had to wait for it goes on.
+/// reason, nothing of it is left in the room, and senders that had to wait for it go on.
 #[derive(Debug)]
 pub(crate) struct Membership {
     room: Arc<Room>,
     rooms: Arc<Rooms>,
-    /// Where a receiver sits.
-    seat: Option<Seat>,
+    /// Where a receiver is listed in the room.
+    key: Option<MemberKey>,
     /// The sender that stands in the line of those who wait.
     waits: Option<SessionId>,
     /// Takes those who go on.
@@ -24,7 +24,7 @@ pub(crate) struct Membership {
 
 impl Membership {
     /// Enters the room called `name`, which `make` makes if there is none. Nothing is delivered until
-    /// the member sits down.
+    /// a queue is attached.
     pub fn new(
         rooms: &Arc<Rooms>,
         name: &Name,
@@ -34,7 +34,7 @@ impl Membership {
         Membership {
             room: rooms.enter(name, make),
             rooms: Arc::clone(rooms),
-            seat: None,
+            key: None,
             waits: None,
             effects: effects.clone(),
         }
@@ -45,13 +45,19 @@ impl Membership {
         &self.room
     }
 
-    /// From now on, every frame goes into this queue. Its session is `token` on `worker`, whose
-    /// effects these are. One that has been sitting elsewhere changes its seat.
-    pub fn sit(&mut self, worker: usize, token: usize, inlet: &Inlet, effects: &Effects) {
+    /// From now on, every frame goes into this queue, whose session is `token` on `worker`, and
+    /// effects go to that worker. If it was attached before, the session has moved.
+    pub fn attach(
+        &mut self,
+        worker: usize,
+        token: usize,
+        sender: &OutboxSender,
+        effects: &Effects,
+    ) {
         self.effects = effects.clone();
-        self.seat = Some(match self.seat {
-            Some(seat) => self.room.reseat(seat, worker, token),
-            None => self.room.enter(worker, token, inlet),
+        self.key = Some(match self.key {
+            Some(key) => self.room.move_member(key, worker, token),
+            None => self.room.enter(worker, token, sender),
         });
     }
 
@@ -77,23 +83,23 @@ impl Membership {
 
     /// A receiver's queue may have got below its mark.
     pub fn relieve(&self) {
-        if let Some(seat) = self.seat {
-            self.effects.resume(self.room.relieve(seat));
+        if let Some(key) = self.key {
+            self.effects.resume(self.room.relieve(key));
         }
     }
 
     /// Sets how to call a receiver that the room has waited for a lot lately; `None` if it has not.
     pub fn set_slow(&self, slow: Option<Box<str>>) {
-        if let Some(seat) = self.seat {
-            self.room.set_slow(seat, slow);
+        if let Some(key) = self.key {
+            self.room.set_slow(key, slow);
         }
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        if self.seat.is_some() || self.waits.is_some() {
-            self.effects.resume(self.room.leave(self.seat, self.waits));
+        if self.key.is_some() || self.waits.is_some() {
+            self.effects.resume(self.room.leave(self.key, self.waits));
         }
         self.rooms.leave(self.room.name());
     }

@@ -1,6 +1,6 @@
 //! One receiver's queue and its accounting.
 //!
-//! A queue is a [`std::sync::mpsc`] channel of [`Frame`]s. Rooms hold its [`Inlet`]; the session
+//! A queue is a [`std::sync::mpsc`] channel of [`Frame`]s. Rooms hold its [`OutboxSender`]; the session
 //! that owns the receiver's socket holds the [`Outbox`] and writes to the socket what comes out.
 //! The channel is unbounded; what bounds it is the mark that [`Backlog`] keeps: above it, a room
 //! holds its senders back (see [`super::room`]).
@@ -52,12 +52,12 @@ impl Backlog {
         self.half_closed.load(Ordering::Relaxed)
     }
 
-    /// Takes down that the receiver has shut down its writing side.
+    /// Notes that the receiver has shut down its writing side.
     pub fn set_half_closed(&self) {
         self.half_closed.store(true, Ordering::Relaxed);
     }
 
-    /// Takes down whether the room counts the receiver; tells whether that is new. Only for the
+    /// Sets whether the room counts the receiver; returns whether that is a change. Only for the
     /// holder of the room's lock.
     pub fn set_over(&self, over: bool) -> bool {
         self.over.swap(over, Ordering::SeqCst) != over
@@ -66,12 +66,12 @@ impl Backlog {
 
 /// The end of a queue that frames go into.
 #[derive(Clone, Debug)]
-pub(crate) struct Inlet {
+pub(crate) struct OutboxSender {
     queue: mpsc::Sender<Frame>,
     backlog: Arc<Backlog>,
 }
 
-impl Inlet {
+impl OutboxSender {
     /// Queues `frame`. Never blocks. What is queued for a session that has ended is dropped.
     pub fn push(&self, frame: Frame) {
         // Counted first: a writer at the other end must not take off what was never added.
@@ -97,7 +97,7 @@ pub(crate) enum Drained {
 /// The end of a queue that frames come out of.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    inlet: Inlet,
+    sender: OutboxSender,
     queue: mpsc::Receiver<Frame>,
     /// Frames taken out of the queue and not yet written whole.
     head: VecDeque<Frame>,
@@ -116,7 +116,7 @@ impl Outbox {
             half_closed: AtomicBool::new(false),
         };
         Outbox {
-            inlet: Inlet { queue: sender, backlog: Arc::new(backlog) },
+            sender: OutboxSender { queue: sender, backlog: Arc::new(backlog) },
             queue: receiver,
             head: VecDeque::new(),
             written: 0,
@@ -124,13 +124,13 @@ impl Outbox {
     }
 
     /// The other end.
-    pub fn inlet(&self) -> &Inlet {
-        &self.inlet
+    pub fn sender(&self) -> &OutboxSender {
+        &self.sender
     }
 
     /// The accounting of the queue.
     pub fn backlog(&self) -> &Backlog {
-        self.inlet.backlog()
+        self.sender.backlog()
     }
 
     /// Writes what is queued to `out`, in order, until there is no more or `out` would block.

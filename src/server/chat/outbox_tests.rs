@@ -43,7 +43,7 @@ fn every_byte_comes_out_once_and_in_order_however_the_socket_takes_it() {
             for number in 0..20u8 {
                 let frame = vec![b'a' + number; usize::from(number % 5) + 1];
                 want.extend_from_slice(&frame);
-                outbox.inlet().push(frame.into());
+                outbox.sender().push(frame.into());
             }
             let mut socket = Socket { got: Vec::new(), most, left };
             let drained = outbox.drain(&mut socket).unwrap();

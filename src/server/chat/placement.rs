@@ -13,14 +13,14 @@ use super::sync::Arc;
 use super::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Sessions for each of the other workers from which on the reserve gets some. Fewer are served
-/// better by fewer threads, which do more in one turn, and leave a processor to whoever connects
+/// better by fewer threads, which do more in one turn, and leave a processor to programs that connect
 /// from this machine.
-pub(crate) const CROWD: usize = 2000;
+pub(crate) const RESERVE_FROM: usize = 2000;
 
 /// As long as a room has fewer receivers than this, they all live on one worker. Above it, a wake-up
 /// costs little beside the writes that it spreads over the processors. Only in a crowd some of them
 /// may live in the reserve.
-const HOUSEFUL: usize = 256;
+const SPREAD_FROM: usize = 256;
 
 /// How long a worker counts as loud after it has been.
 const OF_LATE: Duration = Duration::from_secs(1);
@@ -82,7 +82,7 @@ impl Placement {
     fn in_service(&self) -> Range<usize> {
         let workers = self.loads.len();
         let sessions: usize = (0..workers).map(|worker| self.sessions(worker)).sum();
-        0..if sessions >= CROWD * self.regulars { workers } else { self.regulars }
+        0..if sessions >= RESERVE_FROM * self.regulars { workers } else { self.regulars }
     }
 
     /// What so many sessions are to a worker. The reserve gets half as many as the others: where
@@ -100,15 +100,15 @@ impl Placement {
 
     /// Where a small room can go that has to wait for large ones: the worker with the fewest sessions
     /// of those that have not been busy with large rooms of late, a reserve included.
-    pub fn refuge(&self) -> Option<usize> {
+    pub fn calm_worker(&self) -> Option<usize> {
         let calm = (0..self.loads.len()).filter(|worker| !self.is_loud(*worker));
         calm.min_by_key(|worker| self.sessions(*worker))
     }
 
     /// Where a receiver should live that is on worker `here` and is to be in that room.
     pub fn for_receiver(&self, room: &Room, here: usize) -> usize {
-        match room.receivers() < HOUSEFUL {
-            true => self.relief(room.home(), here),
+        match room.receivers() < SPREAD_FROM {
+            true => self.or_reserve(room.home(), here),
             false => {
                 let sizes = room.receivers_by_worker();
                 self.in_service().min_by_key(|worker| sizes[*worker]).unwrap_or(here)
@@ -117,7 +117,7 @@ impl Placement {
     }
 
     /// The room's home, or the reserve if that has less load, the session itself aside.
-    fn relief(&self, home: usize, here: usize) -> usize {
+    fn or_reserve(&self, home: usize, here: usize) -> usize {
         let load = |worker: &usize| {
             let itself = usize::from(*worker == here);
             let others = self.sessions(*worker).saturating_sub(itself);
@@ -156,7 +156,12 @@ mod tests {
 
     #[test]
     fn newcomers_are_shared_by_all_but_the_reserve() {
-        let cases = [([0, 0, 0], 0), ([7, 5, 0], 1), ([5, 5, 9], 0), ([3 * CROWD, CROWD, 0], 1)];
+        let cases = [
+            ([0, 0, 0], 0),
+            ([7, 5, 0], 1),
+            ([5, 5, 9], 0),
+            ([3 * RESERVE_FROM, RESERVE_FROM, 0], 1),
+        ];
         for (sessions, newcomer) in cases {
             assert_eq!(placement(sessions).least_busy(0), newcomer, "{sessions:?}");
         }
@@ -166,9 +171,9 @@ mod tests {
     fn the_reserve_is_in_service_in_a_crowd_only() {
         let cases = [
             ([0, 0, 0], 0..2),
-            ([2 * CROWD - 2, 1, 0], 0..2),
-            ([2 * CROWD - 1, 1, 0], 0..3),
-            ([CROWD - 1, CROWD - 1, 2], 0..3),
+            ([2 * RESERVE_FROM - 2, 1, 0], 0..2),
+            ([2 * RESERVE_FROM - 1, 1, 0], 0..3),
+            ([RESERVE_FROM - 1, RESERVE_FROM - 1, 2], 0..3),
         ];
         for (sessions, workers) in cases {
             assert_eq!(placement(sessions).in_service(), workers, "{sessions:?}");
@@ -181,29 +186,29 @@ mod tests {
             // Sessions, the room's home, where the receiver is, and where it should be.
             ([9, 0, 0], 0, 0, 0),
             ([9, 0, 0], 0, 1, 0),
-            ([2 * CROWD, 0, 0], 0, 0, 2),
-            ([2 * CROWD, 0, 0], 1, 1, 1),
-            ([2 * CROWD + 1, CROWD, CROWD], 0, 0, 0),
-            ([2 * CROWD, CROWD, CROWD + 1], 0, 2, 2),
-            ([2 * CROWD, CROWD, CROWD + 2], 0, 2, 0),
-            ([2 * CROWD + 2, CROWD, CROWD], 0, 0, 2),
-            ([2 * CROWD, CROWD, CROWD], 0, 1, 0),
+            ([2 * RESERVE_FROM, 0, 0], 0, 0, 2),
+            ([2 * RESERVE_FROM, 0, 0], 1, 1, 1),
+            ([2 * RESERVE_FROM + 1, RESERVE_FROM, RESERVE_FROM], 0, 0, 0),
+            ([2 * RESERVE_FROM, RESERVE_FROM, RESERVE_FROM + 1], 0, 2, 2),
+            ([2 * RESERVE_FROM, RESERVE_FROM, RESERVE_FROM + 2], 0, 2, 0),
+            ([2 * RESERVE_FROM + 2, RESERVE_FROM, RESERVE_FROM], 0, 0, 2),
+            ([2 * RESERVE_FROM, RESERVE_FROM, RESERVE_FROM], 0, 1, 0),
         ];
         for (sessions, home, here, there) in cases {
-            let relief = placement(sessions).relief(home, here);
-            assert_eq!(relief, there, "{sessions:?}, home {home}, here {here}");
+            let or_reserve = placement(sessions).or_reserve(home, here);
+            assert_eq!(or_reserve, there, "{sessions:?}, home {home}, here {here}");
         }
     }
 
     #[test]
-    fn a_refuge_has_not_been_loud_of_late_and_may_be_the_reserve() {
+    fn a_calm_worker_has_not_been_loud_of_late_and_may_be_the_reserve() {
         let placement = placement([5, 4, 3]);
-        assert_eq!(placement.refuge(), Some(2));
+        assert_eq!(placement.calm_worker(), Some(2));
         placement.set_loud(2);
-        assert_eq!(placement.refuge(), Some(1));
+        assert_eq!(placement.calm_worker(), Some(1));
         placement.set_loud(0);
         placement.set_loud(1);
-        assert_eq!(placement.refuge(), None);
+        assert_eq!(placement.calm_worker(), None);
     }
 
     #[test]

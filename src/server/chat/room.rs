@@ -2,7 +2,7 @@
 //!
 //! Knows queues and who owns them, and no sockets. Everything here happens under the room's own
 //! lock and nothing under it can block: a publisher puts its frame into every receiver's queue,
-//! which gives all of them one order, and is told which workers have to write. Senders are not
+//! which gives all of them one order, and learns which workers have to write. Senders are not
 //! listed here; what they need is [`Room::publish`] and, while a receiver's queue is above its
 //! mark, a place in the line of those who wait for that to end.
 
@@ -10,7 +10,7 @@ use slab::Slab;
 
 use super::id::{SessionId, WorkerSet};
 use super::lane::Lane;
-use super::outbox::{Frame, Inlet};
+use super::outbox::{Frame, OutboxSender};
 use super::session_queue::SessionQueue;
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::sync::{Mutex, lock};
@@ -37,7 +37,7 @@ pub(crate) struct Room {
 #[derive(Debug)]
 struct State {
     /// The receivers, by the worker that owns their sessions.
-    crews: Vec<Crew>,
+    shards: Vec<Shard>,
     /// Receivers above their mark.
     congested: usize,
     /// Senders who wait until there are none.
@@ -46,22 +46,22 @@ struct State {
 
 /// A room's receivers on one worker.
 #[derive(Debug, Default)]
-struct Crew {
+struct Shard {
     members: Slab<Member>,
-    /// The worker has been told that there is something to write and has not looked yet.
-    told: bool,
+    /// The worker has been notified that there is something to write, and has not looked yet.
+    notified: bool,
 }
 
 #[derive(Debug)]
 struct Member {
-    inlet: Inlet,
+    sender: OutboxSender,
     /// The session's place on its worker.
     token: usize,
     /// How to call it, if the room has waited for it a lot lately.
     slow: Option<Box<str>>,
 }
 
-impl Crew {
+impl Shard {
     /// Adds its sessions to those of their worker that are to be written to.
     fn queue_all(&self, writes: &mut SessionQueue, lane: Lane) {
         self.members.iter().for_each(|(_, member)| writes.add(member.token, lane));
@@ -81,9 +81,9 @@ pub(crate) struct Census {
     pub waits_for: Vec<Box<str>>,
 }
 
-/// Where a receiver sits in a room.
+/// Where a receiver is listed in a room.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seat {
+pub(crate) struct MemberKey {
     worker: usize,
     key: usize,
 }
@@ -93,15 +93,15 @@ pub(crate) struct Seat {
 pub(crate) struct Published {
     /// Receivers that it was queued for.
     pub receivers: usize,
-    /// Other workers that have to be told to look at this room.
-    pub tell: WorkerSet,
+    /// Other workers that have to be notified.
+    pub notify: WorkerSet,
 }
 
 impl Room {
     /// An empty room on one of `workers` workers.
     pub fn new(name: Name, home: usize, workers: usize) -> Self {
-        let mut crews = Vec::new();
-        crews.resize_with(workers, Crew::default);
+        let mut shards = Vec::new();
+        shards.resize_with(workers, Shard::default);
         Room {
             name,
             home: AtomicUsize::new(home),
@@ -109,7 +109,7 @@ impl Room {
             congested: AtomicUsize::new(0),
             receivers: AtomicUsize::new(0),
             open_batches: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
-            state: Mutex::new(State { crews, congested: 0, waiting: Vec::new() }),
+            state: Mutex::new(State { shards, congested: 0, waiting: Vec::new() }),
         }
     }
 
@@ -153,44 +153,44 @@ impl Room {
 
     /// How many receivers there are on each worker.
     pub fn receivers_by_worker(&self) -> Vec<usize> {
-        lock(&self.state).crews.iter().map(|crew| crew.members.len()).collect()
+        lock(&self.state).shards.iter().map(|shard| shard.members.len()).collect()
     }
 
     /// A receiver enters, whose session is `token` on `worker`. Every frame published from now
     /// on goes into its queue.
-    pub fn enter(&self, worker: usize, token: usize, inlet: &Inlet) -> Seat {
+    pub fn enter(&self, worker: usize, token: usize, sender: &OutboxSender) -> MemberKey {
         let mut state = lock(&self.state);
-        let member = Member { inlet: inlet.clone(), token, slow: None };
-        let key = state.crews[worker].members.insert(member);
+        let member = Member { sender: sender.clone(), token, slow: None };
+        let key = state.shards[worker].members.insert(member);
         self.receivers.fetch_add(1, Ordering::Relaxed);
-        if inlet.backlog().above_mark() && inlet.backlog().set_over(true) {
+        if sender.backlog().above_mark() && sender.backlog().set_over(true) {
             self.set_congested(&mut state, |congested| congested + 1);
         }
-        Seat { worker, key }
+        MemberKey { worker, key }
     }
 
     /// A receiver's session has moved, with its queue, and is now `token` on `worker`, which has to
     /// look into the queue.
-    pub fn reseat(&self, seat: Seat, worker: usize, token: usize) -> Seat {
+    pub fn move_member(&self, key: MemberKey, worker: usize, token: usize) -> MemberKey {
         let mut state = lock(&self.state);
-        let member = state.crews[seat.worker].members.remove(seat.key);
-        let key = state.crews[worker].members.insert(Member { token, ..member });
-        Seat { worker, key }
+        let member = state.shards[key.worker].members.remove(key.key);
+        let key = state.shards[worker].members.insert(Member { token, ..member });
+        MemberKey { worker, key }
     }
 
-    /// A receiver leaves its seat, or a sender the line of those who wait. Returns the senders who
+    /// A receiver leaves the room, or a sender the line of those who wait. Returns the senders who
     /// need no longer wait. Does not panic, for it may be called while something else does.
-    pub fn leave(&self, seat: Option<Seat>, waits: Option<SessionId>) -> Vec<SessionId> {
+    pub fn leave(&self, key: Option<MemberKey>, waits: Option<SessionId>) -> Vec<SessionId> {
         let mut state = lock(&self.state);
         if let Some(session) = waits {
             state.waiting.retain(|waiting| *waiting != session);
         }
-        let member = seat.and_then(|seat| {
-            state.crews.get_mut(seat.worker).and_then(|crew| crew.members.try_remove(seat.key))
+        let member = key.and_then(|key| {
+            state.shards.get_mut(key.worker).and_then(|shard| shard.members.try_remove(key.key))
         });
         if let Some(member) = member {
             self.receivers.fetch_sub(1, Ordering::Relaxed);
-            if member.inlet.backlog().set_over(false) {
+            if member.sender.backlog().set_over(false) {
                 self.set_congested(&mut state, |congested| congested - 1);
             }
         }
@@ -201,25 +201,25 @@ impl Room {
     /// to `writes`: they are the caller's to write to.
     pub fn publish(&self, frame: &Frame, worker: usize, writes: &mut SessionQueue) -> Published {
         let mut state = lock(&self.state);
-        let mut published = Published { receivers: 0, tell: WorkerSet::default() };
+        let mut published = Published { receivers: 0, notify: WorkerSet::default() };
         let mut newly_over = 0;
-        for (index, crew) in state.crews.iter_mut().enumerate() {
-            if crew.members.is_empty() {
+        for (index, shard) in state.shards.iter_mut().enumerate() {
+            if shard.members.is_empty() {
                 continue;
             }
-            published.receivers += crew.members.len();
-            for (_, member) in &crew.members {
-                member.inlet.push(Frame::clone(frame));
-                let backlog = member.inlet.backlog();
+            published.receivers += shard.members.len();
+            for (_, member) in &shard.members {
+                member.sender.push(Frame::clone(frame));
+                let backlog = member.sender.backlog();
                 if backlog.above_mark() && backlog.set_over(true) {
                     newly_over += 1;
                 }
             }
             if index == worker {
-                crew.queue_all(writes, self.lane());
-            } else if !crew.told {
-                crew.told = true;
-                published.tell.add(index);
+                shard.queue_all(writes, self.lane());
+            } else if !shard.notified {
+                shard.notified = true;
+                published.notify.add(index);
             }
         }
         if newly_over > 0 {
@@ -231,14 +231,14 @@ impl Room {
     /// Adds the sessions on `worker` to `writes`, after another worker published.
     pub fn look(&self, worker: usize, writes: &mut SessionQueue) {
         let mut state = lock(&self.state);
-        let crew = &mut state.crews[worker];
-        crew.told = false;
-        crew.queue_all(writes, self.lane());
+        let shard = &mut state.shards[worker];
+        shard.notified = false;
+        shard.queue_all(writes, self.lane());
     }
 
-    /// What that worker was told of this room may have been lost.
-    pub fn forget_told(&self, worker: usize) {
-        lock(&self.state).crews[worker].told = false;
+    /// What that worker was notified of may have been lost.
+    pub fn forget_notified(&self, worker: usize) {
+        lock(&self.state).shards[worker].notified = false;
     }
 
     /// A receiver's queue is above its mark, so the room's senders have to wait.
@@ -264,27 +264,27 @@ impl Room {
 
     /// A receiver's queue may have got below its mark. Returns the senders who need no longer
     /// wait.
-    pub fn relieve(&self, seat: Seat) -> Vec<SessionId> {
+    pub fn relieve(&self, key: MemberKey) -> Vec<SessionId> {
         let mut state = lock(&self.state);
-        let backlog = state.crews[seat.worker].members[seat.key].inlet.backlog();
+        let backlog = state.shards[key.worker].members[key.key].sender.backlog();
         if !backlog.above_mark() && backlog.set_over(false) {
             self.set_congested(&mut state, |congested| congested - 1);
         }
         relieved(&mut state)
     }
 
-    /// Takes down how to call a receiver that the room has waited for a lot lately, or that this is
+    /// Sets how to call a receiver that the room has waited for a lot lately, or that this is
     /// over.
-    pub fn set_slow(&self, seat: Seat, slow: Option<Box<str>>) {
-        lock(&self.state).crews[seat.worker].members[seat.key].slow = slow;
+    pub fn set_slow(&self, key: MemberKey, slow: Option<Box<str>>) {
+        lock(&self.state).shards[key.worker].members[key.key].slow = slow;
     }
 
     /// What there is in the room.
     pub fn census(&self) -> Census {
         let state = lock(&self.state);
         let mut census = Census::default();
-        for (_, member) in state.crews.iter().flat_map(|crew| crew.members.iter()) {
-            let backlog = member.inlet.backlog();
+        for (_, member) in state.shards.iter().flat_map(|shard| shard.members.iter()) {
+            let backlog = member.sender.backlog();
             match backlog.is_half_closed() {
                 true => census.half_closed += 1,
                 false => census.receivers += 1,

@@ -4,7 +4,7 @@
 //! A step is what one thread does under the room's lock, or with the far ends of queues. So what
 //! holds for all orders of steps holds for the server as far as each step is as good as one: a
 //! queue can be emptied while a frame is being put into the others, and it is by reasoning that
-//! this makes no difference (whoever puts it there has its worker look once more).
+//! this makes no difference (its worker is made to look once more).
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use super::id::SessionId;
 use super::lane::Lane;
 use super::outbox::{Drained, Outbox};
-use super::room::{Census, Room, Seat};
+use super::room::{Census, MemberKey, Room};
 use super::session_queue::SessionQueue;
 use crate::protocol::Name;
 
@@ -81,7 +81,7 @@ struct Receiver {
     worker: usize,
     outbox: Outbox,
     socket: Socket,
-    seat: Option<Seat>,
+    key: Option<MemberKey>,
     /// The last write filled the socket: its worker waits for the system to tell when it has room.
     full: bool,
     /// What it has to get.
@@ -94,7 +94,7 @@ impl Receiver {
             worker,
             outbox: Outbox::new(MARK),
             socket: Socket { room: FRAME + 1, got: Vec::new() },
-            seat: None,
+            key: None,
             full: false,
             due: Vec::new(),
         }
@@ -158,15 +158,15 @@ impl Model {
 
     fn enter(&mut self, number: usize) {
         let receiver = &mut self.receivers[number];
-        if receiver.seat.is_none() {
-            let seat = self.room.enter(receiver.worker, number, receiver.outbox.inlet());
-            receiver.seat = Some(seat);
+        if receiver.key.is_none() {
+            let key = self.room.enter(receiver.worker, number, receiver.outbox.sender());
+            receiver.key = Some(key);
         }
     }
 
     fn leave(&mut self, number: usize) {
-        if let Some(seat) = self.receivers[number].seat.take() {
-            let relieved = self.room.leave(Some(seat), None);
+        if let Some(key) = self.receivers[number].key.take() {
+            let relieved = self.room.leave(Some(key), None);
             self.resume(relieved);
             // It has an answer coming, for which its worker writes what is queued.
             self.writes[self.receivers[number].worker].add(number, Lane::Quiet);
@@ -176,16 +176,16 @@ impl Model {
     fn move_on(&mut self, number: usize) {
         let receiver = &mut self.receivers[number];
         receiver.worker = (receiver.worker + 1) % WORKERS;
-        if let Some(seat) = receiver.seat {
-            receiver.seat = Some(self.room.reseat(seat, receiver.worker, number));
+        if let Some(key) = receiver.key {
+            receiver.key = Some(self.room.move_member(key, receiver.worker, number));
         }
         // It is written to as it arrives.
         self.write(number);
     }
 
     fn cut(&mut self, number: usize) {
-        if let Some(seat) = self.receivers[number].seat.take() {
-            let relieved = self.room.leave(Some(seat), None);
+        if let Some(key) = self.receivers[number].key.take() {
+            let relieved = self.room.leave(Some(key), None);
             self.resume(relieved);
         }
         let worker = self.receivers[number].worker;
@@ -206,8 +206,8 @@ impl Model {
         let frame = self.frames.to_be_bytes();
         let published =
             self.room.publish(&frame.as_slice().into(), worker, &mut self.writes[worker]);
-        self.told.extend(published.tell.iter());
-        let present = self.receivers.iter_mut().filter(|receiver| receiver.seat.is_some());
+        self.told.extend(published.notify.iter());
+        let present = self.receivers.iter_mut().filter(|receiver| receiver.key.is_some());
         let count = present.map(|receiver| receiver.due.extend_from_slice(&frame)).count();
         assert_eq!(published.receivers, count);
     }
@@ -216,11 +216,11 @@ impl Model {
         let receiver = &mut self.receivers[number];
         let drained = receiver.outbox.drain(&mut receiver.socket).unwrap();
         receiver.full = drained == Drained::Part;
-        if let Some(seat) = receiver.seat
+        if let Some(key) = receiver.key
             && receiver.outbox.backlog().is_over()
             && !receiver.outbox.backlog().above_mark()
         {
-            let relieved = self.room.relieve(seat);
+            let relieved = self.room.relieve(key);
             self.resume(relieved);
         }
     }
@@ -234,7 +234,7 @@ impl Model {
     /// What holds after every step.
     fn check(&self, after: Step) {
         for (number, receiver) in self.receivers.iter().enumerate() {
-            let Receiver { worker, outbox, socket, seat, full, due } = receiver;
+            let Receiver { worker, outbox, socket, key, full, due } = receiver;
             assert!(due.starts_with(&socket.got), "receiver {number} after {after:?}: order");
             let queued = outbox.backlog().bytes();
             assert_eq!(queued, due.len() - socket.got.len(), "receiver {number} after {after:?}");
@@ -242,7 +242,7 @@ impl Model {
             let expected =
                 *full || self.writes[*worker].holds(number) || self.told.contains(worker);
             assert!(queued == 0 || expected, "receiver {number} after {after:?}: forgotten");
-            if seat.is_some() && outbox.backlog().above_mark() {
+            if key.is_some() && outbox.backlog().above_mark() {
                 assert!(self.room.is_congested(), "receiver {number} after {after:?}: not counted");
             }
         }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use log::{Level, debug, log};
 use thiserror::Error;
 
-use super::admission::{Kind, Place};
+use super::admission::{Kind, Permit};
 use super::batch::{Batches, Publisher};
 use super::id::SessionId;
 use super::lane::Lane;
@@ -95,8 +95,8 @@ pub(crate) struct Turn<'a> {
 #[derive(Debug)]
 pub(crate) struct Session {
     peer: SocketAddr,
-    place: Place,
-    standing: Standing,
+    permit: Permit,
+    role: Role,
     /// Answers not yet written nor queued.
     answers: Vec<u8>,
     /// The room that the session is on its way to.
@@ -104,15 +104,15 @@ pub(crate) struct Session {
 }
 
 #[derive(Debug)]
-enum Standing {
+enum Role {
     New,
-    Sender { user: Name, room: Option<Stand> },
+    Sender { user: Name, room: Option<Sending> },
     Receiver { user: Name, outbox: Outbox, room: Option<Membership> },
 }
 
 /// A sender's place in a room.
 #[derive(Debug)]
-struct Stand {
+struct Sending {
     membership: Membership,
     /// What each of its deliveries starts with.
     head: Box<[u8]>,
@@ -120,9 +120,9 @@ struct Stand {
 
 impl Session {
     /// A client that has just connected.
-    pub fn new(peer: SocketAddr, place: Place) -> Self {
-        let (standing, answers, arriving) = (Standing::New, Vec::new(), None);
-        Session { peer, place, standing, answers, arriving }
+    pub fn new(peer: SocketAddr, permit: Permit) -> Self {
+        let (role, answers, arriving) = (Role::New, Vec::new(), None);
+        Session { peer, permit, role, answers, arriving }
     }
 
     /// Carries out one line and appends its answer.
@@ -148,7 +148,7 @@ impl Session {
     }
 
     fn is_new_and_hears_http(&self, line: &[u8]) -> bool {
-        matches!(self.standing, Standing::New) && protocol::is_http_request(line)
+        matches!(self.role, Role::New) && protocol::is_http_request(line)
     }
 
     fn try_to_carry_out(
@@ -172,20 +172,20 @@ impl Session {
         }
         let user = Name::parse(user).map_err(|_| Refusal::BadUser)?;
         self.ok(format_args!("logged in as {user}"));
-        self.standing = match kind {
+        self.role = match kind {
             Kind::Receiver => {
                 let outbox = Outbox::new(turn.queue_limit);
-                Standing::Receiver { user, outbox, room: None }
+                Role::Receiver { user, outbox, room: None }
             }
-            _ => Standing::Sender { user, room: None },
+            _ => Role::Sender { user, room: None },
         };
-        self.place.set_kind(kind);
+        self.permit.set_kind(kind);
         debug!("{self} logged in");
         Ok(Step::Go)
     }
 
     fn join(&mut self, name: &[u8], turn: &mut Turn<'_>) -> Result<Step, Refusal> {
-        if matches!(self.standing, Standing::New) {
+        if matches!(self.role, Role::New) {
             return Err(Refusal::NotLoggedIn);
         }
         let name = Name::parse(name).map_err(|_| Refusal::BadRoom)?;
@@ -196,13 +196,13 @@ impl Session {
         if let Some(room) = self.room() {
             debug!("{self} left room {}", room.name());
         }
-        self.go_out();
+        self.leave_room();
         let Turn { rooms, placement, publisher: Publisher { worker, effects, .. }, .. } = turn;
         let (worker, placement) = (*worker, *placement);
         let make = || Room::new(name.clone(), placement.least_busy(worker), placement.workers());
         let membership = Membership::new(rooms, &name, make, effects);
-        let home = match self.standing {
-            Standing::Receiver { .. } => placement.for_receiver(membership.room(), worker),
+        let home = match self.role {
+            Role::Receiver { .. } => placement.for_receiver(membership.room(), worker),
             _ => membership.room().home(),
         };
         self.arriving = Some(membership);
@@ -217,7 +217,7 @@ impl Session {
     pub fn arrive(&mut self, turn: &Turn<'_>) {
         match self.arriving.take() {
             Some(membership) => self.enter(membership, turn),
-            None => self.sit(turn),
+            None => self.attach(turn),
         }
     }
 
@@ -227,35 +227,35 @@ impl Session {
         // A receiver's `ok` has to be in its queue before the room's first delivery.
         self.queue_answers();
         debug!("{self} joined room {name}");
-        match &mut self.standing {
-            Standing::New => {}
-            Standing::Sender { user, room } => {
+        match &mut self.role {
+            Role::New => {}
+            Role::Sender { user, room } => {
                 let (name, user) = (name.as_str().as_bytes(), user.as_str().as_bytes());
                 let mut head = Vec::new();
                 protocol::append_delivery_head(&mut head, name, user);
-                *room = Some(Stand { membership, head: head.into() });
+                *room = Some(Sending { membership, head: head.into() });
             }
-            Standing::Receiver { room, .. } => {
+            Role::Receiver { room, .. } => {
                 *room = Some(membership);
-                self.sit(turn);
+                self.attach(turn);
             }
         }
     }
 
     /// Says in a receiver's room where the receiver is now.
-    fn sit(&mut self, turn: &Turn<'_>) {
-        if let Standing::Receiver { outbox, room: Some(membership), .. } = &mut self.standing {
+    fn attach(&mut self, turn: &Turn<'_>) {
+        if let Role::Receiver { outbox, room: Some(membership), .. } = &mut self.role {
             let SessionId { worker, token, .. } = turn.id;
-            membership.sit(worker, token, outbox.inlet(), turn.publisher.effects);
+            membership.attach(worker, token, outbox.sender(), turn.publisher.effects);
         }
     }
 
     fn send_all(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<Step, Refusal> {
-        match &self.standing {
-            Standing::New => Err(Refusal::NotLoggedIn),
-            Standing::Receiver { .. } => Err(Refusal::SendersOnly),
-            Standing::Sender { room: None, .. } => Err(Refusal::NotInRoom),
-            Standing::Sender { room: Some(Stand { membership, head }), .. } => {
+        match &self.role {
+            Role::New => Err(Refusal::NotLoggedIn),
+            Role::Receiver { .. } => Err(Refusal::SendersOnly),
+            Role::Sender { room: None, .. } => Err(Refusal::NotInRoom),
+            Role::Sender { room: Some(Sending { membership, head }), .. } => {
                 turn.batches.add(membership.room(), head, text, &mut turn.publisher);
                 Reply::Ok(b"sent").encode(&mut self.answers);
                 Ok(Step::Go)
@@ -264,11 +264,11 @@ impl Session {
     }
 
     fn leave(&mut self) -> Result<Step, Refusal> {
-        match &mut self.standing {
-            Standing::New => Err(Refusal::NotLoggedIn),
-            Standing::Receiver { .. } => Err(Refusal::SendersOnly),
-            Standing::Sender { room, .. } => {
-                let Some(Stand { membership, .. }) = room.take() else {
+        match &mut self.role {
+            Role::New => Err(Refusal::NotLoggedIn),
+            Role::Receiver { .. } => Err(Refusal::SendersOnly),
+            Role::Sender { room, .. } => {
+                let Some(Sending { membership, .. }) = room.take() else {
                     return Err(Refusal::NotInRoom);
                 };
                 let room = membership.room().name();
@@ -280,10 +280,10 @@ impl Session {
     }
 
     fn quit(&mut self) -> Result<Step, Refusal> {
-        match self.standing {
-            Standing::New => Err(Refusal::QuitBeforeLogin),
-            Standing::Receiver { .. } => Err(Refusal::SendersOnly),
-            Standing::Sender { .. } => {
+        match self.role {
+            Role::New => Err(Refusal::QuitBeforeLogin),
+            Role::Receiver { .. } => Err(Refusal::SendersOnly),
+            Role::Sender { .. } => {
                 self.ok(format_args!("bye"));
                 Ok(Step::Quit)
             }
@@ -291,11 +291,11 @@ impl Session {
     }
 
     /// Leaves the room, if in one.
-    fn go_out(&mut self) {
-        match &mut self.standing {
-            Standing::New => {}
-            Standing::Sender { room, .. } => *room = None,
-            Standing::Receiver { room, .. } => *room = None,
+    fn leave_room(&mut self) {
+        match &mut self.role {
+            Role::New => {}
+            Role::Sender { room, .. } => *room = None,
+            Role::Receiver { room, .. } => *room = None,
         }
     }
 
@@ -305,10 +305,10 @@ impl Session {
 
     /// Moves a receiver's answers into its queue, where they keep their place among deliveries.
     pub fn queue_answers(&mut self) {
-        if let Standing::Receiver { outbox, .. } = &self.standing
+        if let Role::Receiver { outbox, .. } = &self.role
             && !self.answers.is_empty()
         {
-            outbox.inlet().push(std::mem::take(&mut self.answers).into());
+            outbox.sender().push(std::mem::take(&mut self.answers).into());
         }
     }
 
@@ -324,16 +324,16 @@ impl Session {
 
     /// A receiver's queue.
     pub fn outbox(&mut self) -> Option<&mut Outbox> {
-        match &mut self.standing {
-            Standing::Receiver { outbox, .. } => Some(outbox),
+        match &mut self.role {
+            Role::Receiver { outbox, .. } => Some(outbox),
             _ => None,
         }
     }
 
     /// The accounting of a receiver's queue.
     pub fn backlog(&self) -> Option<&Backlog> {
-        match &self.standing {
-            Standing::Receiver { outbox, .. } => Some(outbox.backlog()),
+        match &self.role {
+            Role::Receiver { outbox, .. } => Some(outbox.backlog()),
             _ => None,
         }
     }
@@ -342,23 +342,23 @@ impl Session {
     pub fn set_half_closed(&mut self) {
         if let Some(backlog) = self.backlog() {
             backlog.set_half_closed();
-            self.place.set_kind(Kind::HalfClosed);
+            self.permit.set_kind(Kind::HalfClosed);
         }
     }
 
     /// A receiver has shut down its writing side, and that is known.
     pub fn is_half_closed(&self) -> bool {
-        self.place.is(Kind::HalfClosed)
+        self.permit.is(Kind::HalfClosed)
     }
 
     /// Lists the client among those who may have to go for others, if it is one of them.
-    pub fn may_go(&mut self, id: SessionId) {
-        self.place.list(id);
+    pub fn evictable(&mut self, id: SessionId) {
+        self.permit.list(id);
     }
 
     /// The client moves to another worker.
     pub fn depart(&mut self) {
-        self.place.forget();
+        self.permit.forget();
     }
 
     /// Sets whether the room has waited for this receiver a lot lately.
@@ -375,7 +375,7 @@ impl Session {
 
     /// A receiver's queue has become shorter: senders who waited for that go on.
     pub fn relieve_room(&self) {
-        if let Standing::Receiver { outbox, room: Some(membership), .. } = &self.standing
+        if let Role::Receiver { outbox, room: Some(membership), .. } = &self.role
             && outbox.backlog().is_over()
             && !outbox.backlog().above_mark()
         {
@@ -385,8 +385,8 @@ impl Session {
 
     /// A sender whose room has a receiver above its mark.
     pub fn has_to_wait(&self) -> bool {
-        match &self.standing {
-            Standing::Sender { room: Some(Stand { membership, .. }), .. } => {
+        match &self.role {
+            Role::Sender { room: Some(Sending { membership, .. }), .. } => {
                 membership.room().is_congested()
             }
             _ => false,
@@ -396,8 +396,8 @@ impl Session {
     /// Puts such a sender into the line of those who wait until there is none; `false` if there is
     /// nothing to wait for.
     pub fn wait(&mut self, id: SessionId) -> bool {
-        match &mut self.standing {
-            Standing::Sender { room: Some(Stand { membership, .. }), .. } => membership.wait(id),
+        match &mut self.role {
+            Role::Sender { room: Some(Sending { membership, .. }), .. } => membership.wait(id),
             _ => false,
         }
     }
@@ -409,16 +409,16 @@ impl Session {
 
     /// It need no longer stand in that line.
     pub fn stop_waiting(&mut self) {
-        if let Standing::Sender { room: Some(Stand { membership, .. }), .. } = &mut self.standing {
+        if let Role::Sender { room: Some(Sending { membership, .. }), .. } = &mut self.role {
             membership.stop_waiting();
         }
     }
 
     fn membership(&self) -> Option<&Membership> {
-        match &self.standing {
-            Standing::New => None,
-            Standing::Sender { room, .. } => room.as_ref().map(|stand| &stand.membership),
-            Standing::Receiver { room, .. } => room.as_ref(),
+        match &self.role {
+            Role::New => None,
+            Role::Sender { room, .. } => room.as_ref().map(|stand| &stand.membership),
+            Role::Receiver { room, .. } => room.as_ref(),
         }
     }
 
@@ -429,7 +429,7 @@ impl Session {
 
     /// Deliveries may come for this client.
     pub fn is_receiving(&self) -> bool {
-        matches!(self.standing, Standing::Receiver { room: Some(_), .. })
+        matches!(self.role, Role::Receiver { room: Some(_), .. })
     }
 
     /// The client has logged in.
@@ -438,9 +438,9 @@ impl Session {
     }
 
     fn user(&self) -> Option<&Name> {
-        match &self.standing {
-            Standing::New => None,
-            Standing::Sender { user, .. } | Standing::Receiver { user, .. } => Some(user),
+        match &self.role {
+            Role::New => None,
+            Role::Sender { user, .. } | Role::Receiver { user, .. } => Some(user),
         }
     }
 }
@@ -449,10 +449,10 @@ impl Session {
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = self.peer;
-        match &self.standing {
-            Standing::New => write!(f, "client {peer}"),
-            Standing::Sender { user, .. } => write!(f, "sender {user} ({peer})"),
-            Standing::Receiver { user, .. } => write!(f, "receiver {user} ({peer})"),
+        match &self.role {
+            Role::New => write!(f, "client {peer}"),
+            Role::Sender { user, .. } => write!(f, "sender {user} ({peer})"),
+            Role::Receiver { user, .. } => write!(f, "receiver {user} ({peer})"),
         }
     }
 }

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::transport::Transport;
 use crate::protocol::Reply;
-use crate::server::chat::admission::{Kind, NoPlace, Place, Places};
+use crate::server::chat::admission::{Admission, Kind, NotAdmitted, Permit};
 use crate::server::chat::id::SessionId;
 use crate::server::rate_limited::Warning;
 use crate::sockets;
@@ -36,7 +36,7 @@ pub(crate) struct Acceptor {
     turn: usize,
     /// A client that was accepted and waits for a place that somebody else has to leave.
     waiting: Option<(TcpStream, SocketAddr)>,
-    places: Arc<Places>,
+    admission: Arc<Admission>,
     rest: Option<Rest>,
     failures: Warning,
     refusals: Warning,
@@ -56,14 +56,14 @@ struct Listener {
 #[derive(Debug)]
 struct Rest {
     until: Instant,
-    given_back: u64,
+    released: u64,
 }
 
 /// What comes of accepting.
 #[derive(Debug)]
 pub(crate) enum Accepted {
     /// A client that has a place.
-    Client(Transport, SocketAddr, Place),
+    Client(Transport, SocketAddr, Permit),
     /// This session has to go, so that there is a place.
     Evict(SessionId),
 }
@@ -79,7 +79,7 @@ impl Acceptor {
     /// If the system does not watch them.
     pub(crate) fn new(
         sockets: Vec<TcpListener>,
-        places: Arc<Places>,
+        admission: Arc<Admission>,
         registry: &Registry,
     ) -> io::Result<Self> {
         let mut listeners = Vec::new();
@@ -91,7 +91,7 @@ impl Acceptor {
             listeners,
             turn: 0,
             waiting: None,
-            places,
+            admission,
             rest: None,
             failures: Warning::default(),
             refusals: Warning::default(),
@@ -156,13 +156,13 @@ impl Acceptor {
 
     /// Gives a place to a client, or sees to it that there is one soon.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
-        let reason = match self.places.take(peer.ip()) {
-            Ok(place) => {
-                return Some(Accepted::Client(Transport::new(stream), peer, place));
+        let reason = match self.admission.take(peer.ip()) {
+            Ok(permit) => {
+                return Some(Accepted::Client(Transport::new(stream), peer, permit));
             }
             Err(reason) => reason,
         };
-        if reason == NoPlace::Full
+        if reason == NotAdmitted::Full
             && let Some(caller) = self.make_room()
         {
             self.waiting = Some((stream, peer));
@@ -174,25 +174,25 @@ impl Acceptor {
 
     fn is_resting(&mut self) -> bool {
         let over = |rest: &Rest| {
-            rest.until <= Instant::now() || rest.given_back != self.places.given_back()
+            rest.until <= Instant::now() || rest.released != self.admission.released()
         };
         if self.rest.as_ref().is_some_and(over) {
             self.rest = None;
-            self.places.await_one(false);
+            self.admission.set_awaited(false);
         }
         self.rest.is_some()
     }
 
     fn rest(&mut self, most: Duration) {
-        // In this order: whoever gives a place back after the look tells.
-        self.places.await_one(true);
-        let given_back = self.places.given_back();
-        self.rest = Some(Rest { until: Instant::now() + most, given_back });
+        // In this order: who releases one after the look says so.
+        self.admission.set_awaited(true);
+        let released = self.admission.released();
+        self.rest = Some(Rest { until: Instant::now() + most, released });
     }
 
     /// Names somebody who has to go for others, if there is anybody, and waits until that is done.
     fn make_room(&mut self) -> Option<Accepted> {
-        let (kind, session) = self.places.next_to_go(Instant::now())?;
+        let (kind, session) = self.admission.next_to_evict(Instant::now())?;
         let (warning, whom) = match kind {
             Kind::New => (&mut self.evictions, "clients that have not logged in"),
             _ => (&mut self.departures, "receivers that have shut down their writing side"),
@@ -202,7 +202,7 @@ impl Acceptor {
         Some(Accepted::Evict(session))
     }
 
-    fn refuse(&mut self, mut stream: TcpStream, peer: SocketAddr, reason: NoPlace) {
+    fn refuse(&mut self, mut stream: TcpStream, peer: SocketAddr, reason: NotAdmitted) {
         debug!("refused client {peer}: {reason}");
         let mut line = Vec::new();
         Reply::Err(reason.to_string().as_bytes()).encode(&mut line);
@@ -211,13 +211,13 @@ impl Acceptor {
         // Unread input would make the system take the line back.
         let _ = stream.read(&mut [0; 1024]);
         match reason {
-            NoPlace::Full => {
-                let max = self.places.max;
+            NotAdmitted::Full => {
+                let max = self.admission.max;
                 self.refusals.warn(format_args!("refusing clients: all {max} places are taken"));
                 self.rest(REST);
             }
             // Others need not wait because of this one.
-            NoPlace::Address(max) => {
+            NotAdmitted::Address(max) => {
                 let address = peer.ip();
                 self.crowds
                     .warn(format_args!("refusing clients from {address}: it has {max} already"));
@@ -259,8 +259,8 @@ mod tests {
         // Accepted sockets inherit it, so that there is something to change.
         let _ = set_tcp_congestion(&listener, "bbr").or(set_tcp_congestion(&listener, "cubic"));
         let mut poll = mio::Poll::new().unwrap();
-        let places = Arc::new(Places::new(1, None));
-        let mut acceptor = Acceptor::new(vec![listener], places, poll.registry()).unwrap();
+        let admission = Arc::new(Admission::new(1, None));
+        let mut acceptor = Acceptor::new(vec![listener], admission, poll.registry()).unwrap();
         let client = std::net::TcpStream::connect(address).unwrap();
         poll.poll(&mut mio::Events::with_capacity(1), None).unwrap();
         let accepted = acceptor.next();

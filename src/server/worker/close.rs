@@ -33,7 +33,7 @@ pub(crate) enum CloseReason {
 
 impl CloseReason {
     /// What the client is told before the end.
-    pub(crate) fn last_word(self) -> Option<&'static [u8]> {
+    pub(crate) fn parting_line(self) -> Option<&'static [u8]> {
         match self {
             CloseReason::LoginTimeout => Some(b"not logged in in time"),
             CloseReason::Evicted => Some(b"not logged in, and others need the place"),

@@ -15,7 +15,7 @@ use mio::event::Event;
 use super::transport::{Got, Transport};
 use crate::lines::LineSplitter;
 use crate::protocol::{MAX_REQUEST, Reply};
-use crate::server::chat::admission::Place;
+use crate::server::chat::admission::Permit;
 use crate::server::chat::outbox::Drained;
 use crate::server::chat::session::{Session, Step, Turn};
 
@@ -102,9 +102,9 @@ pub(crate) enum Served {
 
 impl Connection {
     /// A client that has just connected.
-    pub(crate) fn new(transport: Transport, peer: SocketAddr, place: Place) -> Self {
+    pub(crate) fn new(transport: Transport, peer: SocketAddr, permit: Permit) -> Self {
         Connection {
-            session: Session::new(peer, place),
+            session: Session::new(peer, permit),
             transport,
             lines: LineSplitter::new(MAX_REQUEST),
             tls: Some(0),

@@ -8,7 +8,7 @@ use rustix::net::sockopt::set_socket_linger;
 
 use super::Worker;
 use super::shared::{Message, Shared};
-use super::stage::{Client, MINUTE, Stage, WORKERS};
+use super::test_server::{Client, MINUTE, TestServer, WORKERS};
 use crate::protocol::Name;
 use crate::server::chat::admission::Kind;
 use crate::server::chat::effects::{Effect, Effects};
@@ -18,7 +18,7 @@ use crate::server::chat::room::Room;
 use crate::server::chat::session_queue::SessionQueue;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Happening {
+enum Event {
     /// The client closes.
     End,
     /// The client closes with a reset.
@@ -45,23 +45,23 @@ enum Happening {
     Stop,
 }
 
-const ALL: [Happening; 12] = [
-    Happening::End,
-    Happening::Reset,
-    Happening::HalfClose,
-    Happening::Line,
-    Happening::Wait,
-    Happening::Resume,
-    Happening::Cut,
-    Happening::Full,
-    Happening::Writable,
-    Happening::Move,
-    Happening::Follow,
-    Happening::Stop,
+const ALL: [Event; 12] = [
+    Event::End,
+    Event::Reset,
+    Event::HalfClose,
+    Event::Line,
+    Event::Wait,
+    Event::Resume,
+    Event::Cut,
+    Event::Full,
+    Event::Writable,
+    Event::Move,
+    Event::Follow,
+    Event::Stop,
 ];
 
 /// A receiver in room `here` that reads when it is told to, and has no socket.
-struct Blocker {
+struct SlowMember {
     outbox: Outbox,
     membership: Option<Membership>,
     effects: Effects,
@@ -69,48 +69,48 @@ struct Blocker {
     shared: Arc<Shared>,
 }
 
-struct Play {
-    stage: Stage,
+struct Run {
+    server: TestServer,
     /// `None` once it has closed.
     client: Option<Client>,
     line: &'static str,
     /// Is in the room on the other worker.
     keeper: Option<Client>,
-    blocker: Blocker,
+    slow: SlowMember,
     stops: bool,
 }
 
-impl Play {
+impl Run {
     fn new(login: &str, line: &'static str) -> Self {
-        let mut stage = Stage::new();
+        let mut server = TestServer::new();
         // Each room goes to the worker with fewer sessions.
-        let crowd = [stage.client(0), stage.client(0)];
-        let keeper = stage.client_saying(1, "slogin:amy\njoin:there\n");
+        let crowd = [server.client(0), server.client(0)];
+        let keeper = server.client_saying(1, "slogin:amy\njoin:there\n");
         crowd.into_iter().for_each(reset);
-        stage.step_all();
-        let client = stage.client_saying(0, &format!("{login}\njoin:here\n"));
-        let blocker = Blocker::new(&stage.shared);
-        assert_eq!(stage.room("here").home(), 0);
-        Play { stage, client: Some(client), line, keeper: Some(keeper), blocker, stops: false }
+        server.step_all();
+        let client = server.client_saying(0, &format!("{login}\njoin:here\n"));
+        let slow = SlowMember::new(&server.shared);
+        assert_eq!(server.room("here").home(), 0);
+        Run { server, client: Some(client), line, keeper: Some(keeper), slow, stops: false }
     }
 
-    fn happen(&mut self, happening: Happening) {
+    fn happen(&mut self, event: Event) {
         let client = &mut self.client;
-        match happening {
-            Happening::End => drop(client.take()),
-            Happening::Reset => client.take().into_iter().for_each(reset),
-            Happening::HalfClose => {
+        match event {
+            Event::End => drop(client.take()),
+            Event::Reset => client.take().into_iter().for_each(reset),
+            Event::HalfClose => {
                 client.iter().for_each(|client| drop(client.0.shutdown(Shutdown::Write)));
             }
-            Happening::Line => self.send(1),
-            Happening::Full => self.send(3000),
-            Happening::Move => self.send_text("join:there\n"),
-            Happening::Writable => client.iter_mut().for_each(|client| drop(client.heard())),
-            Happening::Follow => self.blocker.move_room_to(1),
-            Happening::Wait => self.blocker.fill(),
-            Happening::Resume => self.blocker.read(),
-            Happening::Cut => self.blocker.leave(),
-            Happening::Stop => {
+            Event::Line => self.send(1),
+            Event::Full => self.send(3000),
+            Event::Move => self.send_text("join:there\n"),
+            Event::Writable => client.iter_mut().for_each(|client| drop(client.heard())),
+            Event::Follow => self.slow.move_room_to(1),
+            Event::Wait => self.slow.fill(),
+            Event::Resume => self.slow.read(),
+            Event::Cut => self.slow.leave(),
+            Event::Stop => {
                 self.stops = true;
                 self.tell(Message::Finish);
             }
@@ -128,48 +128,48 @@ impl Play {
     }
 
     fn step(&mut self) {
-        (0..WORKERS).for_each(|worker| self.stage.step(worker));
+        (0..WORKERS).for_each(|worker| self.server.step(worker));
     }
 
     fn tell(&self, message: impl Fn(mpsc::Sender<()>) -> Message) {
         let (done, _) = mpsc::channel();
-        self.stage.shared.tell_all(|| message(done.clone()));
+        self.server.shared.tell_all(|| message(done.clone()));
     }
 
     /// Lets come what has to come, and ends what has not ended.
     fn end(&mut self) {
         if !self.stops {
-            self.blocker.leave();
+            self.slow.leave();
         }
         self.client.take().into_iter().for_each(reset);
         self.keeper.take().into_iter().for_each(reset);
-        self.stage.step_all();
+        self.server.step_all();
         // A receiver that closed without a reset is noticed when something is written to it.
         for _ in 0..2 {
-            for room in self.stage.shared.rooms.all() {
+            for room in self.server.shared.rooms.all() {
                 room.publish(&Frame::from(*b"anybody?\n"), 0, &mut SessionQueue::default());
-                self.stage.shared.tell_all(|| Message::Published(Arc::clone(&room)));
+                self.server.shared.tell_all(|| Message::Published(Arc::clone(&room)));
             }
-            self.stage.step_all();
+            self.server.step_all();
         }
         if self.stops {
             self.tell(Message::Halt);
-            self.stage.shared.tell_all(|| Message::Drain(Instant::now() + MINUTE));
-            self.stage.step_all();
+            self.server.shared.tell_all(|| Message::Drain(Instant::now() + MINUTE));
+            self.server.step_all();
             assert_eq!(self.waiting(), 0, "wait in a room of a server that stopped");
-            self.blocker.leave();
+            self.slow.leave();
         }
     }
 
     fn leftovers(&mut self) -> String {
         let waiting = self.waiting();
-        let Stage { shared, workers, .. } = &mut self.stage;
+        let TestServer { shared, workers, .. } = &mut self.server;
         let kinds = [Kind::New, Kind::Sender, Kind::Receiver, Kind::HalfClosed];
         format!(
             "{:?}, clients {:?}, {} may have to go, sessions {:?}, {} rooms, {} wait",
             workers.iter_mut().map(Worker::lists).collect::<Vec<_>>(),
-            kinds.map(|kind| shared.places.taken(kind)),
-            shared.places.listed(),
+            kinds.map(|kind| shared.admission.taken(kind)),
+            shared.admission.listed(),
             [0, 1].map(|worker| shared.placement.sessions(worker)),
             shared.rooms.all().len(),
             waiting,
@@ -178,38 +178,39 @@ impl Play {
 
     /// Senders who wait in any room.
     fn waiting(&self) -> usize {
-        self.stage.shared.rooms.all().iter().map(|room| room.waiting()).sum()
+        self.server.shared.rooms.all().iter().map(|room| room.waiting()).sum()
     }
 }
 
-impl Blocker {
+impl SlowMember {
     fn new(shared: &Arc<Shared>) -> Self {
         let (effects, wanted) = Effects::new();
         let (outbox, shared) = (Outbox::new(1), Arc::clone(shared));
-        Blocker { outbox, membership: None, effects, wanted, shared }
+        SlowMember { outbox, membership: None, effects, wanted, shared }
     }
 
     /// Gets above its mark.
     fn fill(&mut self) {
-        let Blocker { outbox, membership, effects, shared, .. } = self;
+        let SlowMember { outbox, membership, effects, shared, .. } = self;
         let name = Name::parse(b"here").unwrap();
         let membership = membership.get_or_insert_with(|| {
             let make = || Room::new(name.clone(), 0, WORKERS);
             let mut membership = Membership::new(&shared.rooms, &name, make, effects);
             // No session has this token.
-            membership.sit(0, 999_999, outbox.inlet(), effects);
+            membership.attach(0, 999_999, outbox.sender(), effects);
             membership
         });
-        outbox.inlet().push(Frame::from(*b"more than its mark"));
+        outbox.sender().push(Frame::from(*b"more than its mark"));
         let frame = Frame::from(*b"and more\n");
         membership.room().publish(&frame, 0, &mut SessionQueue::default());
     }
 
     fn move_room_to(&self, worker: usize) {
-        self.shared.rooms.all().iter().for_each(|room| match room.name().as_str() {
-            "here" => room.move_to(worker),
-            _ => {}
-        });
+        for room in self.shared.rooms.all() {
+            if room.name().as_str() == "here" {
+                room.move_to(worker);
+            }
+        }
     }
 
     fn read(&mut self) {
@@ -240,7 +241,7 @@ fn reset(client: Client) {
 }
 
 /// All orders of so many happenings, each at most once.
-fn orders(length: usize) -> Vec<Vec<Happening>> {
+fn orders(length: usize) -> Vec<Vec<Event>> {
     if length == 0 {
         return vec![Vec::new()];
     }
@@ -254,9 +255,9 @@ fn orders(length: usize) -> Vec<Vec<Happening>> {
 }
 
 /// What is left after all that has happened to the one client.
-fn left_after(login: &str, line: &'static str, order: &[Happening]) -> String {
-    let mut play = Play::new(login, line);
-    order.iter().for_each(|happening| play.happen(*happening));
+fn left_after(login: &str, line: &'static str, order: &[Event]) -> String {
+    let mut play = Run::new(login, line);
+    order.iter().for_each(|event| play.happen(*event));
     play.end();
     play.leftovers()
 }

@@ -1,7 +1,7 @@
 //! The way to one worker: a channel, and a wake-up when the worker sleeps.
 //!
 //! No wake-up is lost: a worker that is about to sleep says so, and then looks into its channel once
-//! more; whoever puts something into the channel looks afterwards whether the worker sleeps. Each
+//! more; a sender puts its message into the channel, and looks afterwards whether it sleeps. Each
 //! does its two steps in that order, a fence between them, so at least one of them sees the other.
 
 use super::sync::atomic::{AtomicBool, Ordering, fence};

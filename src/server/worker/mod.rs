@@ -22,12 +22,12 @@ mod slot;
 mod slots;
 mod slow;
 pub(crate) mod spawn;
-#[cfg(test)]
-mod stage;
 mod stall;
 #[cfg(test)]
 mod steps;
 mod sync;
+#[cfg(test)]
+mod test_server;
 mod transport;
 #[cfg(debug_assertions)]
 mod trap;
@@ -43,7 +43,7 @@ use log::error;
 use mio::net::TcpListener;
 use mio::{Events, Poll};
 
-use super::chat::admission::Place;
+use super::chat::admission::Permit;
 use super::chat::lane::Lane;
 use acceptor::{Accepted, Acceptor};
 use close::CloseReason;
@@ -91,9 +91,9 @@ impl Worker {
     ///
     /// If the system does not watch them.
     pub(crate) fn accept_at(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
-        let places = Arc::clone(&self.shared.places);
+        let admission = Arc::clone(&self.shared.admission);
         self.acceptor =
-            Some(Acceptor::new(sockets, places, self.sessions.slots.poll().registry())?);
+            Some(Acceptor::new(sockets, admission, self.sessions.slots.poll().registry())?);
         Ok(())
     }
 
@@ -203,8 +203,8 @@ impl Worker {
             }
             // The acceptor looks again, now that its worker is awake.
             Message::PlaceFree => {}
-            Message::Connected(client) => sessions.welcome(client),
-            Message::Arriving(slot) => sessions.take_in(slot),
+            Message::Connected(client) => sessions.connected(client),
+            Message::Arriving(slot) => sessions.arrived(slot),
             Message::Published(room) => room.look(self.index, &mut sessions.writes),
             Message::Resume(session) => sessions.resume(session),
             Message::Evict(session) => sessions.evict(session),
@@ -226,7 +226,7 @@ impl Worker {
             };
             self.sessions.intake += 1;
             match accepted {
-                Accepted::Client(transport, peer, place) => self.place(transport, peer, place),
+                Accepted::Client(transport, peer, permit) => self.assign(transport, peer, permit),
                 Accepted::Evict(session) if session.worker == self.index => {
                     self.sessions.evict(session);
                 }
@@ -238,13 +238,13 @@ impl Worker {
     }
 
     /// Gives a client to the worker with the fewest.
-    fn place(&mut self, transport: Transport, peer: SocketAddr, place: Place) {
+    fn assign(&mut self, transport: Transport, peer: SocketAddr, permit: Permit) {
         let placement = &self.shared.placement;
         let worker = placement.least_busy(self.index);
         let assignment = placement.assign(worker);
-        let client = Client { transport, peer, place, assignment };
+        let client = Client { transport, peer, permit, assignment };
         if worker == self.index {
-            self.sessions.welcome(client);
+            self.sessions.connected(client);
         } else {
             self.shared.tell(worker, Message::Connected(client));
         }
@@ -293,9 +293,9 @@ impl Worker {
         let sessions = &mut self.sessions;
         let clients = sessions.ready.len(Lane::Quiet).min(quota::GLANCE);
         if clients > 0
-            && let Some(refuge) = self.shared.placement.refuge()
+            && let Some(calm_worker) = self.shared.placement.calm_worker()
         {
-            sessions.send_away(clients, refuge);
+            sessions.move_rooms(clients, calm_worker);
         }
         sessions.serve_some(Lane::Quiet, clients, quota::LINES_A_GLANCE);
         sessions.publish();

@@ -119,23 +119,23 @@ impl Sessions {
     }
 
     /// A client has connected.
-    pub(crate) fn welcome(&mut self, client: Client) {
+    pub(crate) fn connected(&mut self, client: Client) {
         let deadline = Instant::now() + self.shared.limits.login_timeout;
         let slot = Slot::new(client, deadline);
         debug!("{} connected", slot.connection.session);
         if let Some(id) = self.slots.insert(Box::new(slot)) {
-            self.slots[id.token].connection.session.may_go(id);
+            self.slots[id.token].connection.session.evictable(id);
             self.login_deadlines.add(deadline, id.token);
         }
     }
 
     /// A session has moved here. It is given what it is owed before any more of its lines are
     /// carried out: else one that moves with each line would be owed more and more.
-    pub(crate) fn take_in(&mut self, slot: Box<Slot>) {
+    pub(crate) fn arrived(&mut self, slot: Box<Slot>) {
         let Some(id) = self.slots.insert(slot) else {
             return;
         };
-        self.slots[id.token].connection.session.may_go(id);
+        self.slots[id.token].connection.session.evictable(id);
         if self.phase.is_finishing() {
             self.slots[id.token].connection.finish();
         }
@@ -173,7 +173,7 @@ impl Sessions {
             // What it was told, and what others were told of its room, may be lost.
             slot.connection.session.stop_waiting();
             if let Some(room) = slot.connection.session.room() {
-                room.forget_told(self.index);
+                room.forget_notified(self.index);
             }
             if slot.stall.is_some() {
                 self.slow.add(id);
@@ -293,13 +293,13 @@ impl Sessions {
     }
 
     /// Gives the rooms of those who are to be served next another home.
-    pub(crate) fn send_away(&mut self, clients: usize, refuge: usize) {
+    pub(crate) fn move_rooms(&mut self, clients: usize, calm_worker: usize) {
         for token in self.ready.iter(Lane::Quiet).take(clients) {
             if let Some(slot) = self.slots.get(token)
                 && let Some(room) = slot.connection.session.room()
                 && room.lane() == Lane::Quiet
             {
-                room.move_to(refuge);
+                room.move_to(calm_worker);
             }
         }
     }
@@ -367,7 +367,7 @@ impl Sessions {
             let Connection { session, transport, .. } = connection;
             transport.probe_soon();
             session.set_half_closed();
-            session.may_go(id);
+            session.evictable(id);
         }
     }
 
@@ -488,13 +488,13 @@ impl Sessions {
         let connection = &mut slot.connection;
         reason.count(&self.shared.tally);
         reason.log(&connection.session, connection.session.room().map(AsRef::as_ref));
-        if let Some(last_word) = reason.last_word() {
-            connection.tell(last_word);
+        if let Some(parting_line) = reason.parting_line() {
+            connection.tell(parting_line);
         }
         connection.transport.close(reason.is_cut());
         drop(slot);
         self.carry_out_effects();
-        if self.shared.places.is_awaited() {
+        if self.shared.admission.is_awaited() {
             self.shared.tell(ACCEPTING, Message::PlaceFree);
         }
     }

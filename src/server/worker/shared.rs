@@ -9,7 +9,7 @@ use mio::Waker;
 
 use super::mailbox::{Mailbox, Wake};
 use super::slot::{Client, Slot};
-use crate::server::chat::admission::Places;
+use crate::server::chat::admission::Admission;
 use crate::server::chat::id::SessionId;
 use crate::server::chat::placement::Placement;
 use crate::server::chat::room::Room;
@@ -61,7 +61,7 @@ pub(crate) struct Shared {
     /// The rooms.
     pub rooms: Arc<Rooms>,
     /// The clients' places.
-    pub places: Arc<Places>,
+    pub admission: Arc<Admission>,
     /// What holds for every client.
     pub limits: Limits,
     /// What has happened so far.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::connection::Connection;
 use super::stall::Stall;
 use super::transport::Transport;
-use crate::server::chat::admission::Place;
+use crate::server::chat::admission::Permit;
 use crate::server::chat::outbox::Backlog;
 use crate::server::chat::placement::Assignment;
 
@@ -21,7 +21,7 @@ pub(crate) struct Client {
     /// Where it is.
     pub peer: SocketAddr,
     /// Its place.
-    pub place: Place,
+    pub permit: Permit,
     /// Its share of the load of the worker that it is given to.
     pub assignment: Assignment,
 }
@@ -44,10 +44,10 @@ pub(crate) struct Slot {
 impl Slot {
     /// A client that has to log in until then.
     pub(crate) fn new(client: Client, login_deadline: Instant) -> Self {
-        let Client { transport, peer, place, assignment } = client;
+        let Client { transport, peer, permit, assignment } = client;
         Slot {
             serial: SERIALS.fetch_add(1, Ordering::Relaxed),
-            connection: Connection::new(transport, peer, place),
+            connection: Connection::new(transport, peer, permit),
             assignment,
             login_deadline: Some(login_deadline),
             stall: None,

@@ -31,7 +31,7 @@ impl Stall {
         Stall { span, is_over: true, looked: now, unbroken: zero, parts, part: zero }
     }
 
-    /// Takes down whether the receiver is above its mark now.
+    /// Notes whether the receiver is above its mark now.
     pub(crate) fn look(&mut self, is_over: bool, now: Instant) {
         let passed = now.saturating_duration_since(self.looked).min(GAP);
         self.looked = now;

@@ -11,13 +11,13 @@ use rustix::net::sockopt::set_socket_linger;
 
 use super::Worker;
 use super::shared::Message;
-use super::stage::{BURST, Client, MINUTE, PATIENT, Stage, WORKERS, listen};
+use super::test_server::{BURST, Client, MINUTE, PATIENT, TestServer, WORKERS, listen};
 use crate::protocol::Name;
 use crate::server::chat::admission::Kind;
 use crate::server::chat::effects::Effects;
 use crate::server::chat::membership::Membership;
 use crate::server::chat::outbox::Outbox;
-use crate::server::chat::placement::CROWD;
+use crate::server::chat::placement::RESERVE_FROM;
 use crate::server::chat::room::Room;
 use crate::server::chat::session::Session;
 use crate::server::config::Limits;
@@ -28,22 +28,22 @@ use crate::server::shutdown::Pace;
 fn nobody_waits_until_a_room_is_written_to() {
     crate::descriptors::raise_limit();
     for size in [10, 300] {
-        let mut stage = Stage::with_reserve();
-        let mut receivers = stage.receivers(size);
-        let mut sender = stage.client_saying(0, "slogin:bob\njoin:hall\n");
+        let mut server = TestServer::with_reserve();
+        let mut receivers = server.receivers(size);
+        let mut sender = server.client_saying(0, "slogin:bob\njoin:hall\n");
         let mut heard = vec![String::new(); size];
         for text in ["one", "two"] {
             sender.send(&format!("sendall:{text}\n"));
-            stage.step(0);
+            server.step(0);
             assert_eq!(sender.heard(), "ok:sent\n");
             listen(&mut receivers, &mut heard);
             let reached = heard.iter().filter(|heard| heard.contains(text)).count();
             assert!((1..=size / 2).contains(&reached), "{reached} have {text} after one turn");
         }
         // There are some to be written to yet, also when the server stops.
-        assert_eq!(stage.workers[0].wait(), Some(Duration::ZERO));
-        let stopping = stage.stop(Pace::within(2 * MINUTE));
-        stage.step_until(&stopping);
+        assert_eq!(server.workers[0].wait(), Some(Duration::ZERO));
+        let stopping = server.stop(Pace::within(2 * MINUTE));
+        server.step_until(&stopping);
         listen(&mut receivers, &mut heard);
         for heard in heard {
             assert_eq!(heard, "delivery:hall:bob:one\ndelivery:hall:bob:two\n");
@@ -54,36 +54,36 @@ fn nobody_waits_until_a_room_is_written_to() {
 /// Whatever clients send at the same time, and however little sense it makes.
 #[test]
 fn the_more_is_read_the_more_are_written_to() {
-    let mut stage = Stage::with_reserve();
-    let mut receivers = stage.receivers(50);
-    let mut sender = stage.client_saying(0, "slogin:bob\njoin:hall\n");
-    let mut others: Vec<_> = (0..10).map(|_| stage.client(0)).collect();
-    let mut in_one_turn = |stage: &mut Stage| {
+    let mut server = TestServer::with_reserve();
+    let mut receivers = server.receivers(50);
+    let mut sender = server.client_saying(0, "slogin:bob\njoin:hall\n");
+    let mut others: Vec<_> = (0..10).map(|_| server.client(0)).collect();
+    let mut in_one_turn = |server: &mut TestServer| {
         let mut heard = vec![String::new(); receivers.len()];
         let mut reached = || {
             listen(&mut receivers, &mut heard);
             heard.iter().filter(|heard| *heard == "delivery:hall:bob:hi\n").count()
         };
         sender.send("sendall:hi\n");
-        stage.step(0);
+        server.step(0);
         let at_once = reached();
-        while stage.workers[0].wait() == Some(Duration::ZERO) {
-            stage.step(0);
+        while server.workers[0].wait() == Some(Duration::ZERO) {
+            server.step(0);
         }
         assert_eq!(reached(), 50, "{heard:?}");
         at_once
     };
-    let few = in_one_turn(&mut stage);
+    let few = in_one_turn(&mut server);
     assert!((1..25).contains(&few), "{few}");
     others[0].send(&"!\n".repeat(50));
-    assert_eq!(in_one_turn(&mut stage), 50);
+    assert_eq!(in_one_turn(&mut server), 50);
     others.iter_mut().for_each(|other| other.send("half a line"));
-    assert_eq!(in_one_turn(&mut stage), 50);
-    let handed_over: Vec<_> = (0..10).map(|_| stage.connect(0)).collect();
-    assert_eq!(in_one_turn(&mut stage), 50);
-    let address = stage.accept();
+    assert_eq!(in_one_turn(&mut server), 50);
+    let handed_over: Vec<_> = (0..10).map(|_| server.connect(0)).collect();
+    assert_eq!(in_one_turn(&mut server), 50);
+    let address = server.accept();
     let let_in: Vec<_> = (0..10).map(|_| TcpStream::connect(address).unwrap()).collect();
-    assert_eq!(in_one_turn(&mut stage), 50);
+    assert_eq!(in_one_turn(&mut server), 50);
     drop((handed_over, let_in));
 }
 
@@ -91,67 +91,68 @@ fn the_more_is_read_the_more_are_written_to() {
 /// that have been there before, and both hear everything.
 #[test]
 fn a_reserve_takes_receivers_off_a_crowded_worker() {
-    let mut stage = Stage::with_reserve();
-    let sessions = |stage: &Stage| [0, 1].map(|worker| stage.shared.placement.sessions(worker));
+    let mut server = TestServer::with_reserve();
+    let sessions =
+        |server: &TestServer| [0, 1].map(|worker| server.shared.placement.sessions(worker));
     let mut crowd = Vec::new();
-    let mut sender = stage.client_saying(0, "slogin:bob\njoin:cafe\n");
-    let mut early = stage.client_saying(0, "rlogin:amy\njoin:cafe\n");
-    while sessions(&stage)[0] < CROWD - 1 {
-        crowd.push(stage.shared.placement.assign(0));
+    let mut sender = server.client_saying(0, "slogin:bob\njoin:cafe\n");
+    let mut early = server.client_saying(0, "rlogin:amy\njoin:cafe\n");
+    while sessions(&server)[0] < RESERVE_FROM - 1 {
+        crowd.push(server.shared.placement.assign(0));
     }
-    let mut last = stage.client_saying(0, "rlogin:dan\njoin:cafe\n");
+    let mut last = server.client_saying(0, "rlogin:dan\njoin:cafe\n");
     // That was where it became a crowd.
-    assert_eq!(sessions(&stage), [CROWD - 1, 1]);
-    let mut late = stage.client_saying(0, "rlogin:eve\njoin:cafe\n");
-    assert_eq!(sessions(&stage), [CROWD - 1, 2]);
+    assert_eq!(sessions(&server), [RESERVE_FROM - 1, 1]);
+    let mut late = server.client_saying(0, "rlogin:eve\njoin:cafe\n");
+    assert_eq!(sessions(&server), [RESERVE_FROM - 1, 2]);
     sender.send("sendall:hi\n");
-    stage.step_all();
+    server.step_all();
     for listener in [&mut early, &mut last, &mut late] {
         assert_eq!(listener.heard(), "delivery:cafe:bob:hi\n");
     }
     // Where all is level, nobody moves any more.
-    while 2 * sessions(&stage)[1] <= sessions(&stage)[0] {
-        crowd.push(stage.shared.placement.assign(1));
+    while 2 * sessions(&server)[1] <= sessions(&server)[0] {
+        crowd.push(server.shared.placement.assign(1));
     }
     late.send("join:bar\njoin:cafe\n");
-    stage.step_all();
+    server.step_all();
     assert_eq!(late.heard(), "ok:joined room bar\nok:joined room cafe\n");
-    assert_eq!(sessions(&stage), [CROWD - 1, CROWD / 2]);
+    assert_eq!(sessions(&server), [RESERVE_FROM - 1, RESERVE_FROM / 2]);
     // A sender stays with the room.
-    let _other = stage.client_saying(0, "slogin:al\njoin:cafe\n");
-    assert_eq!(sessions(&stage), [CROWD, CROWD / 2]);
+    let _other = server.client_saying(0, "slogin:al\njoin:cafe\n");
+    assert_eq!(sessions(&server), [RESERVE_FROM, RESERVE_FROM / 2]);
 }
 
 /// A room on worker 1, with a receiver, and a sender on worker 0 who is not in it.
-fn room_elsewhere(stage: &mut Stage) -> (Client, Client) {
+fn room_elsewhere(server: &mut TestServer) -> (Client, Client) {
     // Worker 0 has more sessions, so that the room goes to the other.
-    let crowd: Vec<_> = (0..5).map(|_| stage.client(0)).collect();
-    let receiver = stage.client_saying(1, "rlogin:eve\njoin:there\n");
-    let sender = stage.client_saying(0, "slogin:bob\n");
+    let crowd: Vec<_> = (0..5).map(|_| server.client(0)).collect();
+    let receiver = server.client_saying(1, "rlogin:eve\njoin:there\n");
+    let sender = server.client_saying(0, "slogin:bob\n");
     std::mem::forget(crowd);
     (receiver, sender)
 }
 
 #[test]
 fn an_answer_does_not_move_ahead_of_its_text() {
-    let mut stage = Stage::new();
-    let (_elsewhere, mut sender) = room_elsewhere(&mut stage);
+    let mut server = TestServer::new();
+    let (_elsewhere, mut sender) = room_elsewhere(&mut server);
     // A room on worker 0, too.
-    let full: Vec<_> = (0..10).map(|_| stage.client(1)).collect();
-    let mut receiver = stage.client_saying(0, "rlogin:amy\njoin:here\n");
-    let mut late = stage.client_saying(0, "rlogin:late\n");
+    let full: Vec<_> = (0..10).map(|_| server.client(1)).collect();
+    let mut receiver = server.client_saying(0, "rlogin:amy\njoin:here\n");
+    let mut late = server.client_saying(0, "rlogin:late\n");
     sender.send("join:here\nsendall:hi\njoin:there\n");
-    stage.look(0);
-    stage.workers[0].serve_all();
+    server.look(0);
+    server.workers[0].serve_all();
     // The session is on its way, in the middle of worker 0's turn.
-    stage.step(1);
-    stage.step(1);
+    server.step(1);
+    server.step(1);
     assert_eq!(sender.heard(), "ok:joined room here\nok:sent\nok:joined room there\n");
     // So whoever joins now, before that turn ends, has missed the text.
     late.send("join:here\n");
-    stage.look(0);
-    stage.workers[0].serve_all();
-    stage.step_all();
+    server.look(0);
+    server.workers[0].serve_all();
+    server.step_all();
     assert_eq!(receiver.heard(), "delivery:here:bob:hi\n");
     assert_eq!(late.heard(), "ok:joined room here\n");
     drop(full);
@@ -159,55 +160,55 @@ fn an_answer_does_not_move_ahead_of_its_text() {
 
 #[test]
 fn a_text_of_a_session_that_moves_when_the_server_stops_is_carried_out() {
-    let mut stage = Stage::new();
-    let (mut receiver, mut sender) = room_elsewhere(&mut stage);
+    let mut server = TestServer::new();
+    let (mut receiver, mut sender) = room_elsewhere(&mut server);
     sender.send("join:there\nsendall:hi\n");
     // Worker 0 is in the middle of its turn while the other hears that the server stops.
-    stage.look(0);
-    let stopping = stage.stop(Pace::within(2 * MINUTE));
+    server.look(0);
+    let stopping = server.stop(Pace::within(2 * MINUTE));
     thread::sleep(Duration::from_millis(100));
-    stage.step(1);
-    stage.workers[0].work();
-    stage.step_until(&stopping);
+    server.step(1);
+    server.workers[0].work();
+    server.step_until(&stopping);
     assert_eq!(sender.heard(), "ok:joined room there\nok:sent\n");
     assert_eq!(receiver.heard(), "delivery:there:bob:hi\n");
 }
 
 #[test]
 fn no_receiver_is_closed_while_a_worker_may_still_publish() {
-    let mut stage = Stage::new();
-    let (mut receiver, _sender) = room_elsewhere(&mut stage);
-    let mut sender = stage.client_saying(1, "slogin:bob\njoin:there\n");
+    let mut server = TestServer::new();
+    let (mut receiver, _sender) = room_elsewhere(&mut server);
+    let mut sender = server.client_saying(1, "slogin:bob\njoin:there\n");
     // The sender of this text lives on worker 1 and the receiver does, too; in a full house or
     // a crowd the one who publishes is another.
     let finish = Instant::now() + Duration::from_millis(50);
     let pace = Pace { finish, ..Pace::within(2 * MINUTE) };
     sender.send("sendall:hi\n");
-    stage.look(1);
-    stage.workers[1].serve_all();
-    let stopping = stage.stop(pace);
+    server.look(1);
+    server.workers[1].serve_all();
+    let stopping = server.stop(pace);
     // Long after the time to finish is over, the other worker still may not close anybody.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(300) {
-        stage.step(0);
-        assert!(!stage.workers[0].is_draining(), "drains after {:?}", begun.elapsed());
+        server.step(0);
+        assert!(!server.workers[0].is_draining(), "drains after {:?}", begun.elapsed());
     }
-    stage.step_until(&stopping);
+    server.step_until(&stopping);
     assert_eq!(sender.heard(), "ok:sent\n");
     assert_eq!(receiver.heard(), "delivery:there:bob:hi\n");
 }
 
 #[test]
 fn nothing_is_carried_out_after_the_halt() {
-    let mut stage = Stage::new();
-    let mut receiver = stage.client_saying(0, "rlogin:eve\njoin:cafe\n");
-    let mut sender = stage.client_saying(0, "slogin:bob\njoin:cafe\n");
+    let mut server = TestServer::new();
+    let mut receiver = server.client_saying(0, "rlogin:eve\njoin:cafe\n");
+    let mut sender = server.client_saying(0, "slogin:bob\njoin:cafe\n");
     let (done, all_done) = mpsc::channel();
-    stage.shared.tell_all(|| Message::Halt(done.clone()));
-    stage.step_all();
+    server.shared.tell_all(|| Message::Halt(done.clone()));
+    server.step_all();
     assert_eq!(all_done.try_iter().count(), WORKERS);
     sender.send("sendall:too late\n");
-    stage.step_all();
+    server.step_all();
     assert_eq!((sender.heard(), receiver.heard()), (String::new(), String::new()));
 }
 
@@ -220,21 +221,21 @@ fn a_session_that_moved_leaves_no_deadline_behind() {
         queue_limit: 1000,
         stall_timeout: Duration::from_secs(60),
     };
-    let mut stage = Stage::with(limits);
-    let mut crowd: Vec<_> = (0..5).map(|_| stage.client_saying(0, "rlogin:amy\n")).collect();
-    let mut receiver = stage.client_saying(1, "rlogin:eve\njoin:there\n");
+    let mut server = TestServer::with(limits);
+    let mut crowd: Vec<_> = (0..5).map(|_| server.client_saying(0, "rlogin:amy\n")).collect();
+    let mut receiver = server.client_saying(1, "rlogin:eve\njoin:there\n");
     let begun = Instant::now();
-    let mut sender = stage.client_saying(0, "slogin:bob\njoin:there\n");
+    let mut sender = server.client_saying(0, "slogin:bob\njoin:there\n");
     // This one gets the place that was left.
-    let mut quiet = stage.client_saying(0, "rlogin:quiet\n");
+    let mut quiet = server.client_saying(0, "rlogin:quiet\n");
     while begun.elapsed() < Duration::from_millis(400) {
-        stage.step_all();
+        server.step_all();
     }
     quiet.send("join:there\n");
-    stage.step_all();
+    server.step_all();
     assert_eq!(quiet.heard(), "ok:joined room there\n");
     sender.send("sendall:hi\n");
-    stage.step_all();
+    server.step_all();
     assert_eq!(sender.heard(), "ok:sent\n");
     for listener in [&mut receiver, &mut quiet] {
         assert_eq!(listener.heard(), "delivery:there:bob:hi\n");
@@ -251,29 +252,29 @@ fn a_receiver_that_was_slow_and_moved_is_cut_when_it_stalls() {
         queue_limit: 1000,
         stall_timeout: Duration::from_millis(300),
     };
-    let mut stage = Stage::with(limits);
-    let (_elsewhere, mut there) = room_elsewhere(&mut stage);
+    let mut server = TestServer::with(limits);
+    let (_elsewhere, mut there) = room_elsewhere(&mut server);
     there.send("join:there\n");
-    stage.step_all();
+    server.step_all();
     there.heard();
-    let full: Vec<_> = (0..10).map(|_| stage.client(1)).collect();
-    let mut here = stage.client_saying(0, "slogin:bob\n");
+    let full: Vec<_> = (0..10).map(|_| server.client(1)).collect();
+    let mut here = server.client_saying(0, "slogin:bob\n");
     for round in 1..=3 {
-        let mut slow = stage.client_saying(0, "rlogin:amy\njoin:here\n");
+        let mut slow = server.client_saying(0, "rlogin:amy\njoin:here\n");
         here.send("join:here\n");
-        stage.step_all();
+        server.step_all();
         here.heard();
-        while stage.answered(&mut here) == BURST {}
+        while server.answered(&mut here) == BURST {}
         for _ in 0..20 {
             slow.heard();
             here.heard();
-            stage.step(0);
+            server.step(0);
         }
         slow.send("join:there\n");
         let begun = Instant::now();
-        while stage.shared.tally.cut.load(Ordering::SeqCst) < round {
+        while server.shared.tally.cut.load(Ordering::SeqCst) < round {
             assert!(begun.elapsed() < Duration::from_secs(20), "not cut in round {round}");
-            stage.answered(&mut there);
+            server.answered(&mut there);
         }
     }
     drop(full);
@@ -283,65 +284,65 @@ fn a_receiver_that_was_slow_and_moved_is_cut_when_it_stalls() {
 #[test]
 fn a_client_is_heard_once_more_before_its_deadline_ends_it() {
     let limits = Limits { login_timeout: Duration::from_millis(100), ..PATIENT };
-    let mut stage = Stage::with(limits);
+    let mut server = TestServer::with(limits);
     // More than are served in one turn.
-    let mut clients: Vec<_> = (0..300).map(|_| stage.client(0)).collect();
-    let mut silent = stage.client(0);
+    let mut clients: Vec<_> = (0..300).map(|_| server.client(0)).collect();
+    let mut silent = server.client(0);
     clients.iter_mut().for_each(|client| client.send("slogin:bob\njoin:cafe\n"));
     thread::sleep(Duration::from_millis(200));
     // It has not heard of what they sent.
-    stage.workers[0].work();
-    stage.step_all();
+    server.workers[0].work();
+    server.step_all();
     for client in &mut clients {
         assert_eq!(client.heard(), "ok:logged in as bob\nok:joined room cafe\n");
     }
     assert_eq!(silent.heard(), "err:not logged in in time\n");
 }
 
-/// Worker 0, which lets clients in, sleeps when another worker gives a place back.
+/// Worker 0, which accepts clients, sleeps when another worker gives a place back.
 #[test]
-fn a_place_that_is_given_back_elsewhere_wakes_whoever_lets_clients_in() {
-    let mut stage = Stage::with_places(2);
-    let _other = stage.client_saying(0, "slogin:bob\n");
-    let half_closed = stage.client_saying(1, "rlogin:eve\njoin:cafe\n");
+fn a_place_that_is_released_elsewhere_wakes_the_acceptor() {
+    let mut server = TestServer::with_places(2);
+    let _other = server.client_saying(0, "slogin:bob\n");
+    let half_closed = server.client_saying(1, "rlogin:eve\njoin:cafe\n");
     half_closed.0.shutdown(Shutdown::Write).unwrap();
-    stage.step_all();
-    let address = stage.accept();
+    server.step_all();
+    let address = server.accept();
     let mut newcomer = Client(TcpStream::connect(address).unwrap());
     newcomer.0.set_nonblocking(true).unwrap();
-    stage.step(0);
-    stage.workers[0].fall_asleep();
-    stage.step(1);
-    stage.workers[0].look(Some(Duration::from_secs(10)));
-    assert_eq!(stage.workers[0].intake(), 1, "it slept on");
-    stage.workers[0].work();
+    server.step(0);
+    server.workers[0].fall_asleep();
+    server.step(1);
+    server.workers[0].look(Some(Duration::from_secs(10)));
+    assert_eq!(server.workers[0].intake(), 1, "it slept on");
+    server.workers[0].work();
     newcomer.send("slogin:amy\n");
-    stage.step_all();
+    server.step_all();
     assert_eq!(newcomer.heard(), "ok:logged in as amy\n");
 }
 
 /// A bug in the middle of a turn, outside of any connection's.
 #[test]
 fn a_turn_with_a_bug_drops_nobodys_text() {
-    let mut stage = Stage::with_reserve();
+    let mut server = TestServer::with_reserve();
     let name = Name::parse(b"trap").unwrap();
     let effects = Effects::new().0;
     let make = || Room::new(name.clone(), 0, WORKERS + 1);
-    let mut trap = Membership::new(&stage.shared.rooms, &name, make, &effects);
+    let mut trap = Membership::new(&server.shared.rooms, &name, make, &effects);
     let mut victims = ["trap", "cafe"].map(|room| {
-        let sender = stage.client_saying(0, &format!("slogin:bob\njoin:{room}\n"));
-        let receiver = stage.client_saying(0, &format!("rlogin:eve\njoin:{room}\n"));
+        let sender = server.client_saying(0, &format!("slogin:bob\njoin:{room}\n"));
+        let receiver = server.client_saying(0, &format!("rlogin:eve\njoin:{room}\n"));
         (room, sender, receiver)
     });
     // A receiver on a worker that does not exist.
-    trap.sit(WORKERS, 0, Outbox::new(1).inlet(), &effects);
+    trap.attach(WORKERS, 0, Outbox::new(1).sender(), &effects);
     victims.iter_mut().for_each(|(_, sender, _)| sender.send("sendall:hi\n"));
-    stage.look(0);
-    stage.workers[0].serve_all();
+    server.look(0);
+    server.workers[0].serve_all();
     // Publishing the first batch is where it happens.
     for _ in 0..3 {
-        stage.workers[0].survive(Worker::work);
-        stage.look(0);
+        server.workers[0].survive(Worker::work);
+        server.look(0);
     }
     for (room, sender, receiver) in &mut victims {
         assert_eq!(sender.heard(), "ok:sent\n", "{room}");
@@ -351,24 +352,24 @@ fn a_turn_with_a_bug_drops_nobodys_text() {
 
 #[test]
 fn a_look_with_a_bug_forgets_nobody() {
-    let mut stage = Stage::with_reserve();
-    let mut clients: Vec<_> = (0..3).map(|_| stage.client(0)).collect();
+    let mut server = TestServer::with_reserve();
+    let mut clients: Vec<_> = (0..3).map(|_| server.client(0)).collect();
     clients.iter_mut().for_each(|client| client.send("slogin:bob\n"));
     // A room that does not know of worker 0.
     let room = Arc::new(Room::new(Name::parse(b"trap").unwrap(), 0, 0));
-    stage.shared.tell(0, Message::Published(room));
-    stage.workers[0].survive(|worker| worker.look(Some(Duration::ZERO)));
-    clients.push(stage.client_saying(0, ""));
+    server.shared.tell(0, Message::Published(room));
+    server.workers[0].survive(|worker| worker.look(Some(Duration::ZERO)));
+    clients.push(server.client_saying(0, ""));
     clients[3].send("slogin:bob\n");
-    stage.step_all();
+    server.step_all();
     for client in &mut clients {
         assert_eq!(client.heard(), "ok:logged in as bob\n");
     }
 }
 
 /// A turn of worker 0 that may have a bug.
-fn survive(stage: &mut Stage) {
-    stage.workers[0].survive(|worker| {
+fn survive(server: &mut TestServer) {
+    server.workers[0].survive(|worker| {
         worker.look(Some(Duration::ZERO));
         worker.work();
     });
@@ -382,58 +383,58 @@ fn trap(session: &Session) {
 /// Nothing of it is left in its room, neither as a receiver above its mark nor as a sender who waits.
 #[test]
 fn a_connection_whose_end_has_a_bug_is_gone() {
-    let mut stage = Stage::of(1, PATIENT, 1000);
-    let mut sender = stage.client_saying(0, "slogin:bob\njoin:cafe\n");
-    let mut witness = stage.client_saying(0, "rlogin:amy\njoin:cafe\n");
-    let slow = stage.client_saying(0, "rlogin:unlucky\njoin:cafe\n");
-    let waiting = stage.client_saying(0, "slogin:unlucky\njoin:cafe\n");
+    let mut server = TestServer::of(1, PATIENT, 1000);
+    let mut sender = server.client_saying(0, "slogin:bob\njoin:cafe\n");
+    let mut witness = server.client_saying(0, "rlogin:amy\njoin:cafe\n");
+    let slow = server.client_saying(0, "rlogin:unlucky\njoin:cafe\n");
+    let waiting = server.client_saying(0, "slogin:unlucky\njoin:cafe\n");
     let mut sent = 0;
-    while stage.answered(&mut sender) == BURST {
+    while server.answered(&mut sender) == BURST {
         sent += BURST;
         witness.heard();
     }
     let mut waiting = waiting;
     waiting.send("sendall:hi\n");
-    stage.step_all();
-    assert!(stage.room("cafe").waiting() >= 1, "nobody waits after {sent} texts");
-    stage.workers[0].sessions.trap = trap;
+    server.step_all();
+    assert!(server.room("cafe").waiting() >= 1, "nobody waits after {sent} texts");
+    server.workers[0].sessions.trap = trap;
     for unlucky in [waiting, slow] {
         set_socket_linger(&unlucky.0, Some(Duration::ZERO)).unwrap();
         drop(unlucky);
-        (0..3).for_each(|_| survive(&mut stage));
+        (0..3).for_each(|_| survive(&mut server));
     }
-    stage.workers[0].sessions.trap = |_| {};
+    server.workers[0].sessions.trap = |_| {};
     let everybody = [Kind::New, Kind::Sender, Kind::Receiver, Kind::HalfClosed];
-    let everybody = everybody.map(|kind| stage.shared.places.taken(kind));
-    assert_eq!((everybody, stage.shared.placement.sessions(0)), ([0, 1, 1, 0], 2));
-    assert_eq!(stage.room("cafe").census().receivers, 1);
-    assert_eq!(stage.room("cafe").waiting(), 0);
+    let everybody = everybody.map(|kind| server.shared.admission.taken(kind));
+    assert_eq!((everybody, server.shared.placement.sessions(0)), ([0, 1, 1, 0], 2));
+    assert_eq!(server.room("cafe").census().receivers, 1);
+    assert_eq!(server.room("cafe").waiting(), 0);
     // So the room goes on.
-    let goes_on = |stage: &mut Stage| {
+    let goes_on = |server: &mut TestServer| {
         sender.heard();
         sender.try_send("sendall:after all\n");
-        stage.step_all();
+        server.step_all();
         witness.heard().contains("after all")
     };
-    stage.wait_for(goes_on, "the room waits for one that has gone");
+    server.wait_for(goes_on, "the room waits for one that has gone");
 }
 
 #[test]
 fn a_receiver_that_stalls_is_cut_although_the_end_of_another_has_a_bug() {
     let stall_timeout = Duration::from_millis(300);
-    let mut stage = Stage::of(1, Limits { stall_timeout, ..PATIENT }, 1000);
+    let mut server = TestServer::of(1, Limits { stall_timeout, ..PATIENT }, 1000);
     let mut clients = Vec::new();
     for (user, room) in [("unlucky", "here"), ("eve", "there")] {
-        clients.push(stage.client_saying(0, &format!("rlogin:{user}\njoin:{room}\n")));
-        let mut sender = stage.client_saying(0, &format!("slogin:bob\njoin:{room}\n"));
-        while stage.answered(&mut sender) == BURST {}
+        clients.push(server.client_saying(0, &format!("rlogin:{user}\njoin:{room}\n")));
+        let mut sender = server.client_saying(0, &format!("slogin:bob\njoin:{room}\n"));
+        while server.answered(&mut sender) == BURST {}
         clients.push(sender);
     }
-    stage.workers[0].sessions.trap = trap;
-    let is_cut = |stage: &mut Stage| {
+    server.workers[0].sessions.trap = trap;
+    let is_cut = |server: &mut TestServer| {
         clients.iter_mut().for_each(|client| client.try_send("sendall:hello\n"));
-        survive(stage);
-        stage.shared.tally.cut.load(Ordering::Relaxed) == 1
+        survive(server);
+        server.shared.tally.cut.load(Ordering::Relaxed) == 1
     };
-    stage.wait_for(is_cut, "it is not cut");
+    server.wait_for(is_cut, "it is not cut");
 }

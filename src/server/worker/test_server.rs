@@ -13,7 +13,7 @@ use super::shared::{Message, Shared};
 use super::slot;
 use super::spawn::mailbox;
 use super::transport::Transport;
-use crate::server::chat::admission::Places;
+use crate::server::chat::admission::Admission;
 use crate::server::chat::lane::Lane;
 use crate::server::chat::placement::Placement;
 use crate::server::chat::room::Room;
@@ -33,7 +33,7 @@ pub const PATIENT: Limits =
     Limits { login_timeout: MINUTE, queue_limit: 1000, stall_timeout: MINUTE };
 
 /// The workers, and where clients come from.
-pub struct Stage {
+pub struct TestServer {
     pub shared: Arc<Shared>,
     pub workers: Vec<Worker>,
     listener: TcpListener,
@@ -69,7 +69,7 @@ pub fn listen(receivers: &mut [Client], heard: &mut [String]) {
     }
 }
 
-impl Stage {
+impl TestServer {
     pub fn new() -> Self {
         Self::with(PATIENT)
     }
@@ -98,7 +98,7 @@ impl Stage {
             mailboxes,
             placement: Arc::new(Placement::new(WORKERS, regulars)),
             rooms: Arc::new(Rooms::default()),
-            places: Arc::new(Places::new(places, None)),
+            admission: Arc::new(Admission::new(places, None)),
             limits,
             tally: Tally::default(),
             slow_receivers: Mutex::default(),
@@ -107,7 +107,7 @@ impl Stage {
             Worker::new(index, Arc::clone(&shared), inbox, poll)
         };
         let workers = loops.into_iter().enumerate().map(worker).collect();
-        Stage { shared, workers, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+        TestServer { shared, workers, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
     /// A new client on a worker.
@@ -124,10 +124,10 @@ impl Stage {
         client.set_nonblocking(true).unwrap();
         stream.set_nonblocking(true).unwrap();
         let transport = Transport::new(mio::net::TcpStream::from_std(stream));
-        let place = self.shared.places.take(peer.ip()).unwrap();
+        let permit = self.shared.admission.take(peer.ip()).unwrap();
         let assignment = self.shared.placement.assign(worker);
         self.shared
-            .tell(worker, Message::Connected(slot::Client { transport, peer, place, assignment }));
+            .tell(worker, Message::Connected(slot::Client { transport, peer, permit, assignment }));
         Client(client)
     }
 
