@@ -16,6 +16,15 @@ pub enum Line<'a> {
     TooLong(&'a [u8]),
 }
 
+impl<'a> Line<'a> {
+    /// What there is of it.
+    pub fn bytes(self) -> &'a [u8] {
+        match self {
+            Line::Whole(bytes) | Line::TooLong(bytes) => bytes,
+        }
+    }
+}
+
 /// Bytes that are kept of each end of a line that is too long.
 pub const ENDS: usize = 16;
 

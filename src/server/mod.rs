@@ -76,6 +76,7 @@ impl Server {
         let reserve = usize::from(config.workers.is_none() && mailboxes.len() > 1);
         let max_clients = max_clients(config.max_clients, descriptors);
         let shared = Arc::new(Shared {
+            log: None,
             placement: Arc::new(Placement::new(mailboxes.len(), mailboxes.len() - reserve)),
             mailboxes,
             rooms: Arc::new(Rooms::default()),
@@ -120,6 +121,10 @@ impl Server {
         info!("stopping");
         shutdown::wind_down(&self.shared, pace);
         shutdown::wait_for_end(&self.ended, pace.end);
+        let unanswered = self.shared.tally.unanswered.load(Ordering::Relaxed);
+        if unanswered > 0 {
+            warn!("{unanswered} texts are not answered: it is not known what became of them");
+        }
         debug!("stopped after {} texts", self.shared.tally.texts.load(Ordering::Relaxed));
         pace.log
     }

@@ -45,6 +45,9 @@ pub(crate) fn wind_down(shared: &Shared, pace: Pace) {
     for _ in 0..2 {
         tell_and_wait(shared, Message::Finish, pace.finish);
     }
+    if let Some(log) = &shared.log {
+        log.finish(pace.halt);
+    }
     // A worker that drains closes receivers; nobody may publish to them any more then.
     tell_and_wait(shared, Message::Halt, pace.halt);
     shared.tell_all(|| Message::Drain(pace.drain));

@@ -89,6 +89,7 @@ impl Server {
             let (worker, told) = match effect {
                 Effect::Resume(session) => (session.worker, Told::Resume),
                 Effect::Notify(worker, _) => (worker, Told::Look),
+                Effect::Answer(..) | Effect::Opened(..) => panic!("there is no log"),
             };
             let _ = self.mailboxes[worker].send(told);
         }
@@ -128,7 +129,7 @@ fn publish(server: &Server, worker: usize, inbox: &mpsc::Receiver<Told>) {
             membership.stop_waiting();
         }
         let frame = Frame::from([worker as u8, number]);
-        let published = membership.room().publish(&frame, worker, &mut SessionQueue::default());
+        let published = membership.room().publish(&frame, None);
         for other in published.notify.iter() {
             effects.add(Effect::Notify(other, Arc::clone(membership.room())));
         }

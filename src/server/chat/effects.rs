@@ -9,11 +9,26 @@ use super::sync::{Arc, mpsc};
 
 /// Something that a loop has to do.
 #[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only a log has anything to answer late"))]
 pub(crate) enum Effect {
     /// Serve the session again: it need no longer wait for its room.
     Resume(SessionId),
     /// Tell that worker that there is something in the room to write.
     Notify(usize, Arc<Room>),
+    /// A log has said what became of texts: give their senders, which live on that worker, their
+    /// answers.
+    Answer(usize, Receipt),
+    /// A log knows about the room that the session is about to enter, or says why it does not.
+    Opened(SessionId, Result<(), Arc<str>>),
+}
+
+/// What became of the texts of a batch.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    /// The senders, each with how many of the texts are its own.
+    pub senders: Vec<(SessionId, usize)>,
+    /// Why they were refused, if they were.
+    pub refused: Option<Arc<str>>,
 }
 
 /// The sending end of a loop's queue of effects.

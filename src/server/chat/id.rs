@@ -1,6 +1,9 @@
-//! Names of sessions and of workers.
+//! Names of sessions and of workers, and of where clients are.
 //!
 //! A worker is a loop that owns sessions; here it is a number.
+
+use std::fmt;
+use std::net::SocketAddr;
 
 /// Names one session, and never another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +14,27 @@ pub(crate) struct SessionId {
     pub token: usize,
     /// Counts all sessions.
     pub serial: u64,
+}
+
+/// Where a client is, as the log calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// At that address.
+    Inet(SocketAddr),
+    /// It has none.
+    #[cfg(test)]
+    Unnamed,
+}
+
+/// `127.0.0.1:4711`
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Inet(address) => address.fmt(f),
+            #[cfg(test)]
+            Peer::Unnamed => f.write_str("unnamed"),
+        }
+    }
 }
 
 /// Some of the workers.

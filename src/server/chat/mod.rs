@@ -6,10 +6,13 @@
 //! of one room, and nobody takes a second one meanwhile.
 
 pub(crate) mod admission;
+pub(crate) mod answers;
 pub(crate) mod batch;
+pub(crate) mod batches;
 pub(crate) mod effects;
 pub(crate) mod id;
 pub(crate) mod lane;
+pub(crate) mod log;
 pub(crate) mod membership;
 pub(crate) mod outbox;
 #[cfg(test)]

@@ -197,9 +197,13 @@ impl Room {
         relieved(&mut state)
     }
 
-    /// Queues `frame` for every receiver. Adds the sessions on `worker`, where the caller runs,
-    /// to `writes`: they are the caller's to write to.
-    pub fn publish(&self, frame: &Frame, worker: usize, writes: &mut SessionQueue) -> Published {
+    /// Queues `frame` for every receiver. If the caller is a worker, adds the sessions there to its
+    /// queue: they are the caller's to write to.
+    pub fn publish(
+        &self,
+        frame: &Frame,
+        mut here: Option<(usize, &mut SessionQueue)>,
+    ) -> Published {
         let mut state = lock(&self.state);
         let mut published = Published { receivers: 0, notify: WorkerSet::default() };
         let mut newly_over = 0;
@@ -215,7 +219,7 @@ impl Room {
                     newly_over += 1;
                 }
             }
-            if index == worker {
+            if let Some((_, writes)) = here.as_mut().filter(|(worker, _)| *worker == index) {
                 shard.queue_all(writes, self.lane());
             } else if !shard.notified {
                 shard.notified = true;

@@ -205,7 +205,7 @@ impl Model {
         self.frames += 1;
         let frame = self.frames.to_be_bytes();
         let published =
-            self.room.publish(&frame.as_slice().into(), worker, &mut self.writes[worker]);
+            self.room.publish(&frame.as_slice().into(), Some((worker, &mut self.writes[worker])));
         self.told.extend(published.notify.iter());
         let present = self.receivers.iter_mut().filter(|receiver| receiver.key.is_some());
         let count = present.map(|receiver| receiver.due.extend_from_slice(&frame)).count();

@@ -4,15 +4,18 @@
 //! socket is the business of the connection that has the session.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::mem;
 
 use log::{Level, debug, log};
 use thiserror::Error;
 
 use super::admission::{Kind, Permit};
-use super::batch::{Batches, Publisher};
-use super::id::SessionId;
+use super::answers::Answers;
+use super::batch::Publisher;
+use super::batches::Batches;
+use super::id::{Peer, SessionId};
 use super::lane::Lane;
+use super::log::Opened;
 use super::membership::Membership;
 use super::outbox::{Backlog, Outbox};
 use super::placement::Placement;
@@ -21,6 +24,9 @@ use super::rooms::Rooms;
 use super::sync::Arc;
 use crate::lines::Line;
 use crate::protocol::{self, Name, Reply, Request, RequestError};
+
+/// The answer to a text that was carried out.
+const SENT: Reply<'static> = Reply::Ok(b"sent");
 
 /// Why a request is not carried out. Its text is the payload of the `err`.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -66,6 +72,8 @@ pub(crate) enum Step {
     Go,
     /// First the session has to move to that worker and [`Session::arrive`] there.
     Move(usize),
+    /// The line cannot be carried out before all answers are there: to be tried again then.
+    Later,
     /// The client is done.
     Quit,
 }
@@ -94,13 +102,15 @@ pub(crate) struct Turn<'a> {
 /// One client.
 #[derive(Debug)]
 pub(crate) struct Session {
-    peer: SocketAddr,
+    peer: Peer,
     permit: Permit,
     role: Role,
     /// Answers not yet written nor queued.
-    answers: Vec<u8>,
+    answers: Answers,
     /// The room that the session is on its way to.
     arriving: Option<Membership>,
+    /// It has to wait until the log knows about that room.
+    is_opening: bool,
 }
 
 #[derive(Debug)]
@@ -120,9 +130,15 @@ struct Sending {
 
 impl Session {
     /// A client that has just connected.
-    pub fn new(peer: SocketAddr, permit: Permit) -> Self {
-        let (role, answers, arriving) = (Role::New, Vec::new(), None);
-        Session { peer, permit, role, answers, arriving }
+    pub fn new(peer: Peer, permit: Permit) -> Self {
+        Session {
+            peer,
+            permit,
+            role: Role::New,
+            answers: Answers::default(),
+            arriving: None,
+            is_opening: false,
+        }
     }
 
     /// Carries out one line and appends its answer.
@@ -142,7 +158,7 @@ impl Session {
         let step = request.and_then(|request| self.try_to_carry_out(request, turn));
         step.unwrap_or_else(|refusal| {
             log!(if entry { Level::Debug } else { Level::Trace }, "refused {self}: {refusal}");
-            Reply::Err(refusal.to_string().as_bytes()).encode(&mut self.answers);
+            self.err(&refusal);
             refusal.step()
         })
     }
@@ -159,6 +175,10 @@ impl Session {
         match request {
             Request::LogInSender(user) => self.log_in(Kind::Sender, user, turn),
             Request::LogInReceiver(user) => self.log_in(Kind::Receiver, user, turn),
+            // What a log has said last of its texts, a session hears where it is.
+            Request::Join(_) | Request::Leave | Request::Quit if self.answers.are_awaited() => {
+                Ok(Step::Later)
+            }
             Request::Join(room) => self.join(room, turn),
             Request::SendAll(text) => self.send_all(text, turn),
             Request::Leave => self.leave(),
@@ -197,8 +217,8 @@ impl Session {
             debug!("{self} left room {}", room.name());
         }
         self.leave_room();
-        let Turn { rooms, placement, publisher: Publisher { worker, effects, .. }, .. } = turn;
-        let (worker, placement) = (*worker, *placement);
+        let Turn { id, rooms, placement, publisher: Publisher { effects, .. }, .. } = turn;
+        let (worker, placement) = (id.worker, *placement);
         let make = || Room::new(name.clone(), placement.least_busy(worker), placement.workers());
         let membership = Membership::new(rooms, &name, make, effects);
         let home = match self.role {
@@ -215,9 +235,27 @@ impl Session {
 
     /// Enters the room that the session was on its way to, or has followed.
     pub fn arrive(&mut self, turn: &Turn<'_>) {
-        match self.arriving.take() {
-            Some(membership) => self.enter(membership, turn),
-            None => self.attach(turn),
+        let Some(membership) = self.arriving.take() else {
+            return self.attach(turn);
+        };
+        let opened = turn.batches.log().map(|log| log.open(membership.room(), turn.id));
+        if opened == Some(Opened::Later) {
+            self.arriving = Some(membership);
+            self.is_opening = true;
+            return;
+        }
+        self.enter(membership, turn);
+    }
+
+    /// The log knows about the room that the session is on its way to, or says why it does not.
+    pub fn opened(&mut self, outcome: Result<(), Arc<str>>, turn: &Turn<'_>) {
+        if !mem::take(&mut self.is_opening) {
+            return;
+        }
+        match (self.arriving.take(), outcome) {
+            (Some(membership), Ok(())) => self.enter(membership, turn),
+            (_, Err(reason)) => self.err(&reason),
+            (None, Ok(())) => {}
         }
     }
 
@@ -256,8 +294,12 @@ impl Session {
             Role::Receiver { .. } => Err(Refusal::SendersOnly),
             Role::Sender { room: None, .. } => Err(Refusal::NotInRoom),
             Role::Sender { room: Some(Sending { membership, head }), .. } => {
-                turn.batches.add(membership.room(), head, text, &mut turn.publisher);
-                Reply::Ok(b"sent").encode(&mut self.answers);
+                let Turn { id, batches, publisher, .. } = turn;
+                batches.add(membership.room(), head, text, *id, publisher);
+                match batches.log() {
+                    None => self.answers.push(SENT),
+                    Some(_) => self.answers.await_text(head.len() + text.len()),
+                }
                 Ok(Step::Go)
             }
         }
@@ -300,26 +342,69 @@ impl Session {
     }
 
     fn ok(&mut self, text: fmt::Arguments<'_>) {
-        Reply::Ok(text.to_string().as_bytes()).encode(&mut self.answers);
+        self.answers.push(Reply::Ok(text.to_string().as_bytes()));
+    }
+
+    fn err(&mut self, reason: &dyn fmt::Display) {
+        self.answers.push(Reply::Err(reason.to_string().as_bytes()));
+    }
+
+    /// A log has said what became of so many of this session's texts, the ones that it has had the
+    /// longest.
+    pub fn settle(&mut self, texts: usize, refused: Option<&str>) {
+        let reply = refused.map_or(SENT, |reason| Reply::Err(reason.as_bytes()));
+        self.answers.settle(texts, reply);
     }
 
     /// Moves a receiver's answers into its queue, where they keep their place among deliveries.
     pub fn queue_answers(&mut self) {
         if let Role::Receiver { outbox, .. } = &self.role
-            && !self.answers.is_empty()
+            && self.answers.ready_bytes() > 0
         {
-            outbox.sender().push(std::mem::take(&mut self.answers).into());
+            outbox.sender().push(mem::take(self.answers.ready()).into());
         }
     }
 
-    /// Bytes that the client has not been given yet, in whatever buffer they lie.
+    /// Bytes that the client has not been given yet, in whatever buffer they lie, those left out that
+    /// a log has.
     pub fn owed(&self) -> usize {
-        self.answers.len() + self.backlog().map_or(0, Backlog::bytes)
+        self.answers.ready_bytes() + self.backlog().map_or(0, Backlog::bytes)
+    }
+
+    /// Bytes of texts that a log has and of answers that wait for it.
+    pub fn awaited(&self) -> usize {
+        self.answers.awaited_bytes()
+    }
+
+    /// Answers are awaited from a log.
+    pub fn is_awaiting(&self) -> bool {
+        self.is_opening || self.answers.are_awaited()
+    }
+
+    /// The log has to know about a room before anything else can be carried out.
+    pub fn is_opening(&self) -> bool {
+        self.is_opening
+    }
+
+    /// Texts of which it is not known yet what becomes of them.
+    pub fn unanswered_texts(&self) -> usize {
+        self.answers.awaited_texts()
+    }
+
+    /// Tells the client something that it has not asked for.
+    pub fn tell(&mut self, reason: &[u8]) {
+        self.answers.push(Reply::Err(reason));
+    }
+
+    /// There is nobody to read answers any more.
+    pub fn close_answers(&mut self) {
+        self.answers.close();
+        self.is_opening = false;
     }
 
     /// Answers not yet written nor queued, in bytes.
     pub fn answers(&mut self) -> &mut Vec<u8> {
-        &mut self.answers
+        self.answers.ready()
     }
 
     /// A receiver's queue.

@@ -11,6 +11,8 @@ pub(crate) struct Tally {
     pub deliveries: AtomicU64,
     /// Receivers cut for stalling.
     pub cut: AtomicU64,
+    /// Texts that a stop left unanswered, for it was not known what became of them.
+    pub unanswered: AtomicU64,
     /// Clients whose systems have not answered, or taken anything, for too long.
     pub lost: AtomicU64,
 }

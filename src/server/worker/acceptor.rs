@@ -15,10 +15,10 @@ use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::transport::Transport;
+use super::transport::{Tcp, Transport};
 use crate::protocol::Reply;
 use crate::server::chat::admission::{Admission, Kind, NotAdmitted, Permit};
-use crate::server::chat::id::SessionId;
+use crate::server::chat::id::{Peer, SessionId};
 use crate::server::rate_limited::Warning;
 use crate::sockets;
 
@@ -63,7 +63,7 @@ struct Rest {
 #[derive(Debug)]
 pub(crate) enum Accepted {
     /// A client that has a place.
-    Client(Transport, SocketAddr, Permit),
+    Client(Transport, Peer, Permit),
     /// This session has to go, so that there is a place.
     Evict(SessionId),
 }
@@ -158,7 +158,8 @@ impl Acceptor {
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         let reason = match self.admission.take(peer.ip()) {
             Ok(permit) => {
-                return Some(Accepted::Client(Transport::new(stream), peer, permit));
+                let transport = Transport::Tcp(Tcp::new(stream));
+                return Some(Accepted::Client(transport, Peer::Inet(peer), permit));
             }
             Err(reason) => reason,
         };

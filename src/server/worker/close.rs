@@ -46,14 +46,15 @@ impl CloseReason {
         matches!(self, CloseReason::Stalled(_))
     }
 
-    /// Counts the end of a session.
-    pub(crate) fn count(self, tally: &Tally) {
-        let counter = match self {
-            CloseReason::Lost(Loss::TimedOut) => &tally.lost,
-            CloseReason::Stalled(_) => &tally.cut,
+    /// Counts the end of a session, and its texts that are not answered.
+    pub(crate) fn count(self, tally: &Tally, session: &Session) {
+        let (counter, more) = match self {
+            CloseReason::Lost(Loss::TimedOut) => (&tally.lost, 1),
+            CloseReason::Stalled(_) => (&tally.cut, 1),
+            CloseReason::Stopping => (&tally.unanswered, session.unanswered_texts() as u64),
             _ => return,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(more, Ordering::Relaxed);
     }
 
     /// Logs the end of a session that was in that room.
@@ -87,10 +88,15 @@ impl CloseReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::chat::admission::Admission;
+    use crate::server::chat::id::Peer;
 
     #[test]
     fn only_what_an_operator_has_to_know_is_counted() {
         let tally = Tally::default();
+        let admission = std::sync::Arc::new(Admission::new(1, None));
+        let permit = admission.take(std::net::Ipv4Addr::LOCALHOST.into()).unwrap();
+        let session = Session::new(Peer::Unnamed, permit);
         for reason in [
             CloseReason::Done,
             CloseReason::Lost(Loss::Closed),
@@ -102,10 +108,10 @@ mod tests {
             CloseReason::Stopping,
             CloseReason::Panicked,
         ] {
-            reason.count(&tally);
+            reason.count(&tally, &session);
             assert!(!reason.is_cut());
         }
-        CloseReason::Stalled(Duration::ZERO).count(&tally);
+        CloseReason::Stalled(Duration::ZERO).count(&tally, &session);
         assert!(CloseReason::Stalled(Duration::ZERO).is_cut());
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         assert_eq!((count(&tally.lost), count(&tally.cut)), (1, 1));

@@ -8,19 +8,23 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
-use std::net::SocketAddr;
 
 use mio::event::Event;
 
 use super::transport::{Got, Transport};
-use crate::lines::LineSplitter;
-use crate::protocol::{MAX_REQUEST, Reply};
+use crate::lines::{Line, LineSplitter};
+use crate::protocol::MAX_REQUEST;
 use crate::server::chat::admission::Permit;
+use crate::server::chat::id::Peer;
 use crate::server::chat::outbox::Drained;
 use crate::server::chat::session::{Session, Step, Turn};
 
 /// With this many bytes owed to a client, its next lines wait until they are written.
 const OWED: usize = 16 * 1024;
+
+/// With this many bytes of a client in a log that has not said what became of them, its next lines
+/// wait until it has.
+const AWAITED: usize = 64 * 1024;
 
 /// The first bytes of a TLS client. Nothing that makes sense here begins like that.
 const TLS: [u8; 2] = [0x16, 0x03];
@@ -35,6 +39,8 @@ pub(crate) struct Connection {
     lines: LineSplitter,
     /// How many bytes of [`TLS`] it began with, until that is known for sure.
     tls: Option<usize>,
+    /// A line that has to wait until all answers are there.
+    parked: Option<Box<[u8]>>,
     /// Bytes that were read and whose lines have to wait.
     held: Vec<u8>,
     input: Input,
@@ -102,12 +108,13 @@ pub(crate) enum Served {
 
 impl Connection {
     /// A client that has just connected.
-    pub(crate) fn new(transport: Transport, peer: SocketAddr, permit: Permit) -> Self {
+    pub(crate) fn new(transport: Transport, peer: Peer, permit: Permit) -> Self {
         Connection {
             session: Session::new(peer, permit),
             transport,
             lines: LineSplitter::new(MAX_REQUEST),
             tls: Some(0),
+            parked: None,
             held: Vec::new(),
             input: Input::Idle,
             output: Output::Open,
@@ -126,8 +133,12 @@ impl Connection {
             _ => {}
         }
         self.hung_up |= event.is_error() || event.is_write_closed();
-        if self.hung_up && self.input == Input::Ended {
-            self.lose(Loss::Closed);
+        if self.hung_up {
+            // What it sent is carried out, whether or not there is anybody to be answered.
+            self.session.close_answers();
+            if self.input == Input::Ended {
+                self.lose(Loss::Closed);
+            }
         }
         if self.output == Output::Full && event.is_writable() {
             self.output = Output::Open;
@@ -148,14 +159,29 @@ impl Connection {
     fn lose(&mut self, loss: Loss) {
         if self.loss().is_none() {
             self.output = Output::Gone(loss);
+            self.session.close_answers();
         }
     }
 
     /// There may be lines to carry out now.
     pub(crate) fn is_servable(&self) -> bool {
-        let some = !self.held.is_empty() || matches!(self.input, Input::Ready | Input::Thorough);
+        let is_read = self.parked.is_some() || !self.held.is_empty();
+        let some = is_read || matches!(self.input, Input::Ready | Input::Thorough);
+        some && self.output != Output::Full && !self.session.is_waiting() && !self.has_to_pause()
+    }
+
+    /// Bytes that the client has not been given yet, in whatever buffer they lie.
+    pub(crate) fn owed(&self) -> usize {
+        self.session.owed() + self.transport.pending()
+    }
+
+    /// Something has to be written, or to be said by a log, before the next line is carried out.
+    fn has_to_pause(&self) -> bool {
         let session = &self.session;
-        some && self.output != Output::Full && session.owed() < OWED && !session.is_waiting()
+        self.owed() >= OWED
+            || session.awaited() >= AWAITED
+            || session.is_opening()
+            || self.parked.is_some() && session.is_awaiting()
     }
 
     /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the
@@ -210,14 +236,20 @@ impl Connection {
             if self.session.has_to_wait() && input.contains(&b'\n') && self.session.wait(turn.id) {
                 return Served::Waits;
             }
-            if self.session.owed() >= OWED {
+            if self.has_to_pause() {
                 return Served::Part;
             }
-            let Some(line) = self.lines.next(input) else {
-                return Served::All;
+            let parked = self.parked.take();
+            let line = match &parked {
+                Some(line) => Line::Whole(line),
+                None => match self.lines.next(input) {
+                    Some(line) => line,
+                    None => return Served::All,
+                },
             };
             match self.session.carry_out(line, turn) {
                 Step::Go => {}
+                Step::Later => self.parked = Some(line.bytes().into()),
                 Step::Move(worker) => return Served::Move(worker),
                 Step::Quit => {
                     *input = &[];
@@ -271,14 +303,13 @@ impl Connection {
                 Some(outbox) => outbox.drain(transport).map(|drained| drained == Drained::All),
                 None => write_off(transport, session.answers()),
             };
-            *output = match all {
-                Ok(true) => Output::Open,
-                Ok(false) => Output::Full,
-                Err(error) => Output::Gone(error.into()),
-            };
-        }
-        if let Output::Gone(_) = output {
-            session.answers().clear();
+            // There may be something to send also when nothing was written.
+            match all.and_then(|all| transport.flush().map(|()| all)) {
+                Ok(true) => {}
+                Ok(false) => *output = Output::Full,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => *output = Output::Full,
+                Err(error) => self.lose(error.into()),
+            }
         }
     }
 
@@ -317,7 +348,7 @@ impl Connection {
 
     /// Every answer and delivery is on its way.
     pub(crate) fn all_written(&self) -> bool {
-        self.loss().is_some() || self.session.owed() == 0
+        self.loss().is_some() || self.owed() == 0
     }
 
     /// From now on reads only what has already been received.
@@ -330,12 +361,13 @@ impl Connection {
 
     /// All that had been received when [`Connection::finish`] was called is carried out.
     pub(crate) fn is_finished(&self) -> bool {
-        self.input == Input::Ended && self.held.is_empty()
+        let is_carried_out = self.parked.is_none() && self.held.is_empty();
+        self.input == Input::Ended && is_carried_out && !self.session.is_awaiting()
     }
 
     /// Tells the client why it has to go, if it takes that.
     pub(crate) fn tell(&mut self, reason: &[u8]) {
-        Reply::Err(reason).encode(self.session.answers());
+        self.session.tell(reason);
         self.flush();
     }
 }

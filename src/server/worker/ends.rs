@@ -15,7 +15,6 @@ use crate::server::chat::effects::{Effect, Effects};
 use crate::server::chat::membership::Membership;
 use crate::server::chat::outbox::{Frame, Outbox};
 use crate::server::chat::room::Room;
-use crate::server::chat::session_queue::SessionQueue;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
@@ -147,7 +146,7 @@ impl Run {
         // A receiver that closed without a reset is noticed when something is written to it.
         for _ in 0..2 {
             for room in self.server.shared.rooms.all() {
-                room.publish(&Frame::from(*b"anybody?\n"), 0, &mut SessionQueue::default());
+                room.publish(&Frame::from(*b"anybody?\n"), None);
                 self.server.shared.tell_all(|| Message::Published(Arc::clone(&room)));
             }
             self.server.step_all();
@@ -202,7 +201,7 @@ impl SlowMember {
         });
         outbox.sender().push(Frame::from(*b"more than its mark"));
         let frame = Frame::from(*b"and more\n");
-        membership.room().publish(&frame, 0, &mut SessionQueue::default());
+        membership.room().publish(&frame, None);
     }
 
     fn move_room_to(&self, worker: usize) {
@@ -225,14 +224,7 @@ impl SlowMember {
     }
 
     fn carry_out_effects(&self) {
-        for effect in self.wanted.try_iter() {
-            match effect {
-                Effect::Resume(session) => {
-                    self.shared.tell(session.worker, Message::Resume(session));
-                }
-                Effect::Notify(worker, room) => self.shared.tell(worker, Message::Published(room)),
-            }
-        }
+        self.wanted.try_iter().for_each(|effect| self.shared.carry_out(effect));
     }
 }
 
@@ -256,10 +248,10 @@ fn orders(length: usize) -> Vec<Vec<Event>> {
 
 /// What is left after all that has happened to the one client.
 fn left_after(login: &str, line: &'static str, order: &[Event]) -> String {
-    let mut play = Run::new(login, line);
-    order.iter().for_each(|event| play.happen(*event));
-    play.end();
-    play.leftovers()
+    let mut run = Run::new(login, line);
+    order.iter().for_each(|event| run.happen(*event));
+    run.end();
+    run.leftovers()
 }
 
 #[test]

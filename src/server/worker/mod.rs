@@ -7,12 +7,16 @@
 
 mod acceptor;
 #[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
 mod bounds;
 mod close;
 mod connection;
 mod deadlines;
 #[cfg(test)]
 mod ends;
+#[cfg(test)]
+mod logs;
 mod mailbox;
 mod phase;
 mod quota;
@@ -27,14 +31,17 @@ mod stall;
 mod steps;
 mod sync;
 #[cfg(test)]
+mod test_log;
+#[cfg(test)]
 mod test_server;
+#[cfg(test)]
+mod test_transport;
 mod transport;
 #[cfg(debug_assertions)]
 mod trap;
 
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -44,6 +51,7 @@ use mio::net::TcpListener;
 use mio::{Events, Poll};
 
 use super::chat::admission::Permit;
+use super::chat::id::Peer;
 use super::chat::lane::Lane;
 use acceptor::{Accepted, Acceptor};
 use close::CloseReason;
@@ -207,6 +215,8 @@ impl Worker {
             Message::Arriving(slot) => sessions.arrived(slot),
             Message::Published(room) => room.look(self.index, &mut sessions.writes),
             Message::Resume(session) => sessions.resume(session),
+            Message::Answer(receipt) => sessions.answer(receipt),
+            Message::Opened(session, outcome) => sessions.opened(session, outcome),
             Message::Evict(session) => sessions.evict(session),
             Message::Finish(done) => sessions.finish(done),
             Message::Halt(done) => sessions.phase = Phase::Halted(Some(done)),
@@ -238,7 +248,7 @@ impl Worker {
     }
 
     /// Gives a client to the worker with the fewest.
-    fn assign(&mut self, transport: Transport, peer: SocketAddr, permit: Permit) {
+    fn assign(&mut self, transport: Transport, peer: Peer, permit: Permit) {
         let placement = &self.shared.placement;
         let worker = placement.least_busy(self.index);
         let assignment = placement.assign(worker);

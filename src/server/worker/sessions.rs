@@ -20,8 +20,9 @@ use super::slot::{Client, Slot};
 use super::slots::Slots;
 use super::slow::{self, SlowReceivers};
 use super::stall::Verdict;
-use crate::server::chat::batch::{Batches, Publisher};
-use crate::server::chat::effects::{Effect, Effects};
+use crate::server::chat::batch::Publisher;
+use crate::server::chat::batches::Batches;
+use crate::server::chat::effects::{Effect, Effects, Receipt};
 use crate::server::chat::id::SessionId;
 use crate::server::chat::lane::Lane;
 #[cfg(test)]
@@ -70,9 +71,8 @@ impl Sessions {
         let (effects, wanted) = Effects::new();
         Sessions {
             index,
-            shared,
             slots: Slots::new(index, poll),
-            batches: Batches::default(),
+            batches: Batches::new(shared.log.clone()),
             effects,
             wanted,
             ready: SessionQueue::default(),
@@ -84,6 +84,7 @@ impl Sessions {
             buffer: vec![0; quota::READ].into(),
             intake: 0,
             phase: Phase::Running,
+            shared,
             #[cfg(test)]
             trap: |_| {},
         }
@@ -197,7 +198,7 @@ impl Sessions {
         let mut turn = Turn {
             id,
             batches,
-            publisher: Publisher { worker: id.worker, writes, effects, tally: &shared.tally },
+            publisher: Publisher { here: Some((id.worker, writes)), effects, tally: &shared.tally },
             rooms: &shared.rooms,
             placement: &shared.placement,
             queue_limit: shared.limits.queue_limit,
@@ -222,10 +223,8 @@ impl Sessions {
         while let Ok(effect) = self.wanted.try_recv() {
             match effect {
                 Effect::Resume(session) if session.worker == self.index => self.resume(session),
-                Effect::Resume(session) => {
-                    self.shared.tell(session.worker, Message::Resume(session));
-                }
-                Effect::Notify(worker, room) => self.shared.tell(worker, Message::Published(room)),
+                Effect::Answer(worker, receipt) if worker == self.index => self.answer(receipt),
+                effect => self.shared.carry_out(effect),
             }
         }
     }
@@ -233,6 +232,30 @@ impl Sessions {
     pub(crate) fn resume(&mut self, session: SessionId) {
         if self.slots.hold(session) {
             self.slots[session.token].connection.session.stop_waiting();
+            self.change(session.token);
+            self.list(session.token);
+        }
+    }
+
+    /// A log has said what became of texts of sessions here.
+    pub(crate) fn answer(&mut self, receipt: Receipt) {
+        for (session, texts) in receipt.senders {
+            if self.slots.hold(session) {
+                let slot = &mut self.slots[session.token];
+                slot.connection.session.settle(texts, receipt.refused.as_deref());
+                self.change(session.token);
+                self.list(session.token);
+            }
+        }
+    }
+
+    /// A log knows about the room that a session is about to enter, or says why not.
+    pub(crate) fn opened(&mut self, session: SessionId, outcome: Result<(), Arc<str>>) {
+        if self.slots.hold(session) {
+            self.with_turn(session.token, |connection, _, turn| {
+                connection.session.opened(outcome, turn);
+                connection.session.queue_answers();
+            });
             self.change(session.token);
             self.list(session.token);
         }
@@ -306,7 +329,8 @@ impl Sessions {
 
     pub(crate) fn publish(&mut self) {
         let Sessions { index, shared, batches, effects, writes, .. } = self;
-        batches.publish(&mut Publisher { worker: *index, writes, effects, tally: &shared.tally });
+        let here = Some((*index, writes));
+        batches.publish(&mut Publisher { here, effects, tally: &shared.tally });
         self.carry_out_effects();
     }
 
@@ -377,6 +401,7 @@ impl Sessions {
         if let Some(home) = session.room().and_then(|room| room.home_to_follow_to())
             && home != self.index
             && !session.is_waiting()
+            && !session.is_awaiting()
             && self.phase.is_running()
         {
             self.hand_over(token, home);
@@ -468,13 +493,15 @@ impl Sessions {
     /// The most bytes that a client is owed.
     #[cfg(test)]
     pub(crate) fn most_owed(&self) -> usize {
-        self.slots.iter().map(|slot| slot.connection.session.owed()).max().unwrap_or(0)
+        self.slots.iter().map(|slot| slot.connection.owed()).max().unwrap_or(0)
     }
 
     /// Sets how long the systems of clients may take nothing.
     #[cfg(test)]
-    pub(crate) fn set_user_timeout(&self, time: std::time::Duration) {
-        self.slots.iter().for_each(|slot| slot.connection.transport.set_user_timeout(time));
+    pub(crate) fn set_user_timeout(&mut self, time: std::time::Duration) {
+        for token in self.slots.tokens() {
+            self.slots[token].connection.transport.set_user_timeout(time);
+        }
     }
 
     /// Ends a connection. Should something panic here, it is gone all the same.
@@ -486,7 +513,7 @@ impl Sessions {
         #[cfg(test)]
         (self.trap)(&slot.connection.session);
         let connection = &mut slot.connection;
-        reason.count(&self.shared.tally);
+        reason.count(&self.shared.tally, &connection.session);
         reason.log(&connection.session, connection.session.room().map(AsRef::as_ref));
         if let Some(parting_line) = reason.parting_line() {
             connection.tell(parting_line);

@@ -10,7 +10,9 @@ use mio::Waker;
 use super::mailbox::{Mailbox, Wake};
 use super::slot::{Client, Slot};
 use crate::server::chat::admission::Admission;
+use crate::server::chat::effects::{Effect, Receipt};
 use crate::server::chat::id::SessionId;
+use crate::server::chat::log::Log;
 use crate::server::chat::placement::Placement;
 use crate::server::chat::room::Room;
 use crate::server::chat::rooms::Rooms;
@@ -33,6 +35,10 @@ pub(crate) enum Message {
     Published(Arc<Room>),
     /// The session need no longer wait.
     Resume(SessionId),
+    /// A log has said what became of texts of sessions here.
+    Answer(Receipt),
+    /// A log knows about the room that a session is about to enter, or says why not.
+    Opened(SessionId, Result<(), Arc<str>>),
     /// The session has to make room for others.
     Evict(SessionId),
     /// Carry out what was received, then say so through the sender, and take no more.
@@ -56,6 +62,8 @@ impl Wake for Waker {
 pub(crate) struct Shared {
     /// One for each worker.
     pub mailboxes: Vec<Mailbox<Message, Waker>>,
+    /// Decides the order of texts, if there is one.
+    pub log: Option<Arc<dyn Log>>,
     /// Where sessions live.
     pub placement: Arc<Placement>,
     /// The rooms.
@@ -74,6 +82,18 @@ impl Shared {
     /// Sends a message to a worker.
     pub(crate) fn tell(&self, worker: usize, message: Message) {
         self.mailboxes[worker].send(message);
+    }
+
+    /// Has the right worker do what the core wants.
+    pub(crate) fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Resume(session) => self.tell(session.worker, Message::Resume(session)),
+            Effect::Notify(worker, room) => self.tell(worker, Message::Published(room)),
+            Effect::Answer(worker, receipt) => self.tell(worker, Message::Answer(receipt)),
+            Effect::Opened(session, outcome) => {
+                self.tell(session.worker, Message::Opened(session, outcome));
+            }
+        }
     }
 
     /// Sends every worker a message.

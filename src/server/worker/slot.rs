@@ -1,6 +1,5 @@
 //! A connection, and what the worker that it lives on knows of it.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use super::connection::Connection;
 use super::stall::Stall;
 use super::transport::Transport;
 use crate::server::chat::admission::Permit;
+use crate::server::chat::id::Peer;
 use crate::server::chat::outbox::Backlog;
 use crate::server::chat::placement::Assignment;
 
@@ -19,7 +19,7 @@ pub(crate) struct Client {
     /// The way to it.
     pub transport: Transport,
     /// Where it is.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// Its place.
     pub permit: Permit,
     /// Its share of the load of the worker that it is given to.

@@ -12,9 +12,11 @@ use super::Worker;
 use super::shared::{Message, Shared};
 use super::slot;
 use super::spawn::mailbox;
-use super::transport::Transport;
+use super::transport::{Tcp, Transport};
 use crate::server::chat::admission::Admission;
+use crate::server::chat::id::Peer;
 use crate::server::chat::lane::Lane;
+use crate::server::chat::log::Log;
 use crate::server::chat::placement::Placement;
 use crate::server::chat::room::Room;
 use crate::server::chat::rooms::Rooms;
@@ -47,6 +49,10 @@ impl Client {
         self.0.write_all(text.as_bytes()).unwrap();
     }
 
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).unwrap();
+    }
+
     /// Sends as much of it as fits.
     pub fn try_send(&mut self, text: &str) {
         let _ = self.0.write(text.as_bytes());
@@ -54,10 +60,17 @@ impl Client {
 
     /// What has arrived.
     pub fn heard(&mut self) -> String {
+        String::from_utf8(self.heard_bytes()).unwrap()
+    }
+
+    /// What has arrived.
+    pub fn heard_bytes(&mut self) -> Vec<u8> {
         let mut heard = Vec::new();
+        // A server that has stopped reads no more, and says so with a reset.
+        let expected = [ErrorKind::WouldBlock, ErrorKind::ConnectionReset];
         match self.0.read_to_end(&mut heard) {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
-            _ => String::from_utf8(heard).unwrap(),
+            Err(error) if !expected.contains(&error.kind()) => panic!("{error}"),
+            _ => heard,
         }
     }
 }
@@ -87,7 +100,16 @@ impl TestServer {
         Self::of(WORKERS, PATIENT, places)
     }
 
+    /// One whose texts are kept, and whose worker 1 is a regular one.
+    pub fn with_log(log: Arc<dyn Log>) -> Self {
+        Self::build(WORKERS, PATIENT, 1000, Some(log))
+    }
+
     pub fn of(regulars: usize, limits: Limits, places: usize) -> Self {
+        Self::build(regulars, limits, places, None)
+    }
+
+    fn build(regulars: usize, limits: Limits, places: usize, log: Option<Arc<dyn Log>>) -> Self {
         let boxes: Vec<_> = (0..WORKERS).map(|_| mailbox().unwrap()).collect();
         let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
         for (mailbox, poll, inbox) in boxes {
@@ -96,6 +118,7 @@ impl TestServer {
         }
         let shared = Arc::new(Shared {
             mailboxes,
+            log,
             placement: Arc::new(Placement::new(WORKERS, regulars)),
             rooms: Arc::new(Rooms::default()),
             admission: Arc::new(Admission::new(places, None)),
@@ -119,15 +142,32 @@ impl TestServer {
 
     /// A new client that its worker has not heard of yet.
     pub fn connect(&mut self, worker: usize) -> Client {
+        self.connect_over(worker, |stream| Transport::Tcp(Tcp::new(stream)))
+    }
+
+    /// Such a client, over that transport.
+    pub fn connect_over(
+        &mut self,
+        worker: usize,
+        transport: impl FnOnce(mio::net::TcpStream) -> Transport,
+    ) -> Client {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = self.listener.accept().unwrap();
         client.set_nonblocking(true).unwrap();
         stream.set_nonblocking(true).unwrap();
-        let transport = Transport::new(mio::net::TcpStream::from_std(stream));
+        stream.set_nodelay(true).unwrap();
+        let transport = transport(mio::net::TcpStream::from_std(stream));
         let permit = self.shared.admission.take(peer.ip()).unwrap();
         let assignment = self.shared.placement.assign(worker);
-        self.shared
-            .tell(worker, Message::Connected(slot::Client { transport, peer, permit, assignment }));
+        self.shared.tell(
+            worker,
+            Message::Connected(slot::Client {
+                transport,
+                peer: Peer::Inet(peer),
+                permit,
+                assignment,
+            }),
+        );
         Client(client)
     }
 

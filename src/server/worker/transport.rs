@@ -1,7 +1,6 @@
-//! The way that bytes take to a client and back: TCP.
+//! The ways that bytes take to a client and back.
 //!
-//! What is TCP's alone stands here: that a short read leaves a socket empty, how many bytes have been
-//! received, and the options of a socket.
+//! A connection knows none of what is one way's alone.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -26,32 +25,130 @@ pub(crate) enum Got {
     End,
 }
 
-/// A client's socket.
+/// The way to one client.
 #[derive(Debug)]
-pub(crate) struct Transport {
-    stream: TcpStream,
-    /// Bytes that may still be read, if only what had been received is to be.
-    quota: Option<usize>,
+pub(crate) enum Transport {
+    /// TCP as it is.
+    Tcp(Tcp),
+    /// One that has what others will bring.
+    #[cfg(test)]
+    Test(super::test_transport::TestTransport),
 }
 
 impl Transport {
-    /// A socket that was accepted.
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Transport { stream, quota: None }
-    }
-
     /// What the system watches.
     pub(crate) fn source(&mut self) -> &mut TcpStream {
-        &mut self.stream
+        match self {
+            Transport::Tcp(tcp) => &mut tcp.stream,
+            #[cfg(test)]
+            Transport::Test(test) => &mut test.stream,
+        }
     }
 
-    /// Reads what is there. A short read leaves the socket empty, unless there was urgent data or an
-    /// end, for which reads stop: then `thorough` says that it is not to be relied upon.
+    /// Reads what is there. The system tells of what comes later, but only after [`Got::Last`] or
+    /// [`Got::Nothing`]. If the system has told of anything but bytes, the look has to be `thorough`.
     ///
     /// # Errors
     ///
     /// What the system says if the connection is broken.
     pub(crate) fn read(&mut self, buffer: &mut [u8], thorough: bool) -> io::Result<Got> {
+        match self {
+            Transport::Tcp(tcp) => tcp.read(buffer, thorough),
+            #[cfg(test)]
+            Transport::Test(test) => test.read(buffer),
+        }
+    }
+
+    /// Bytes that were taken to be written, and are not on their way yet. To send them is for
+    /// [`Write::flush`], which may have something to send also when nothing was written.
+    pub(crate) fn pending(&self) -> usize {
+        match self {
+            Transport::Tcp(_) => 0,
+            #[cfg(test)]
+            Transport::Test(test) => test.pending(),
+        }
+    }
+
+    /// From now on reads only what has been received by now; then there is an end.
+    pub(crate) fn limit_to_received(&mut self) {
+        match self {
+            Transport::Tcp(tcp) => tcp.limit_to_received(),
+            #[cfg(test)]
+            Transport::Test(test) => test.limit_to_received(),
+        }
+    }
+
+    /// The client has shut down its writing side, and may be gone: asks its system soon.
+    pub(crate) fn probe_soon(&self) {
+        match self {
+            Transport::Tcp(tcp) => tcp.probe_soon(),
+            #[cfg(test)]
+            Transport::Test(_) => {}
+        }
+    }
+
+    /// Ends the connection: so that what was written still arrives, or, if it is cut, without regard
+    /// to that, so that the client can tell. What is left is closed when it is dropped.
+    pub(crate) fn close(&mut self, cut: bool) {
+        match self {
+            Transport::Tcp(tcp) => tcp.close(cut),
+            #[cfg(test)]
+            Transport::Test(test) => test.close(cut),
+        }
+    }
+
+    /// Sets how long the client's system may take nothing.
+    #[cfg(test)]
+    pub(crate) fn set_user_timeout(&mut self, time: Duration) {
+        sockopt::set_tcp_user_timeout(self.source(), time.as_millis() as u32).unwrap();
+    }
+}
+
+/// Each line of it in one go, if there is room. Says `WouldBlock` if there is none.
+impl Write for Transport {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(tcp) => tcp.stream.write(bytes),
+            #[cfg(test)]
+            Transport::Test(test) => test.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(tcp) => tcp.stream.write_vectored(slices),
+            #[cfg(test)]
+            Transport::Test(test) => test.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Tcp(_) => Ok(()),
+            #[cfg(test)]
+            Transport::Test(test) => test.flush(),
+        }
+    }
+}
+
+/// A TCP socket. What is TCP's alone stands here: that a short read leaves a socket empty, how many
+/// bytes have been received, the options of a socket.
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    stream: TcpStream,
+    /// Bytes that may still be read, if only what had been received is to be.
+    quota: Option<usize>,
+}
+
+impl Tcp {
+    /// A socket that was accepted.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Tcp { stream, quota: None }
+    }
+
+    /// A short read leaves the socket empty, unless there was urgent data or an end, for which reads
+    /// stop.
+    fn read(&mut self, buffer: &mut [u8], thorough: bool) -> io::Result<Got> {
         let most = self.quota.map_or(buffer.len(), |quota| quota.min(buffer.len()));
         match self.stream.read(&mut buffer[..most]) {
             Ok(0) => Ok(Got::End),
@@ -71,20 +168,17 @@ impl Transport {
         }
     }
 
-    /// From now on reads only what has been received by now; then there is an end.
-    pub(crate) fn limit_to_received(&mut self) {
+    fn limit_to_received(&mut self) {
         self.quota.get_or_insert_with(|| received(&self.stream));
     }
 
-    /// The client has shut down its writing side. If it is gone for good, its system answers probes
-    /// with a reset once it has forgotten about it, after a minute or so.
-    pub(crate) fn probe_soon(&self) {
+    /// If it is gone for good, the client's system answers probes with a reset once it has forgotten
+    /// about it, after a minute or so.
+    fn probe_soon(&self) {
         let _ = sockopt::set_tcp_keepidle(&self.stream, PROBE_SOON);
     }
 
-    /// Ends the connection: so that what was written still arrives, or, if it is cut, without regard
-    /// to that, so that the client can tell. What is left is closed when it is dropped.
-    pub(crate) fn close(&mut self, cut: bool) {
+    fn close(&mut self, cut: bool) {
         if cut {
             // Without it, this is an end like any other.
             let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
@@ -100,26 +194,6 @@ impl Transport {
                 _ => break,
             }
         }
-    }
-
-    /// Sets how long the client's system may take nothing.
-    #[cfg(test)]
-    pub(crate) fn set_user_timeout(&self, time: Duration) {
-        sockopt::set_tcp_user_timeout(&self.stream, time.as_millis() as u32).unwrap();
-    }
-}
-
-impl Write for Transport {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
