@@ -10,12 +10,12 @@ use argh::{
 };
 
 use crate::applets::{self, APPLETS};
-use crate::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG};
 use crate::documents;
 use crate::error::Error;
-use crate::help;
 use crate::install;
 use crate::output;
+use crate::usage::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG};
+use crate::usage::help;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 

@@ -5,7 +5,7 @@ use argh_complete::Generator;
 use argh_complete::{bash::Bash, zsh::Zsh};
 
 use crate::applets::{self, APPLETS, Applet};
-use crate::manual;
+use crate::usage::man;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
@@ -20,7 +20,7 @@ fn manual_pages(root: &CommandInfoWithArgs) -> Vec<(String, String)> {
     let page_name = |applet: &Applet| format!("{NAME}-{}", applet.name);
     let file = |name: &str| format!("man/man1/{name}.1");
     let applets = APPLETS.iter().map(page_name);
-    let mut pages = vec![(file(NAME), manual::page(NAME, root, &[NAME], applets))];
+    let mut pages = vec![(file(NAME), man::page(NAME, root, &[NAME], applets))];
     for applet in APPLETS {
         let in_full = format!("{NAME} {}", applet.name);
         let calls = match applet.linked {
@@ -28,7 +28,7 @@ fn manual_pages(root: &CommandInfoWithArgs) -> Vec<(String, String)> {
             false => vec![in_full.as_str()],
         };
         let name = page_name(applet);
-        let page = manual::page(&name, &(applet.info)(), &calls, [NAME.to_owned()]);
+        let page = man::page(&name, &(applet.info)(), &calls, [NAME.to_owned()]);
         pages.push((file(&name), page));
     }
     pages

@@ -6,11 +6,11 @@ use std::io::{self, IsTerminal, Write};
 use thiserror::Error;
 
 use crate::bench::BenchError;
-use crate::call::UsageError;
 use crate::client::ClientError;
 use crate::install::InstallError;
 use crate::server::ServerError;
 use crate::terminal::visible;
+use crate::usage::call::UsageError;
 
 /// Anything that ends the program with a status other than 0.
 #[derive(Debug, Error)]

@@ -7,14 +7,12 @@
 //! |---|---|
 //! | [`cli`] | the name the program was called by, or its first argument → an applet |
 //! | [`documents`] | the manual pages and completions of an installation |
-//! | [`manual`] | what is known of a command line → a manual page |
 //! | [`applets`] | the table of applets; each one's flags and what it does with them |
 //! | [`signals`] | signals → what they ask for |
 //! | [`output`] | standard output |
 //! | [`error`] | what a user is told, and the exit status |
 //! | [`install`] | links and documents → files |
-//! | [`call`] | how an applet was called → its arguments |
-//! | [`help`] | what is known of a command line → its help text |
+//! | [`usage`] | how a command is called, and how that is told |
 //! | [`server`] | rooms and everything between a client's socket and them |
 //! | [`mod@bench`] | a load for any server, and the count of what came of it |
 //! | [`client`] | what senders and receivers share: connect, log in, request → answer |
@@ -30,20 +28,18 @@
 
 pub mod applets;
 pub mod bench;
-pub mod call;
 pub mod cli;
 pub mod client;
 pub mod descriptors;
 pub mod documents;
 pub mod error;
-pub mod help;
 pub mod install;
 pub mod lines;
 pub mod logging;
-pub mod manual;
 pub mod output;
 pub mod protocol;
 pub mod server;
 pub mod signals;
 pub mod sockets;
 pub mod terminal;
+pub mod usage;

@@ -8,11 +8,12 @@ use log::LevelFilter;
 
 use super::Applet;
 use crate::bench::{self, End, MIN_SIZE, Plan};
-use crate::call::Call;
 use crate::error::Error;
 use crate::logging::{self, Verbosity};
 use crate::output;
 use crate::protocol::MAX_TEXT;
+use crate::usage::call::Call;
+use crate::usage::values::{port_to_connect_to, positive, seconds};
 
 pub(super) const APPLET: Applet = Applet {
     name: "bench",
@@ -39,19 +40,19 @@ struct Arguments {
     host: String,
 
     /// the server's port
-    #[argh(positional, arg_name = "PORT", from_str_fn(super::port_to_connect_to))]
+    #[argh(positional, arg_name = "PORT", from_str_fn(port_to_connect_to))]
     port: u16,
 
     /// clients that send (default: 1)
-    #[argh(option, arg_name = "N", default = "1", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", default = "1", from_str_fn(positive))]
     senders: usize,
 
     /// clients that receive (default: 10)
-    #[argh(option, arg_name = "N", default = "10", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", default = "10", from_str_fn(positive))]
     receivers: usize,
 
     /// rooms that they are spread over (default: 1)
-    #[argh(option, arg_name = "N", default = "1", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", default = "1", from_str_fn(positive))]
     rooms: usize,
 
     /// texts that each sender sends; without it, --seconds says when to stop
@@ -64,11 +65,11 @@ struct Arguments {
 
     /// texts that a sender may have without an answer; 1 is a person who waits (default: 1, or any
     /// number with --rate)
-    #[argh(option, arg_name = "N", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", from_str_fn(positive))]
     window: Option<usize>,
 
     /// seconds to send for (default: 5)
-    #[argh(option, arg_name = "SECS", from_str_fn(super::seconds))]
+    #[argh(option, arg_name = "SECS", from_str_fn(seconds))]
     seconds: Option<Duration>,
 
     /// texts a second, of all senders together; a text counts as sent when it is due, so that a
@@ -161,7 +162,7 @@ fn size(word: &str) -> Result<usize, String> {
 }
 
 fn messages(word: &str) -> Result<u32, String> {
-    let number = super::positive(word)?;
+    let number = positive(word)?;
     number.try_into().map_err(|_| format!("a number up to {} is needed", u32::MAX))
 }
 

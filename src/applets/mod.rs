@@ -6,13 +6,12 @@ mod sender;
 mod server;
 
 use std::fmt::Display;
-use std::time::Duration;
 
 use argh::CommandInfoWithArgs;
 
-use crate::call::Call;
 use crate::client::link::Outage;
 use crate::error::{Error, notice};
+use crate::usage::call::Call;
 
 /// One of the programs that the executable can be.
 #[derive(Debug)]
@@ -54,30 +53,5 @@ struct Patience;
 impl Outage for Patience {
     fn say(&mut self, what: &dyn Display) {
         notice(what);
-    }
-}
-
-/// Reads the port of a server.
-fn port_to_connect_to(word: &str) -> Result<u16, String> {
-    match word.parse() {
-        Ok(port @ 1..) if !word.starts_with('+') => Ok(port),
-        _ => Err("a port is a number from 1 to 65535".into()),
-    }
-}
-
-fn positive(word: &str) -> Result<usize, String> {
-    match word.parse() {
-        Ok(0) | Err(_) => Err("a whole number from 1 is needed".into()),
-        Ok(number) => Ok(number),
-    }
-}
-
-/// Seconds, with a fraction if need be.
-fn seconds(word: &str) -> Result<Duration, String> {
-    /// Ten years; far enough from where calculations with times overflow.
-    const MOST: f64 = 3.2e8;
-    match word.parse() {
-        Ok(seconds) if seconds > 0.0 && seconds <= MOST => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a number of seconds above 0 is needed".into()),
     }
 }

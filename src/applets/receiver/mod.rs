@@ -13,7 +13,6 @@ use log::LevelFilter;
 use rustix::event::{PollFd, PollFlags};
 
 use super::Applet;
-use crate::call::Call;
 use crate::client::link::{Identity, Link, Outage};
 use crate::client::{self, ClientError, Connection, report_unexpected};
 use crate::error::{Error, notice};
@@ -23,6 +22,8 @@ use crate::output;
 use crate::protocol::Reply;
 use crate::signals;
 use crate::terminal::Color;
+use crate::usage::call::Call;
+use crate::usage::values::{port_to_connect_to, positive, seconds};
 use format::Format;
 
 pub(super) const APPLET: Applet = Applet {
@@ -55,7 +56,7 @@ struct Arguments {
     host: String,
 
     /// the server's port
-    #[argh(positional, arg_name = "PORT", from_str_fn(super::port_to_connect_to))]
+    #[argh(positional, arg_name = "PORT", from_str_fn(port_to_connect_to))]
     port: u16,
 
     /// the name to log in under, letters and digits
@@ -67,11 +68,11 @@ struct Arguments {
     room: String,
 
     /// end with 0 after this many texts
-    #[argh(option, short = 'n', arg_name = "N", from_str_fn(super::positive))]
+    #[argh(option, short = 'n', arg_name = "N", from_str_fn(positive))]
     count: Option<usize>,
 
     /// end with 124 after this many seconds
-    #[argh(option, arg_name = "SECS", from_str_fn(super::seconds))]
+    #[argh(option, arg_name = "SECS", from_str_fn(seconds))]
     timeout: Option<Duration>,
 
     /// print one JSON object a line, with room, sender, text and time; a string that was not UTF-8

@@ -12,12 +12,13 @@ use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
 use super::{Applet, Patience};
-use crate::call::Call;
 use crate::client::ClientError;
 use crate::client::link::{Identity, Link, Outcome};
 use crate::error::{Error, notice, pass_on};
 use crate::logging::{self, Verbosity};
 use crate::protocol::Request;
+use crate::usage::call::Call;
+use crate::usage::values::port_to_connect_to;
 
 /// What to say of a text whose answer does not come any more.
 const UNSURE: &str = "the answer got lost: unsure whether it was sent";
@@ -60,7 +61,7 @@ struct Arguments {
     host: String,
 
     /// the server's port
-    #[argh(positional, arg_name = "PORT", from_str_fn(super::port_to_connect_to))]
+    #[argh(positional, arg_name = "PORT", from_str_fn(port_to_connect_to))]
     port: u16,
 
     /// the name to send under, letters and digits

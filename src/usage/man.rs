@@ -3,8 +3,8 @@
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 use roff::{Inline, Roff, bold, italic, roman};
 
-use crate::call::{HELP_FLAG, VERSION, VERSION_FLAG};
-use crate::help;
+use super::call::{HELP_FLAG, VERSION, VERSION_FLAG};
+use super::help;
 
 /// The page about a command, in the `man` format. `calls` are the ways to call it, without its
 /// arguments, and `related` the names of the pages to look at too.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use argh::{ArgsInfo, EarlyExit, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 use thiserror::Error;
 
-use crate::help;
+use super::help;
 
 /// What the executable is called, and its version.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
