@@ -16,12 +16,9 @@
 //! | [`server`] | rooms and everything between a client's socket and them |
 //! | [`mod@bench`] | a load for any server, and the count of what came of it |
 //! | [`client`] | what senders and receivers share: connect, log in, request → answer |
-//! | [`logging`] | what goes to standard error beside errors |
 //! | [`terminal`] | what may be shown on a terminal, and in which colour |
-//! | [`sockets`] | what every connection wants of its socket |
-//! | [`descriptors`] | how many descriptors there may be, and are, and room for them |
-//! | [`lines`] | bytes, cut anywhere → lines with a limit on their length |
-//! | [`protocol`] | names, requests, replies: parse and encode |
+//! | [`wire`] | bytes → lines, and lines ↔ requests, answers and deliveries |
+//! | [`system`] | descriptors, sockets, the log |
 //!
 //! Imports go one way: a module uses only what stands below it in the map. The server and the
 //! clients never meet.
@@ -30,16 +27,17 @@ pub mod applets;
 pub mod bench;
 pub mod cli;
 pub mod client;
-pub mod descriptors;
 pub mod documents;
 pub mod error;
 pub mod install;
-pub mod lines;
-pub mod logging;
 pub mod output;
-pub mod protocol;
 pub mod server;
 pub mod signals;
-pub mod sockets;
+pub mod system;
 pub mod terminal;
 pub mod usage;
+pub mod wire;
+
+// Temporary: what the server still calls by these names.
+use system::{descriptors, sockets};
+use wire::{lines, protocol};

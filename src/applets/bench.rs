@@ -9,11 +9,11 @@ use log::LevelFilter;
 use super::Applet;
 use crate::bench::{self, End, MIN_SIZE, Plan};
 use crate::error::Error;
-use crate::logging::{self, Verbosity};
 use crate::output;
-use crate::protocol::MAX_TEXT;
+use crate::system::logging::{self, Verbosity};
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_connect_to, positive, seconds};
+use crate::wire::protocol::MAX_TEXT;
 
 pub(super) const APPLET: Applet = Applet {
     name: "bench",

@@ -7,9 +7,9 @@ use log::LevelFilter;
 
 use super::Applet;
 use crate::error::Error;
-use crate::logging::{self, Verbosity};
 use crate::server::{Config, Limits, Server};
 use crate::signals;
+use crate::system::logging::{self, Verbosity};
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_listen_on, positive, seconds};
 

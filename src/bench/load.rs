@@ -13,8 +13,8 @@ use super::report::Report;
 use super::text::{Answers, Stamp, Track};
 use super::{BenchError, End, Plan};
 use crate::client;
-use crate::lines::{Line, LineSplitter};
-use crate::protocol::{MAX_DELIVERY, Reply, Request};
+use crate::wire::lines::{Line, LineSplitter};
+use crate::wire::protocol::{MAX_DELIVERY, Reply, Request};
 
 /// Clients that log in at the same time.
 const LOGINS: usize = 64;

@@ -15,7 +15,7 @@ pub use load::run;
 pub use text::MIN_SIZE;
 
 use crate::client::ClientError;
-use crate::descriptors;
+use crate::system::descriptors;
 
 /// Descriptors that are none of the load's connections, beside those that are open already.
 const OTHER_DESCRIPTORS: usize = 8;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::{Answer, ClientError, Connection};
-use crate::protocol::Request;
+use crate::wire::protocol::Request;
 
 /// What a client is, to every server that it connects to.
 #[derive(Clone, Debug)]

@@ -13,10 +13,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::lines::{Line, LineReader};
-use crate::protocol::{EncodeError, Reply, Request};
-use crate::sockets;
+use crate::system::sockets;
 use crate::terminal::visible;
+use crate::wire::lines::{Line, LineReader};
+use crate::wire::protocol::{EncodeError, Reply, Request};
 
 /// The longest line that is taken from a server, in bytes: far more than a legal delivery has.
 const MAX_REPLY: usize = 16 * 1024;

@@ -6,8 +6,8 @@ use std::io::Write;
 use chrono::{DateTime, Local, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use crate::protocol::Delivery;
 use crate::terminal::{color_of, is_harmful, visible};
+use crate::wire::protocol::Delivery;
 
 /// How deliveries are to be printed.
 #[derive(Debug)]

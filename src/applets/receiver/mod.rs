@@ -16,14 +16,14 @@ use super::Applet;
 use crate::client::link::{Identity, Link, Outage};
 use crate::client::{self, ClientError, Connection, report_unexpected};
 use crate::error::{Error, notice};
-use crate::lines::Line;
-use crate::logging::{self, Verbosity};
 use crate::output;
-use crate::protocol::Reply;
 use crate::signals;
+use crate::system::logging::{self, Verbosity};
 use crate::terminal::Color;
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_connect_to, positive, seconds};
+use crate::wire::lines::Line;
+use crate::wire::protocol::Reply;
 use format::Format;
 
 pub(super) const APPLET: Applet = Applet {

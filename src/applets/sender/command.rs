@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-use crate::lines::Line;
-use crate::protocol::Request;
+use crate::wire::lines::Line;
+use crate::wire::protocol::Request;
 
 /// What a line of input asks for.
 #[derive(Debug, PartialEq, Eq)]

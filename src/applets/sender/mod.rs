@@ -15,10 +15,10 @@ use super::{Applet, Patience};
 use crate::client::ClientError;
 use crate::client::link::{Identity, Link, Outcome};
 use crate::error::{Error, notice, pass_on};
-use crate::logging::{self, Verbosity};
-use crate::protocol::Request;
+use crate::system::logging::{self, Verbosity};
 use crate::usage::call::Call;
 use crate::usage::values::port_to_connect_to;
+use crate::wire::protocol::Request;
 
 /// What to say of a text whose answer does not come any more.
 const UNSURE: &str = "the answer got lost: unsure whether it was sent";

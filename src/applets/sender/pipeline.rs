@@ -21,8 +21,8 @@ use super::{MAX_INPUT, UNSURE};
 use crate::client::link::{Link, Outage};
 use crate::client::{self, ClientError};
 use crate::error::{Error, notice, pass_on};
-use crate::lines::{Line, LineReader};
-use crate::protocol::Request;
+use crate::wire::lines::{Line, LineReader};
+use crate::wire::protocol::Request;
 
 /// Requests that may be without an answer. The answers to so many fit into a socket's buffer, so
 /// that a server can always write them, even while it is written to.

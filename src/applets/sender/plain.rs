@@ -6,8 +6,8 @@ use super::command::{Command, understand};
 use super::{MAX_INPUT, Patience, report};
 use crate::client::link::Link;
 use crate::error::{Error, notice};
-use crate::lines::{Line, LineReader};
-use crate::protocol::Request;
+use crate::wire::lines::{Line, LineReader};
+use crate::wire::protocol::Request;
 
 /// Sends what standard input asks for, until it ends or `/quit`.
 pub(super) fn run(mut link: Link) -> Result<(), Error> {

@@ -27,11 +27,11 @@ use super::report;
 use crate::client::link::{Link, Outage, Outcome};
 use crate::client::{ClientError, wait_for_end};
 use crate::error::{Error, notice};
-use crate::lines::Line;
 use crate::output;
-use crate::protocol::Request;
 use crate::signals;
 use crate::terminal::{Settings, visible};
+use crate::wire::lines::Line;
+use crate::wire::protocol::Request;
 
 const HELP: &str = "\
 /join ROOM   enter a room, and leave the one before
