@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind, Read};
 use std::mem;
 use std::ops::Range;
 
+use memchr::memchr;
+
 /// One line that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
@@ -44,7 +46,7 @@ impl LineSplitter {
         if mem::take(&mut self.spent) {
             self.partial = Vec::new();
         }
-        let Some(end) = input.iter().position(|&byte| byte == b'\n') else {
+        let Some(end) = memchr(b'\n', input) else {
             self.keep(mem::take(input));
             return None;
         };

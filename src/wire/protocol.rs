@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use memchr::memrchr;
 use thiserror::Error;
 
 /// The longest line a client may send, in bytes, its `\n` or `\r\n` included.
@@ -115,7 +116,7 @@ pub enum EncodeError {
 pub fn is_http_request(line: &[u8]) -> bool {
     let known =
         !matches!(Request::parse(line), Err(RequestError::NoColon | RequestError::UnknownTag));
-    let last_word = line.rsplit(|&byte| byte == b' ').next().filter(|word| word.len() < line.len());
+    let last_word = memrchr(b' ', line).map(|space| &line[space + 1..]);
     let version = last_word.and_then(|word| word.strip_prefix(b"HTTP/")).unwrap_or_default();
     let is_version = |bytes: &[u8]| bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     !known && version.first().is_some_and(u8::is_ascii_digit) && is_version(version)
@@ -243,6 +244,7 @@ fn append_line(out: &mut Vec<u8>, tag: &str, payload: &[u8]) {
 }
 
 fn split_at_colon(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    // Tags and names are short: `memchr` takes as long.
     let colon = bytes.iter().position(|&byte| byte == b':')?;
     Some((&bytes[..colon], &bytes[colon + 1..]))
 }
