@@ -13,7 +13,7 @@ use crate::applets::{self, APPLETS};
 use crate::documents;
 use crate::error::Error;
 use crate::install;
-use crate::output;
+use crate::terminal::output;
 use crate::usage::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG};
 use crate::usage::help;
 
@@ -58,7 +58,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     });
     let words = words.collect::<Result<Vec<_>, _>>()?;
     match dispatch(&program, &words) {
-        Err(Error::Usage(UsageError::Help(text))) => output::print(&text),
+        Err(Error::Usage(UsageError::Help(text))) => Ok(output::print(&text)?),
         result => result,
     }
 }
@@ -76,7 +76,7 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
         ["--install-links", folder] => {
             let names: Vec<_> = applets::linked().map(|applet| applet.name).collect();
             install::links(Path::new(folder), &names)?;
-            output::print(format!("{folder} has links for {}\n", names.join(", ")))
+            Ok(output::print(format!("{folder} has links for {}\n", names.join(", ")))?)
         }
         ["--export", folder] => Ok(install::documents(Path::new(folder), documents::all(&info()))?),
         [flag @ ("--install-links" | "--export"), ..] => {

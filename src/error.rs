@@ -1,7 +1,6 @@
 //! What a user is told when something goes wrong, and the exit status that says so to programs.
 
-use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 
 use thiserror::Error;
 
@@ -9,7 +8,9 @@ use crate::bench::BenchError;
 use crate::client::ClientError;
 use crate::install::InstallError;
 use crate::server::ServerError;
-use crate::terminal::visible;
+use crate::system::signals::SignalsError;
+use crate::terminal::TerminalError;
+use crate::terminal::output::{notice, pass_on};
 use crate::usage::call::UsageError;
 
 /// Anything that ends the program with a status other than 0.
@@ -56,14 +57,11 @@ pub enum Error {
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
     /// Signals cannot be handled.
-    #[error("cannot handle signals: {0}")]
-    Signals(#[source] io::Error),
-    /// Standard input cannot be read.
-    #[error("cannot read standard input: {0}")]
-    Input(#[source] io::Error),
-    /// Standard output cannot be written.
-    #[error("cannot write to standard output: {0}")]
-    Output(#[source] io::Error),
+    #[error(transparent)]
+    Signals(#[from] SignalsError),
+    /// Nothing can be read, or shown.
+    #[error(transparent)]
+    Terminal(#[from] TerminalError),
 }
 
 impl Error {
@@ -91,27 +89,4 @@ fn between(unit: &str, first: usize, last: usize) -> String {
         true => format!("{unit} {first} has no answer"),
         false => format!("{unit}s {first} to {last} have no answer"),
     }
-}
-
-/// Says something on standard error, in one line.
-pub fn notice(what: &dyn Display) {
-    // What it quotes may hold anything, but no colour of ours.
-    say(format!("{}: {what}", env!("CARGO_PKG_NAME")).as_bytes(), true);
-}
-
-/// Passes on to standard error what a server gave as its reason: exactly, unless it is for a
-/// terminal. `before` is what there is to say before it.
-pub fn pass_on(before: &str, reason: &[u8]) {
-    let terminal = io::stderr().is_terminal();
-    say(&[before.as_bytes(), reason].concat(), terminal);
-}
-
-fn say(line: &[u8], make_visible: bool) {
-    let mut line = match make_visible {
-        true => visible(line).into_bytes(),
-        false => line.to_vec(),
-    };
-    line.push(b'\n');
-    // There is nobody left to tell if this fails.
-    let _ = io::stderr().write_all(&line);
 }

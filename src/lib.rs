@@ -8,17 +8,15 @@
 //! | [`cli`] | the name the program was called by, or its first argument → an applet |
 //! | [`documents`] | the manual pages and completions of an installation |
 //! | [`applets`] | the table of applets; each one's flags and what it does with them |
-//! | [`signals`] | signals → what they ask for |
-//! | [`output`] | standard output |
 //! | [`error`] | what a user is told, and the exit status |
 //! | [`install`] | links and documents → files |
 //! | [`usage`] | how a command is called, and how that is told |
 //! | [`server`] | rooms and everything between a client's socket and them |
 //! | [`mod@bench`] | a load for any server, and the count of what came of it |
 //! | [`client`] | what senders and receivers share: connect, log in, request → answer |
-//! | [`terminal`] | what may be shown on a terminal, and in which colour |
+//! | [`terminal`] | what a person sees and types |
 //! | [`wire`] | bytes → lines, and lines ↔ requests, answers and deliveries |
-//! | [`system`] | descriptors, sockets, the log |
+//! | [`system`] | descriptors, sockets, signals, the log |
 //!
 //! Imports go one way: a module uses only what stands below it in the map. The server and the
 //! clients never meet.
@@ -30,9 +28,7 @@ pub mod client;
 pub mod documents;
 pub mod error;
 pub mod install;
-pub mod output;
 pub mod server;
-pub mod signals;
 pub mod system;
 pub mod terminal;
 pub mod usage;

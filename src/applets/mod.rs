@@ -10,7 +10,8 @@ use std::fmt::Display;
 use argh::CommandInfoWithArgs;
 
 use crate::client::link::Outage;
-use crate::error::{Error, notice};
+use crate::error::Error;
+use crate::terminal::output::notice;
 use crate::usage::call::Call;
 
 /// One of the programs that the executable can be.

@@ -7,9 +7,9 @@ use log::LevelFilter;
 
 use super::Applet;
 use crate::error::Error;
-use crate::server::{Config, Limits, Server};
-use crate::signals;
+use crate::server::{Config, Event, Limits, Server};
 use crate::system::logging::{self, Verbosity};
+use crate::system::signals::{self, Signal};
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_listen_on, positive, seconds};
 
@@ -82,7 +82,10 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
     let (more, quiet) = (arguments.verbose, arguments.quiet);
     let mut log = logging::start(Verbosity { normal: LevelFilter::Info, more, quiet }, true);
-    let events = signals::server_events().map_err(Error::Signals)?;
+    let events = signals::for_server()?.map(|signal| match signal {
+        Signal::Stop => Event::Stop,
+        Signal::User1 => Event::Report,
+    });
     let server = Server::start(Config {
         port: arguments.port,
         bind: arguments.bind,

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::system::sockets;
-use crate::terminal::visible;
+use crate::terminal::visible::visible;
 use crate::wire::lines::{Line, LineReader};
 use crate::wire::protocol::{EncodeError, Reply, Request};
 

@@ -4,4 +4,5 @@
 
 pub mod descriptors;
 pub mod logging;
+pub mod signals;
 pub mod sockets;

@@ -20,7 +20,9 @@ use super::command::{Command, understand};
 use super::{MAX_INPUT, UNSURE};
 use crate::client::link::{Link, Outage};
 use crate::client::{self, ClientError};
-use crate::error::{Error, notice, pass_on};
+use crate::error::Error;
+use crate::terminal::TerminalError;
+use crate::terminal::output::{notice, pass_on};
 use crate::wire::lines::{Line, LineReader};
 use crate::wire::protocol::Request;
 
@@ -31,7 +33,7 @@ const WINDOW: usize = 512;
 /// Sends what the lines of standard input ask for, until it ends or `/quit`.
 pub(super) fn run(link: Link) -> Result<(), Error> {
     // Without a buffer of the library's, so that the system knows whether there is more.
-    let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(Error::Input)?;
+    let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(TerminalError::Input)?;
     let input = LineReader::new(File::from(stdin), MAX_INPUT);
     Pipeline::new(link, "line", Feed::Lines { input, ended: false, over: false }).run()
 }
@@ -199,7 +201,7 @@ impl<'a> Pipeline<'a> {
                 self.read()?;
             }
             if more_input {
-                self.feed.fill().map_err(Error::Input)?;
+                self.feed.fill().map_err(TerminalError::Input)?;
             }
         }
         if self.failed { Err(Error::Said) } else { Ok(()) }

@@ -5,7 +5,9 @@ use std::io;
 use super::command::{Command, understand};
 use super::{MAX_INPUT, Patience, report};
 use crate::client::link::Link;
-use crate::error::{Error, notice};
+use crate::error::Error;
+use crate::terminal::TerminalError;
+use crate::terminal::output::notice;
 use crate::wire::lines::{Line, LineReader};
 use crate::wire::protocol::Request;
 
@@ -20,7 +22,7 @@ pub(super) fn run(mut link: Link) -> Result<(), Error> {
                 return Ok(());
             }
         }
-        if !input.fill().map_err(Error::Input)? {
+        if !input.fill().map_err(TerminalError::Input)? {
             break;
         }
     }

@@ -26,10 +26,13 @@ use super::command::{Command, understand};
 use super::report;
 use crate::client::link::{Link, Outage, Outcome};
 use crate::client::{ClientError, wait_for_end};
-use crate::error::{Error, notice};
-use crate::output;
-use crate::signals;
-use crate::terminal::{Settings, visible};
+use crate::error::Error;
+use crate::system::signals::{self, SignalsError};
+use crate::terminal::TerminalError;
+use crate::terminal::output;
+use crate::terminal::output::notice;
+use crate::terminal::settings::Settings;
+use crate::terminal::visible::visible;
 use crate::wire::lines::Line;
 use crate::wire::protocol::Request;
 
@@ -45,11 +48,23 @@ const COMMANDS: [&str; 4] = ["/join ", "/leave", "/quit", "/help"];
 
 /// Asks for lines and sends what they ask for, until the end.
 pub(super) fn run(link: Link) -> Result<(), Error> {
-    let settings = Settings::of_stdin().map_err(Error::Input)?;
-    signals::restore_terminal_at_end(settings.clone()).map_err(Error::Signals)?;
+    let settings = Settings::of_stdin().map_err(TerminalError::Input)?;
+    restore_at_end(settings.clone()).map_err(TerminalError::Signals)?;
     let result = prompt(link, &settings);
     settings.restore();
     result
+}
+
+/// Makes sure that the terminal is set as it was when a signal ends or stops the process.
+fn restore_at_end(settings: Settings) -> Result<(), SignalsError> {
+    let stopping = settings.clone();
+    signals::intercept(move || leave(&settings), move || stopping.stop_process())
+}
+
+/// Leaves the terminal as it was, and the line on which the prompt stands.
+fn leave(settings: &Settings) {
+    settings.restore();
+    let _ = io::stderr().write_all(b"\n");
 }
 
 fn prompt(link: Link, settings: &Settings) -> Result<(), Error> {
@@ -137,9 +152,7 @@ fn watch(
 ) -> Result<(), Error> {
     let watch = move || {
         let error = mend_for_ever(&link, socket, &mut at_prompt);
-        settings.restore();
-        // The prompt stands on the line.
-        let _ = io::stderr().write_all(b"\n");
+        leave(&settings);
         let error = Error::from(error);
         error.print();
         std::process::exit(error.status().into());
@@ -205,10 +218,11 @@ fn editor(link: &Link, settings: &Settings) -> rustyline::Result<LineEditor> {
 }
 
 fn input_error(error: ReadlineError) -> Error {
-    Error::Input(match error {
+    let error = match error {
         ReadlineError::Io(error) => error,
         error => io::Error::other(error),
-    })
+    };
+    TerminalError::Input(error).into()
 }
 
 /// Keeps a line for later. To have no history is no reason to stop.
@@ -250,7 +264,7 @@ struct CtrlZ {
 
 impl ConditionalEventHandler for CtrlZ {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext) -> Option<Cmd> {
-        signals::stop_with_terminal(&self.settings);
+        self.settings.stop_process();
         Some(Cmd::Repaint)
     }
 }

@@ -6,28 +6,29 @@ use std::io::Write;
 use chrono::{DateTime, Local, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use crate::terminal::{color_of, is_harmful, visible};
+use super::color::color_of;
+use super::visible::{is_harmful, visible};
 use crate::wire::protocol::Delivery;
 
 /// How deliveries are to be printed.
 #[derive(Debug)]
-pub(super) struct Format {
+pub struct Format {
     /// As JSON, one object a line, without colours. Control characters are always visible there, and
     /// the time always present.
-    pub(super) json: bool,
+    pub json: bool,
     /// With the time.
-    pub(super) timestamps: bool,
+    pub timestamps: bool,
     /// With colours.
-    pub(super) color: bool,
+    pub color: bool,
     /// With control characters made visible.
-    pub(super) visible: bool,
+    pub visible: bool,
     /// The user whose name stands out.
-    pub(super) user: String,
+    pub user: String,
 }
 
 impl Format {
     /// Appends the line for a delivery that has just come.
-    pub(super) fn append(&self, lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
+    pub fn append(&self, lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
         self.append_at(Local::now, lines, delivery);
     }
 

@@ -1,7 +1,5 @@
 //! The `receiver` applet: what is said in a room, to standard output.
 
-mod format;
-
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -15,16 +13,18 @@ use rustix::event::{PollFd, PollFlags};
 use super::Applet;
 use crate::client::link::{Identity, Link, Outage};
 use crate::client::{self, ClientError, Connection, report_unexpected};
-use crate::error::{Error, notice};
-use crate::output;
-use crate::signals;
+use crate::error::Error;
 use crate::system::logging::{self, Verbosity};
-use crate::terminal::Color;
+use crate::system::signals;
+use crate::terminal::TerminalError;
+use crate::terminal::color::Color;
+use crate::terminal::format::Format;
+use crate::terminal::output;
+use crate::terminal::output::notice;
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_connect_to, positive, seconds};
 use crate::wire::lines::Line;
 use crate::wire::protocol::Reply;
-use format::Format;
 
 pub(super) const APPLET: Applet = Applet {
     name: "receiver",
@@ -201,7 +201,7 @@ fn print_all(connection: &mut Connection, format: &Format, left: &mut usize) -> 
             Line::TooLong(_) => report_unexpected(line),
         }
     }
-    output::print(&lines).map_err(signals::or_end_as_by_sigpipe)
+    output::print(&lines).map_err(or_end_by_sigpipe)
 }
 
 /// Waits until there is something to read, or ends if nobody reads what is printed any more: that
@@ -220,5 +220,16 @@ fn wait(connection: &Connection) -> Result<(), Error> {
 }
 
 fn ended_by_reader() -> Error {
-    signals::or_end_as_by_sigpipe(Error::Output(io::ErrorKind::BrokenPipe.into()))
+    or_end_by_sigpipe(TerminalError::Output(io::ErrorKind::BrokenPipe.into()))
+}
+
+/// Ends the process by SIGPIPE if nobody reads standard output any more.
+fn or_end_by_sigpipe(error: TerminalError) -> Error {
+    match error {
+        TerminalError::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => {
+            let ended = signals::end_by_sigpipe();
+            TerminalError::Output(ended.err().unwrap_or(source)).into()
+        }
+        error => error.into(),
+    }
 }

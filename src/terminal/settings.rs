@@ -1,0 +1,52 @@
+//! How the terminal at standard input is set.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
+
+use crate::system::signals;
+
+/// How a terminal was set when this was taken down.
+#[derive(Clone, Debug)]
+pub struct Settings(Termios);
+
+impl Settings {
+    /// Takes down how the terminal at standard input is set.
+    ///
+    /// # Errors
+    ///
+    /// If there is no terminal.
+    pub fn of_stdin() -> io::Result<Self> {
+        Ok(Settings(tcgetattr(io::stdin().as_fd())?))
+    }
+
+    /// Sets the terminal so that it passes on each key and shows none: what is typed while nobody
+    /// reads is neither shown twice nor lost, as an end of input would be. Ctrl-C still interrupts.
+    pub fn pass_keys_on(&self) {
+        let mut settings = self.0.clone();
+        settings.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        settings.input_modes.remove(InputModes::ICRNL);
+        settings.special_codes[SpecialCodeIndex::VMIN] = 1;
+        settings.special_codes[SpecialCodeIndex::VTIME] = 0;
+        let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &settings);
+    }
+
+    /// Stops the process as SIGTSTP does, with the terminal set like this until it goes on.
+    pub fn stop_process(&self) {
+        let now = Self::of_stdin();
+        self.restore();
+        signals::stop_process();
+        if let Ok(now) = now {
+            now.restore();
+        }
+    }
+
+    /// Sets the terminal at standard input to what it was.
+    pub fn restore(&self) {
+        // It is gone if this fails.
+        let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.0);
+    }
+}
