@@ -9,10 +9,10 @@ use argh::{
     CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, FlagInfoKind, Optionality, SubCommandInfo,
 };
 
-use crate::applets::{self, APPLETS};
-use crate::documents;
+use crate::applets::{self, APPLETS, Applet};
 use crate::error::Error;
 use crate::install;
+use crate::install::documents::{self, Program};
 use crate::terminal::output;
 use crate::usage::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG};
 use crate::usage::help;
@@ -78,7 +78,9 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
             install::links(Path::new(folder), &names)?;
             Ok(output::print(format!("{folder} has links for {}\n", names.join(", ")))?)
         }
-        ["--export", folder] => Ok(install::documents(Path::new(folder), documents::all(&info()))?),
+        ["--export", folder] => {
+            Ok(install::files(Path::new(folder), documents::all(&info(), &programs()))?)
+        }
         [flag @ ("--install-links" | "--export"), ..] => {
             let call = Call { name: &[NAME], words };
             Err(call.wrong(&format!("{flag} takes one folder")).into())
@@ -94,7 +96,7 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
 
 /// All there is to know about the command line, in the form that `argh` has for it.
 fn info() -> CommandInfoWithArgs {
-    let command = |applet: &applets::Applet| SubCommandInfo {
+    let command = |applet: &Applet| SubCommandInfo {
         name: applet.name,
         command: CommandInfoWithArgs {
             name: applet.name,
@@ -121,6 +123,15 @@ fn info() -> CommandInfoWithArgs {
         ],
         ..CommandInfoWithArgs::default()
     }
+}
+
+/// What the documents of an installation are about.
+fn programs() -> Vec<Program> {
+    let program = |applet: &Applet| {
+        let Applet { name, linked, info, .. } = *applet;
+        Program { name, linked, info: info() }
+    };
+    APPLETS.iter().map(program).collect()
 }
 
 /// The names that an installation has links for.

@@ -6,7 +6,6 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`cli`] | the name the program was called by, or its first argument → an applet |
-//! | [`documents`] | the manual pages and completions of an installation |
 //! | [`applets`] | the table of applets; each one's flags and what it does with them |
 //! | [`error`] | what a user is told, and the exit status |
 //! | [`install`] | links and documents → files |
@@ -25,7 +24,6 @@ pub mod applets;
 pub mod bench;
 pub mod cli;
 pub mod client;
-pub mod documents;
 pub mod error;
 pub mod install;
 pub mod server;

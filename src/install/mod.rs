@@ -1,4 +1,8 @@
-//! What an installation has beside the executable: links and documents. Which ones, others know.
+//! What an installation has beside the executable: links and documents.
+//!
+//! Knows files, and where they belong. Must not know which programs there are.
+
+pub mod documents;
 
 use std::fs;
 use std::io;
@@ -63,7 +67,7 @@ pub fn links(folder: &Path, names: &[&str]) -> Result<(), InstallError> {
 /// # Errors
 ///
 /// [`InstallError::Write`].
-pub fn documents(
+pub fn files(
     folder: &Path,
     files: impl IntoIterator<Item = (String, String)>,
 ) -> Result<(), InstallError> {

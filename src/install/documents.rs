@@ -4,45 +4,56 @@ use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 use argh_complete::Generator;
 use argh_complete::{bash::Bash, zsh::Zsh};
 
-use crate::applets::{self, APPLETS, Applet};
 use crate::usage::man;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
-/// Manual pages and completions for shells: paths below `PREFIX/share`, and contents. `root` tells
-/// of the executable.
-pub fn all(root: &CommandInfoWithArgs) -> impl Iterator<Item = (String, String)> {
-    manual_pages(root).into_iter().chain(completions(root))
+/// A program that the executable can be.
+#[derive(Debug)]
+pub struct Program {
+    /// The name that it is called by.
+    pub name: &'static str,
+    /// An installation has a link of that name.
+    pub linked: bool,
+    /// What it is called with.
+    pub info: CommandInfoWithArgs,
 }
 
-/// One page about the executable, and one about each applet.
-fn manual_pages(root: &CommandInfoWithArgs) -> Vec<(String, String)> {
-    let page_name = |applet: &Applet| format!("{NAME}-{}", applet.name);
+/// Manual pages and completions for shells: paths below `PREFIX/share`, and contents. `root` is about
+/// the executable.
+pub fn all(
+    root: &CommandInfoWithArgs,
+    programs: &[Program],
+) -> impl Iterator<Item = (String, String)> {
+    manual_pages(root, programs).into_iter().chain(completions(root, programs))
+}
+
+/// One page about the executable, and one about each program.
+fn manual_pages(root: &CommandInfoWithArgs, programs: &[Program]) -> Vec<(String, String)> {
+    let page_name = |program: &Program| format!("{NAME}-{}", program.name);
     let file = |name: &str| format!("man/man1/{name}.1");
-    let applets = APPLETS.iter().map(page_name);
-    let mut pages = vec![(file(NAME), man::page(NAME, root, &[NAME], applets))];
-    for applet in APPLETS {
-        let in_full = format!("{NAME} {}", applet.name);
-        let calls = match applet.linked {
-            true => vec![applet.name, in_full.as_str()],
-            false => vec![in_full.as_str()],
-        };
-        let name = page_name(applet);
-        let page = man::page(&name, &(applet.info)(), &calls, [NAME.to_owned()]);
-        pages.push((file(&name), page));
+    let related = programs.iter().map(page_name);
+    let mut pages = vec![(file(NAME), man::page(NAME, root, &[NAME], related))];
+    for program in programs {
+        let in_full = format!("{NAME} {}", program.name);
+        let calls = [program.name, &in_full];
+        let calls = if program.linked { &calls[..] } else { &calls[1..] };
+        let name = page_name(program);
+        pages.push((file(&name), man::page(&name, &program.info, calls, [NAME.to_owned()])));
     }
     pages
 }
 
 /// Completions for the executable and for each link, as each shell looks for them.
-fn completions(root: &CommandInfoWithArgs) -> Vec<(String, String)> {
+fn completions(root: &CommandInfoWithArgs, programs: &[Program]) -> Vec<(String, String)> {
     let mut files = Vec::new();
-    let links = applets::linked().map(|applet| (applet.name, (applet.info)()));
-    for (name, info) in std::iter::once((NAME, root.clone())).chain(links) {
+    let linked = programs.iter().filter(|program| program.linked);
+    let linked = linked.map(|program| (program.name, &program.info));
+    for (name, info) in std::iter::once((NAME, root)).chain(linked) {
         files.extend([
-            (format!("bash-completion/completions/{name}"), Bash::generate(name, &info)),
-            (format!("zsh/site-functions/_{name}"), Zsh::generate(name, &info)),
-            (format!("fish/vendor_completions.d/{name}.fish"), fish(name, &info)),
+            (format!("bash-completion/completions/{name}"), Bash::generate(name, info)),
+            (format!("zsh/site-functions/_{name}"), Zsh::generate(name, info)),
+            (format!("fish/vendor_completions.d/{name}.fish"), fish(name, info)),
         ]);
     }
     files
