@@ -1,7 +1,5 @@
 //! What a user is told when something goes wrong, and the exit status that says so to programs.
 
-use std::io;
-
 use thiserror::Error;
 
 use crate::bench::BenchError;
@@ -25,19 +23,6 @@ pub enum Error {
     /// A sender or receiver cannot go on.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The connection was lost, and with it the answers to some requests.
-    #[error("{loss}; {}", between(.unit, *.first, *.last))]
-    Unanswered {
-        /// How it was lost.
-        #[source]
-        loss: ClientError,
-        /// What input comes in: lines, or texts.
-        unit: &'static str,
-        /// The first unit without an answer.
-        first: usize,
-        /// The last one.
-        last: usize,
-    },
     /// A load cannot begin.
     #[error(transparent)]
     Bench(#[from] BenchError),
@@ -50,12 +35,6 @@ pub enum Error {
     /// What was waited for has not come in time.
     #[error("the time is over")]
     TimeOver,
-    /// Something is wrong, and has been said.
-    #[error("something went wrong")]
-    Said,
-    /// There is no thread to be had.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[source] io::Error),
     /// Signals cannot be handled.
     #[error(transparent)]
     Signals(#[from] SignalsError),
@@ -74,19 +53,18 @@ impl Error {
         }
     }
 
+    /// Ends the process with what there is to say.
+    pub fn exit(&self) -> ! {
+        self.print();
+        std::process::exit(self.status().into())
+    }
+
     /// Says on standard error what is wrong, in one line, unless that has been said already.
     pub fn print(&self) {
         match self {
-            Error::Said => {}
+            Error::Client(ClientError::Reported) => {}
             Error::Client(ClientError::Refused(reason)) => pass_on("", reason),
             error => notice(error),
         }
-    }
-}
-
-fn between(unit: &str, first: usize, last: usize) -> String {
-    match first == last {
-        true => format!("{unit} {first} has no answer"),
-        false => format!("{unit}s {first} to {last} have no answer"),
     }
 }

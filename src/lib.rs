@@ -6,13 +6,13 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`cli`] | the name the program was called by, or its first argument → an applet |
-//! | [`applets`] | the table of applets; each one's flags and what it does with them |
-//! | [`error`] | what a user is told, and the exit status |
+//! | [`applets`] | the table of applets; each one's flags → one call |
+//! | [`error`] | every error → what a user is told, and the exit status |
 //! | [`install`] | links and documents → files |
 //! | [`usage`] | how a command is called, and how that is told |
 //! | [`server`] | rooms and everything between a client's socket and them |
 //! | [`mod@bench`] | a load for any server, and the count of what came of it |
-//! | [`client`] | what senders and receivers share: connect, log in, request → answer |
+//! | [`client`] | what senders and receivers do: connect, log in, request → answer, delivery → output |
 //! | [`terminal`] | what a person sees and types |
 //! | [`wire`] | bytes → lines, and lines ↔ requests, answers and deliveries |
 //! | [`system`] | descriptors, sockets, signals, the log |

@@ -4,12 +4,11 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
-use log::LevelFilter;
 
-use super::Applet;
+use super::applet::{Applet, start_log};
 use crate::bench::{self, End, MIN_SIZE, Plan};
+use crate::client::transport::Address;
 use crate::error::Error;
-use crate::system::logging::{self, Verbosity};
 use crate::terminal::output;
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_connect_to, positive, seconds};
@@ -96,8 +95,7 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let (more, quiet) = (arguments.verbose, arguments.quiet);
-    let _log = logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false);
+    let _log = start_log(arguments.verbose, arguments.quiet);
     let end = match (arguments.messages, arguments.seconds) {
         (Some(_), Some(_)) => {
             return Err(call.wrong("--messages and --seconds exclude each other").into());
@@ -112,8 +110,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         return Err(call.wrong("there can be 65536 senders at most").into());
     }
     let plan = Plan {
-        host: arguments.host,
-        port: arguments.port,
+        address: Address { host: arguments.host, port: arguments.port },
         senders: arguments.senders,
         receivers: arguments.receivers,
         rooms: arguments.rooms,

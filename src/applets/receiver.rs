@@ -1,30 +1,22 @@
 //! The `receiver` applet: what is said in a room, to standard output.
 
-use std::fmt::Display;
-use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
-use std::thread;
+use std::io::{self, ErrorKind, IsTerminal};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
-use log::LevelFilter;
-use rustix::event::{PollFd, PollFlags};
 
-use super::Applet;
-use crate::client::link::{Identity, Link, Outage};
-use crate::client::{self, ClientError, Connection, report_unexpected};
+use super::applet::{Applet, end_after, start_log};
+use crate::client::ClientError;
+use crate::client::link::Identity;
+use crate::client::receive::{self, Options};
+use crate::client::transport::Address;
 use crate::error::Error;
-use crate::system::logging::{self, Verbosity};
 use crate::system::signals;
 use crate::terminal::TerminalError;
 use crate::terminal::color::Color;
 use crate::terminal::format::Format;
-use crate::terminal::output;
-use crate::terminal::output::notice;
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_connect_to, positive, seconds};
-use crate::wire::lines::Line;
-use crate::wire::protocol::Reply;
 
 pub(super) const APPLET: Applet = Applet {
     name: "receiver",
@@ -108,8 +100,7 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let (more, quiet) = (arguments.verbose, arguments.quiet);
-    let _log = logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false);
+    let _log = start_log(arguments.verbose, arguments.quiet);
     let color = arguments.color.applies_to(&io::stdout()) && !arguments.json;
     let terminal = io::stdout().is_terminal() || color;
     let format = Format {
@@ -119,114 +110,23 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         visible: terminal && !arguments.raw,
         user: arguments.user.clone(),
     };
-    if let Some(timeout) = arguments.timeout {
-        end_after(timeout)?;
-    }
+    arguments.timeout.map(end_after).transpose()?;
     let identity = Identity {
-        host: arguments.host,
-        port: arguments.port,
+        address: Address { host: arguments.host, port: arguments.port },
         receives: true,
         user: arguments.user,
         room: Some(arguments.room.into_bytes()),
     };
-    let mut outage = WhileRead { unread: false };
-    let link = Link::open(identity, arguments.reconnect, &mut outage);
-    let mut link = link.map_err(|error| outage.reason(error))?;
-    let mut left = arguments.count.unwrap_or(usize::MAX);
-    loop {
-        print_all(&mut link.connection, &format, &mut left)?;
-        if left == 0 {
-            return Ok(());
-        }
-        wait(&link.connection)?;
-        if let Err(loss) = link.connection.fill() {
-            let loss = loss.of_receiver();
-            link.reopen(loss, &mut outage).map_err(|error| outage.reason(error))?;
-        }
-    }
-}
-
-/// Ends the process when the time is over, whatever it is doing then.
-fn end_after(time: Duration) -> Result<(), Error> {
-    let end = move || {
-        thread::sleep(time);
-        Error::TimeOver.print();
-        std::process::exit(Error::TimeOver.status().into());
-    };
-    thread::Builder::new().spawn(end).map(drop).map_err(Error::Thread)
-}
-
-/// Waits until the server is back, as long as somebody reads what is printed.
-struct WhileRead {
-    unread: bool,
-}
-
-impl WhileRead {
-    /// What to end with: the error, unless nobody reads any more.
-    fn reason(&self, error: ClientError) -> Error {
-        match self.unread {
-            true => ended_by_reader(),
-            false => error.into(),
-        }
-    }
-}
-
-impl Outage for WhileRead {
-    fn say(&mut self, what: &dyn Display) {
-        notice(what);
-    }
-
-    fn pause(&mut self, time: Duration) -> bool {
-        let out = io::stdout();
-        let mut fds = [PollFd::new(&out, PollFlags::empty())];
-        self.unread = matches!(client::wait(&mut fds, Some(time)), Ok(true));
-        !self.unread
-    }
-}
-
-/// Prints the deliveries that have been read, as many as are left to print.
-fn print_all(connection: &mut Connection, format: &Format, left: &mut usize) -> Result<(), Error> {
-    let mut lines = Vec::new();
-    while *left > 0
-        && let Some(line) = connection.next_line()
-    {
-        match line {
-            Line::Whole(whole) => match Reply::parse(whole) {
-                Ok(Reply::Delivery(delivery)) => {
-                    format.append(&mut lines, &delivery);
-                    *left -= 1;
-                }
-                _ => report_unexpected(line),
-            },
-            Line::TooLong(_) => report_unexpected(line),
-        }
-    }
-    output::print(&lines).map_err(or_end_by_sigpipe)
-}
-
-/// Waits until there is something to read, or ends if nobody reads what is printed any more: that
-/// must not take until the next delivery.
-fn wait(connection: &Connection) -> Result<(), Error> {
-    let out = io::stdout();
-    let mut fds = [
-        PollFd::new(connection, PollFlags::IN),
-        PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
-    ];
-    client::wait(&mut fds, None)?;
-    match fds[1].revents().contains(PollFlags::ERR) {
-        true => Err(ended_by_reader()),
-        false => Ok(()),
-    }
-}
-
-fn ended_by_reader() -> Error {
-    or_end_by_sigpipe(TerminalError::Output(io::ErrorKind::BrokenPipe.into()))
+    let Arguments { reconnect, count, .. } = arguments;
+    receive::run(identity, Options { reconnect, count, format }).map_err(or_end_by_sigpipe)
 }
 
 /// Ends the process by SIGPIPE if nobody reads standard output any more.
-fn or_end_by_sigpipe(error: TerminalError) -> Error {
+fn or_end_by_sigpipe(error: ClientError) -> Error {
     match error {
-        TerminalError::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => {
+        ClientError::Terminal(TerminalError::Output(source))
+            if source.kind() == ErrorKind::BrokenPipe =>
+        {
             let ended = signals::end_by_sigpipe();
             TerminalError::Output(ended.err().unwrap_or(source)).into()
         }

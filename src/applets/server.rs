@@ -5,7 +5,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 use log::LevelFilter;
 
-use super::Applet;
+use super::applet::Applet;
 use crate::error::Error;
 use crate::server::{Config, Event, Limits, Server};
 use crate::system::logging::{self, Verbosity};

@@ -4,15 +4,16 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::report::Report;
 use super::text::{Answers, Stamp, Track};
 use super::{BenchError, End, Plan};
-use crate::client;
+use crate::client::transport::Stream;
 use crate::wire::lines::{Line, LineSplitter};
 use crate::wire::protocol::{MAX_DELIVERY, Reply, Request};
 
@@ -81,7 +82,7 @@ struct Progress {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: Stream,
     lines: LineSplitter,
     /// Answers to its login and its join that have not come.
     joining: u8,
@@ -159,11 +160,11 @@ impl<'a> Load<'a> {
     fn open(&mut self, number: usize) -> Result<(), BenchError> {
         let wanted = self.plan.clients();
         let fail = |source| BenchError::Connect { open: number, wanted, source };
-        let stream = client::connect(&self.plan.host, self.plan.port).map_err(fail)?;
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
+        let stream = self.plan.address.connect().map_err(fail)?;
+        stream.set_nonblocking()?;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, Token(number), interest)?;
+        let mut source = SourceFd(&stream.as_fd().as_raw_fd());
+        self.poll.registry().register(&mut source, Token(number), interest)?;
         let mut client = Client::new(stream, self.plan, number);
         client.write();
         self.clients.push(client);
@@ -358,7 +359,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 impl Client {
     /// Client `number` of the plan, with its login to be written.
-    fn new(stream: TcpStream, plan: &Plan, number: usize) -> Self {
+    fn new(stream: Stream, plan: &Plan, number: usize) -> Self {
         let (room, login, role) = match number.checked_sub(plan.receivers) {
             None => {
                 let room = number % plan.rooms;

@@ -15,6 +15,7 @@ pub use load::run;
 pub use text::MIN_SIZE;
 
 use crate::client::ClientError;
+use crate::client::transport::Address;
 use crate::system::descriptors;
 
 /// Descriptors that are none of the load's connections, beside those that are open already.
@@ -23,10 +24,8 @@ const OTHER_DESCRIPTORS: usize = 8;
 /// What a load is to be.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The server's name or address.
-    pub host: String,
-    /// The server's port.
-    pub port: u16,
+    /// The server.
+    pub address: Address,
     /// Clients that send, 65536 at most. Sender number `i` is in room `i % rooms`.
     pub senders: usize,
     /// Clients that receive, likewise.

@@ -5,16 +5,17 @@ use std::thread;
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::{Answer, ClientError, Connection};
+use super::connection::{Answer, Connection};
+use super::error::ClientError;
+use super::transport::Address;
+use crate::terminal::output::notice;
 use crate::wire::protocol::Request;
 
 /// What a client is, to every server that it connects to.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The server's name or address.
-    pub host: String,
-    /// The server's port.
-    pub port: u16,
+    /// The server.
+    pub address: Address,
     /// It receives, rather than sends.
     pub receives: bool,
     /// The user's name.
@@ -25,8 +26,10 @@ pub struct Identity {
 
 /// What a client does while its server is away.
 pub trait Outage {
-    /// Takes what there is to say, in one line.
-    fn say(&mut self, what: &dyn Display);
+    /// Says something, in one line: on standard error, unless it is to be elsewhere.
+    fn say(&mut self, what: &dyn Display) {
+        notice(what);
+    }
 
     /// Lets so much time pass; tells whether to try again.
     fn pause(&mut self, time: Duration) -> bool {
@@ -34,6 +37,12 @@ pub trait Outage {
         true
     }
 }
+
+/// Waits until the server is back, however long that takes.
+#[derive(Debug)]
+pub struct Patience;
+
+impl Outage for Patience {}
 
 /// A connection to a server, logged in and in its room.
 #[derive(Debug)]
@@ -184,8 +193,8 @@ pub enum Outcome {
 }
 
 fn connect(identity: &Identity) -> Result<Connection, ClientError> {
-    let Identity { host, port, receives, user, room } = identity;
-    let mut connection = Connection::open(host, *port)?;
+    let Identity { address, receives, user, room } = identity;
+    let mut connection = Connection::open(address)?;
     let user = user.as_bytes();
     connection.demand(&match receives {
         true => Request::LogInReceiver(user),

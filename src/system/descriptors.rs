@@ -1,7 +1,11 @@
-//! How many descriptors the process may have, and has, and room for them.
+//! Descriptors: how many there may be, and are, room for them, and a wait for what they have.
 
+use std::io;
 use std::os::fd::{AsFd, RawFd};
+use std::time::Duration;
 
+use rustix::event::{PollFd, Timespec, poll};
+use rustix::io::Errno;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -28,4 +32,19 @@ pub fn reserve(any: impl AsFd, count: usize) {
 /// Descriptors that are open now, or a guess where the system does not tell.
 pub fn open_now() -> usize {
     std::fs::read_dir("/dev/fd").map_or(16, Iterator::count)
+}
+
+/// Waits until one of `fds` is ready, for so long at the most; tells whether one is.
+///
+/// # Errors
+///
+/// If the system cannot wait.
+pub fn wait(fds: &mut [PollFd<'_>], most: Option<Duration>) -> io::Result<bool> {
+    let most = most.and_then(|most| Timespec::try_from(most).ok());
+    loop {
+        match poll(fds, most.as_ref()) {
+            Err(Errno::INTR) => {}
+            ready => return Ok(ready? > 0),
+        }
+    }
 }

@@ -6,6 +6,7 @@ pub mod color;
 mod error;
 pub mod format;
 pub mod output;
+pub mod prompt;
 pub mod settings;
 pub mod visible;
 

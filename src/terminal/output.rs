@@ -18,22 +18,23 @@ pub fn print(text: impl AsRef<[u8]>) -> Result<(), TerminalError> {
 
 /// Says something on standard error, in one line.
 pub fn notice(what: &dyn Display) {
-    // What it quotes may hold anything, but no colour of ours.
-    say(format!("{}: {what}", env!("CARGO_PKG_NAME")).as_bytes(), true);
+    say(notice_line(what).into_bytes());
+}
+
+/// The line of a notice, as a terminal may have it: what it quotes may hold anything.
+pub(super) fn notice_line(what: &dyn Display) -> String {
+    visible(format!("{}: {what}", env!("CARGO_PKG_NAME")).as_bytes())
 }
 
 /// Passes on to standard error what a server gave as its reason: exactly, unless it is for a
 /// terminal. `before` is what there is to say before it.
 pub fn pass_on(before: &str, reason: &[u8]) {
+    let line = [before.as_bytes(), reason].concat();
     let terminal = io::stderr().is_terminal();
-    say(&[before.as_bytes(), reason].concat(), terminal);
+    say(if terminal { visible(&line).into_bytes() } else { line });
 }
 
-fn say(line: &[u8], make_visible: bool) {
-    let mut line = match make_visible {
-        true => visible(line).into_bytes(),
-        false => line.to_vec(),
-    };
+fn say(mut line: Vec<u8>) {
     line.push(b'\n');
     // There is nobody left to tell if this fails.
     let _ = io::stderr().write_all(&line);

@@ -122,6 +122,11 @@ impl<R: Read> LineReader<R> {
         &self.source
     }
 
+    /// The same, to write to.
+    pub fn source_mut(&mut self) -> &mut R {
+        &mut self.source
+    }
+
     /// The next line among those that were read.
     pub fn next_line(&mut self) -> Option<Line<'_>> {
         let mut rest = &self.buffer[self.unread.clone()];

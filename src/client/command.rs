@@ -1,30 +1,57 @@
-//! What a line of input asks for.
+//! What a line of input asks for, and what is said about that to those who type it.
+
+use std::collections::BTreeSet;
 
 use thiserror::Error;
 
+use crate::terminal::prompt;
 use crate::wire::lines::Line;
 use crate::wire::protocol::Request;
 
+/// The longest line of input that is looked at, in bytes: there may be a lot of white space.
+pub const MAX_INPUT: usize = 64 * 1024;
+
+/// What can be typed at a prompt.
+pub const HELP: &str = "\
+/join ROOM   enter a room, and leave the one before
+/leave       leave the room
+/quit        end; so do Ctrl-D, and Ctrl-C on an empty line
+/help        show this
+Anything else is sent to the room. The Tab key completes commands and rooms.
+";
+
+/// What the Tab key completes a word to that starts with a slash.
+const COMMANDS: [&str; 4] = ["/join ", "/leave", "/quit", "/help"];
+
 /// What a line of input asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Command<'a> {
+pub enum Command<'a> {
+    /// Nothing: the line is empty.
     Nothing,
+    /// To send this.
     Send(Request<'a>),
 }
 
 /// A line of input that nothing can be sent for.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(super) enum Mistake {
+pub enum Mistake {
+    /// `/join` without a room, or with more than one word.
     #[error("/join takes one room: /join ROOM")]
     OneRoom,
+    /// Another line that starts with a slash.
     #[error("unknown command, try /join ROOM, /leave or /quit")]
     UnknownCommand,
+    /// The line is longer than [`MAX_INPUT`].
     #[error("too long to send")]
     TooLong,
 }
 
 /// Understands a line of input.
-pub(super) fn understand(line: Line<'_>) -> Result<Command<'_>, Mistake> {
+///
+/// # Errors
+///
+/// [`Mistake`] if nothing can be sent for it.
+pub fn understand(line: Line<'_>) -> Result<Command<'_>, Mistake> {
     let Line::Whole(line) = line else { return Err(Mistake::TooLong) };
     let line = trim(line);
     if !line.starts_with(b"/") {
@@ -41,6 +68,43 @@ pub(super) fn understand(line: Line<'_>) -> Result<Command<'_>, Mistake> {
         (Some(b"/quit"), None, _) => Ok(Command::Send(Request::Quit)),
         _ => Err(Mistake::UnknownCommand),
     }
+}
+
+/// What the Tab key completes: commands, and rooms that have been visited.
+#[derive(Debug)]
+pub struct Completion {
+    rooms: BTreeSet<String>,
+}
+
+impl Completion {
+    /// With the room that somebody is in, if any.
+    pub fn new(room: Option<&[u8]>) -> Self {
+        let mut completion = Completion { rooms: BTreeSet::new() };
+        room.into_iter().for_each(|room| completion.add_room(room));
+        completion
+    }
+
+    /// Adds a room that is visited.
+    pub fn add_room(&mut self, room: &[u8]) {
+        self.rooms.insert(String::from_utf8_lossy(room).into());
+    }
+}
+
+impl prompt::Completion for Completion {
+    fn complete(&self, line: &str) -> (usize, Vec<String>) {
+        match line.strip_prefix("/join ") {
+            Some(start) => {
+                let start = start.trim_start();
+                (line.len() - start.len(), matching(start, self.rooms.iter().map(String::as_str)))
+            }
+            None if line.starts_with('/') => (0, matching(line, COMMANDS.into_iter())),
+            None => (line.len(), Vec::new()),
+        }
+    }
+}
+
+fn matching<'a>(start: &str, words: impl Iterator<Item = &'a str>) -> Vec<String> {
+    words.filter(|word| word.starts_with(start)).map(str::to_owned).collect()
 }
 
 /// White space as C's `isspace` has it.

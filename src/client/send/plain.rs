@@ -2,17 +2,17 @@
 
 use std::io;
 
-use super::command::{Command, understand};
-use super::{MAX_INPUT, Patience, report};
-use crate::client::link::Link;
-use crate::error::Error;
+use super::report::report;
+use crate::client::command::{Command, MAX_INPUT, understand};
+use crate::client::error::ClientError;
+use crate::client::link::{Link, Patience};
 use crate::terminal::TerminalError;
 use crate::terminal::output::notice;
 use crate::wire::lines::{Line, LineReader};
 use crate::wire::protocol::Request;
 
 /// Sends what standard input asks for, until it ends or `/quit`.
-pub(super) fn run(mut link: Link) -> Result<(), Error> {
+pub(super) fn run(mut link: Link) -> Result<(), ClientError> {
     let mut input = LineReader::new(io::stdin().lock(), MAX_INPUT);
     let mut number = 0;
     loop {
@@ -34,7 +34,7 @@ pub(super) fn run(mut link: Link) -> Result<(), Error> {
 }
 
 /// Does what a line asks for; tells whether there may be another one.
-fn carry_out(number: usize, line: Line<'_>, link: &mut Link) -> Result<bool, Error> {
+fn carry_out(number: usize, line: Line<'_>, link: &mut Link) -> Result<bool, ClientError> {
     match understand(line) {
         Err(mistake) => notice(&mistake),
         Ok(Command::Nothing) => {}

@@ -5,7 +5,6 @@
 //! and when the connection is lost, it is known of each line whether the server may have seen it.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::mem;
@@ -16,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::command::{Command, understand};
-use super::{MAX_INPUT, UNSURE};
+use super::report::UNSURE;
+use crate::client::command::{Command, MAX_INPUT, understand};
+use crate::client::error::ClientError;
 use crate::client::link::{Link, Outage};
-use crate::client::{self, ClientError};
-use crate::error::Error;
+use crate::system::descriptors;
 use crate::terminal::TerminalError;
 use crate::terminal::output::{notice, pass_on};
 use crate::wire::lines::{Line, LineReader};
@@ -31,7 +30,7 @@ use crate::wire::protocol::Request;
 const WINDOW: usize = 512;
 
 /// Sends what the lines of standard input ask for, until it ends or `/quit`.
-pub(super) fn run(link: Link) -> Result<(), Error> {
+pub(super) fn run(link: Link) -> Result<(), ClientError> {
     // Without a buffer of the library's, so that the system knows whether there is more.
     let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(TerminalError::Input)?;
     let input = LineReader::new(File::from(stdin), MAX_INPUT);
@@ -39,7 +38,7 @@ pub(super) fn run(link: Link) -> Result<(), Error> {
 }
 
 /// Sends texts, as they are.
-pub(super) fn send(link: Link, texts: &[String]) -> Result<(), Error> {
+pub(super) fn send(link: Link, texts: &[String]) -> Result<(), ClientError> {
     Pipeline::new(link, "text", Feed::Texts(texts.iter())).run()
 }
 
@@ -134,7 +133,7 @@ fn encoded(request: &Request<'_>) -> Unit {
 /// Waits for input, for so long at the most; tells whether the pipe is empty and has no writer.
 fn has_ended(pipe: &File, within: Duration) -> bool {
     let mut fds = [PollFd::new(pipe, PollFlags::IN)];
-    let ready = client::wait(&mut fds, Some(within)).unwrap_or(false);
+    let ready = descriptors::wait(&mut fds, Some(within)).unwrap_or(false);
     ready && !fds[0].revents().contains(PollFlags::IN)
 }
 
@@ -188,7 +187,7 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    fn run(mut self) -> Result<(), Error> {
+    fn run(mut self) -> Result<(), ClientError> {
         loop {
             let exhausted = self.take_units();
             self.write()?;
@@ -204,7 +203,7 @@ impl<'a> Pipeline<'a> {
                 self.feed.fill().map_err(TerminalError::Input)?;
             }
         }
-        if self.failed { Err(Error::Said) } else { Ok(()) }
+        if self.failed { Err(ClientError::Reported) } else { Ok(()) }
     }
 
     /// Puts requests into the row as long as there is room; tells whether there are no more of them
@@ -236,7 +235,7 @@ impl<'a> Pipeline<'a> {
 
     /// Waits until there is input, if there is `exhausted` all that is here, or an answer, or the
     /// server has closed; tells whether it is input, and whether it is something else.
-    fn wait(&self, exhausted: bool) -> Result<(bool, bool), Error> {
+    fn wait(&self, exhausted: bool) -> Result<(bool, bool), ClientError> {
         if self.row.is_empty() && !exhausted {
             return Ok((false, false));
         }
@@ -246,13 +245,13 @@ impl<'a> Pipeline<'a> {
         if exhausted {
             fds.extend(self.feed.source().map(|input| PollFd::new(input, PollFlags::IN)));
         }
-        client::wait(&mut fds, None)?;
+        descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
         let ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| !fd.revents().is_empty());
         Ok((ready(fds.get(1)), ready(fds.first())))
     }
 
     /// Writes all that there is to write.
-    fn write(&mut self) -> Result<(), Error> {
+    fn write(&mut self) -> Result<(), ClientError> {
         while !self.output.is_empty() {
             match self.link.connection.write(&self.output) {
                 Ok(count) => {
@@ -272,7 +271,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Reads answers, waiting for at least one byte of them or the end.
-    fn read(&mut self) -> Result<(), Error> {
+    fn read(&mut self) -> Result<(), ClientError> {
         let loss = match self.row.is_empty() {
             true => self.link.connection.last_words(),
             false => match self.link.connection.fill() {
@@ -284,7 +283,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Takes the answers that have been read, as far as requests wait for them.
-    fn take_answers(&mut self) -> Result<(), Error> {
+    fn take_answers(&mut self) -> Result<(), ClientError> {
         while !self.row.is_empty()
             && let Some(answer) = self.link.connection.next_answer()?
             && let Some(Pending { number, kind, .. }) = self.row.pop_front()
@@ -306,7 +305,7 @@ impl<'a> Pipeline<'a> {
 
     /// Makes the connection again, if that is wanted and there is something left to send, or may be;
     /// sends once more what the server cannot have seen, or may well see twice.
-    fn recover(&mut self, loss: ClientError) -> Result<(), Error> {
+    fn recover(&mut self, loss: ClientError) -> Result<(), ClientError> {
         if let Some(Pending { kind: Kind::Quit, .. }) = self.row.front() {
             self.give_up();
             return Ok(());
@@ -354,12 +353,17 @@ impl<'a> Pipeline<'a> {
     }
 
     /// The error that the connection is lost, and with it what becomes of the row.
-    fn unanswered(&self, loss: ClientError) -> Error {
+    fn unanswered(&self, loss: ClientError) -> ClientError {
         match (self.row.front(), self.row.back()) {
             (Some(Pending { number: first, .. }), Some(Pending { number: last, .. })) => {
-                Error::Unanswered { loss, unit: self.unit, first: *first, last: *last }
+                ClientError::Unanswered {
+                    loss: Box::new(loss),
+                    unit: self.unit,
+                    first: *first,
+                    last: *last,
+                }
             }
-            _ => loss.into(),
+            _ => loss,
         }
     }
 }
@@ -373,10 +377,6 @@ struct WhileNeeded<'a> {
 }
 
 impl Outage for WhileNeeded<'_> {
-    fn say(&mut self, what: &dyn Display) {
-        notice(what);
-    }
-
     fn pause(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         self.over = self.source.is_some_and(|source| has_ended(source, time));

@@ -1,31 +1,14 @@
 //! The `sender` applet: lines of input into a room.
 
-mod command;
-mod pipeline;
-mod plain;
-mod prompt;
-
-use std::fmt::Display;
-use std::io::{self, IsTerminal};
-
 use argh::{ArgsInfo, FromArgs};
-use log::LevelFilter;
 
-use super::{Applet, Patience};
-use crate::client::ClientError;
-use crate::client::link::{Identity, Link, Outcome};
+use super::applet::{Applet, end, start_log};
+use crate::client::link::Identity;
+use crate::client::send::{self, Options};
+use crate::client::transport::Address;
 use crate::error::Error;
-use crate::system::logging::{self, Verbosity};
-use crate::terminal::output::{notice, pass_on};
 use crate::usage::call::Call;
 use crate::usage::values::port_to_connect_to;
-use crate::wire::protocol::Request;
-
-/// What to say of a text whose answer does not come any more.
-const UNSURE: &str = "the answer got lost: unsure whether it was sent";
-
-/// The longest line of input that is looked at, in bytes: there may be a lot of white space.
-const MAX_INPUT: usize = 64 * 1024;
 
 pub(super) const APPLET: Applet = Applet {
     name: "sender",
@@ -93,54 +76,16 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let (more, quiet) = (arguments.verbose, arguments.quiet);
-    let _log = logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false);
+    let _log = start_log(arguments.verbose, arguments.quiet);
     if !arguments.message.is_empty() && arguments.room.is_none() {
         return Err(call.wrong("--message needs a --room").into());
     }
-    let in_room = arguments.room.is_some();
     let identity = Identity {
-        host: arguments.host,
-        port: arguments.port,
+        address: Address { host: arguments.host, port: arguments.port },
         receives: false,
         user: arguments.user,
         room: arguments.room.map(String::into_bytes),
     };
-    let link = Link::open(identity, arguments.reconnect, &mut Patience)?;
-    if !arguments.message.is_empty() {
-        return pipeline::send(link, &arguments.message);
-    }
-    if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        return prompt::run(link);
-    }
-    match in_room {
-        true => pipeline::run(link),
-        false => plain::run(link),
-    }
-}
-
-/// Reports what came of a request unless it is fine; tells whether it is. `place` goes before what
-/// is not an answer of the server.
-///
-/// # Errors
-///
-/// [`ClientError`] if no other request can be sent.
-fn report(
-    request: &Request<'_>,
-    outcome: Result<Outcome, ClientError>,
-    place: &dyn Display,
-) -> Result<bool, ClientError> {
-    if *request == Request::Quit {
-        // It is over, whatever came of it.
-        return Ok(true);
-    }
-    match outcome {
-        Ok(Outcome::Answered(Ok(_))) => return Ok(true),
-        Ok(Outcome::NotSent) => notice(&"the server is away: that was not sent"),
-        Ok(Outcome::Answered(Err(reason))) => pass_on("", &reason),
-        Ok(Outcome::Unsure) => notice(&format_args!("{place}{UNSURE}")),
-        Err(ClientError::Unsendable(reason)) => notice(&reason),
-        Err(error) => return Err(error),
-    }
-    Ok(false)
+    let (reconnect, texts) = (arguments.reconnect, arguments.message);
+    Ok(send::run(identity, &Options { reconnect, texts, end })?)
 }

@@ -1,0 +1,46 @@
+//! What an applet is, and what several of them do about their flags.
+
+use std::thread;
+use std::time::Duration;
+
+use argh::CommandInfoWithArgs;
+use log::LevelFilter;
+
+use crate::client::ClientError;
+use crate::error::Error;
+use crate::system::logging::{self, Logging, Verbosity};
+use crate::usage::call::Call;
+
+/// One of the programs that the executable can be.
+#[derive(Debug)]
+pub struct Applet {
+    /// The name that it is called by.
+    pub name: &'static str,
+    /// An installation has a link of that name.
+    pub linked: bool,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// Runs it.
+    pub run: fn(&Call<'_>) -> Result<(), Error>,
+    /// What it is called with.
+    pub info: fn() -> CommandInfoWithArgs,
+}
+
+/// Starts the log of a client.
+pub(super) fn start_log(more: u8, quiet: bool) -> Logging {
+    logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false)
+}
+
+/// Ends the process when the time is over, whatever it is doing then.
+pub(super) fn end_after(time: Duration) -> Result<(), Error> {
+    let end = move || {
+        thread::sleep(time);
+        Error::TimeOver.exit();
+    };
+    Ok(thread::Builder::new().spawn(end).map(drop).map_err(ClientError::Thread)?)
+}
+
+/// Ends the process, whatever it is doing.
+pub(super) fn end(error: ClientError) -> ! {
+    Error::from(error).exit()
+}

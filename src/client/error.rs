@@ -1,0 +1,102 @@
+//! Why a client cannot go on.
+
+use std::io::{self, ErrorKind};
+
+use thiserror::Error;
+
+use crate::terminal::TerminalError;
+use crate::terminal::visible::visible;
+use crate::wire::protocol::EncodeError;
+
+/// Why a client cannot go on.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// The host's name means nothing.
+    #[error("cannot find host {host}: {source}")]
+    UnknownHost {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// Nobody answers there.
+    #[error("cannot connect to {host} port {port}: {source}")]
+    Connect {
+        /// The host's name.
+        host: String,
+        /// The port.
+        port: u16,
+        /// What the system said of the last address tried.
+        source: io::Error,
+    },
+    /// The server has closed the connection.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The server has closed the connection, and has said why.
+    #[error("the server closed the connection: {}", visible(.0))]
+    Dismissed(Vec<u8>),
+    /// The server has reset a receiver's connection. It does that to one that takes too little.
+    #[error(
+        "the server cut this receiver off, since it took too little for too long: texts are missing"
+    )]
+    Cut,
+    /// The connection broke.
+    #[error("the connection to the server broke: {0}")]
+    Broken(#[source] io::Error),
+    /// The server sent a line that is far too long, when it should have answered.
+    #[error("the server's answer has more than {0} bytes")]
+    Overlong(usize),
+    /// The server answered `err`; this is its payload.
+    #[error("{}", visible(.0))]
+    Refused(Vec<u8>),
+    /// The request does not fit the wire.
+    #[error(transparent)]
+    Unsendable(#[from] EncodeError),
+    /// The connection was lost, and with it the answers to some requests.
+    #[error("{loss}; {}", between(.unit, *.first, *.last))]
+    Unanswered {
+        /// How it was lost.
+        #[source]
+        loss: Box<ClientError>,
+        /// What input comes in: lines, or texts.
+        unit: &'static str,
+        /// The first unit without an answer.
+        first: usize,
+        /// The last one.
+        last: usize,
+    },
+    /// Something was not sent, or refused, and that has been said.
+    #[error("something was not sent")]
+    Reported,
+    /// There is no input, or nothing can be shown.
+    #[error(transparent)]
+    Terminal(#[from] TerminalError),
+    /// There is no thread to be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+impl ClientError {
+    /// The server is away, and may be back later.
+    pub fn is_loss(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Closed | Self::Cut | Self::Dismissed(_) | Self::Broken(_)
+        )
+    }
+
+    /// What it means if it ends a receiver's deliveries.
+    pub fn of_receiver(self) -> Self {
+        match self {
+            Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => Self::Cut,
+            error => error,
+        }
+    }
+}
+
+fn between(unit: &str, first: usize, last: usize) -> String {
+    match first == last {
+        true => format!("{unit} {first} has no answer"),
+        false => format!("{unit}s {first} to {last} have no answer"),
+    }
+}

@@ -1,0 +1,118 @@
+//! What a receiver does: deliveries → standard output, as long as somebody reads it.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::connection::{Connection, report_unexpected};
+use super::error::ClientError;
+use super::link::{Identity, Link, Outage};
+use crate::system::descriptors;
+use crate::terminal::TerminalError;
+use crate::terminal::format::Format;
+use crate::terminal::output;
+use crate::wire::lines::Line;
+use crate::wire::protocol::Reply;
+
+/// How to receive.
+#[derive(Debug)]
+pub struct Options {
+    /// Connect again when the server goes away.
+    pub reconnect: bool,
+    /// End after so many texts.
+    pub count: Option<usize>,
+    /// How they are printed.
+    pub format: Format,
+}
+
+/// Prints what is said in a room.
+///
+/// # Errors
+///
+/// [`ClientError`]; if nobody reads standard output any more, that it cannot be written.
+pub fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
+    let mut outage = WhileRead { unread: false };
+    let link = Link::open(identity, options.reconnect, &mut outage);
+    let mut link = link.map_err(|error| outage.reason(error))?;
+    let mut left = options.count.unwrap_or(usize::MAX);
+    loop {
+        print_all(&mut link.connection, &options.format, &mut left)?;
+        if left == 0 {
+            return Ok(());
+        }
+        wait(&link.connection)?;
+        if let Err(loss) = link.connection.fill() {
+            let loss = loss.of_receiver();
+            link.reopen(loss, &mut outage).map_err(|error| outage.reason(error))?;
+        }
+    }
+}
+
+/// Waits until the server is back, as long as somebody reads what is printed.
+struct WhileRead {
+    unread: bool,
+}
+
+impl WhileRead {
+    /// What to end with: the error, unless nobody reads any more.
+    fn reason(&self, error: ClientError) -> ClientError {
+        match self.unread {
+            true => reader_is_gone(),
+            false => error,
+        }
+    }
+}
+
+impl Outage for WhileRead {
+    fn pause(&mut self, time: Duration) -> bool {
+        let out = io::stdout();
+        let mut fds = [PollFd::new(&out, PollFlags::empty())];
+        self.unread = matches!(descriptors::wait(&mut fds, Some(time)), Ok(true));
+        !self.unread
+    }
+}
+
+/// Prints the deliveries that have been read, as many as are left to print.
+fn print_all(
+    connection: &mut Connection,
+    format: &Format,
+    left: &mut usize,
+) -> Result<(), ClientError> {
+    let mut lines = Vec::new();
+    while *left > 0
+        && let Some(line) = connection.next_line()
+    {
+        match line {
+            Line::Whole(whole) => match Reply::parse(whole) {
+                Ok(Reply::Delivery(delivery)) => {
+                    format.append(&mut lines, &delivery);
+                    *left -= 1;
+                }
+                _ => report_unexpected(line),
+            },
+            Line::TooLong(_) => report_unexpected(line),
+        }
+    }
+    Ok(output::print(&lines)?)
+}
+
+/// Waits until there is something to read, or ends if nobody reads what is printed any more: that
+/// must not take until the next delivery.
+fn wait(connection: &Connection) -> Result<(), ClientError> {
+    let out = io::stdout();
+    let mut fds = [
+        PollFd::new(connection, PollFlags::IN),
+        PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
+    ];
+    descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
+    match fds[1].revents().contains(PollFlags::ERR) {
+        true => Err(reader_is_gone()),
+        false => Ok(()),
+    }
+}
+
+fn reader_is_gone() -> ClientError {
+    TerminalError::Output(ErrorKind::BrokenPipe.into()).into()
+}

@@ -1,0 +1,71 @@
+//! Lines that a person types at a prompt: each is carried out before the next is asked for.
+
+use std::fmt::Display;
+
+use super::report::report;
+use crate::client::command::{self, Command, HELP, understand};
+use crate::client::error::ClientError;
+use crate::client::link::{Link, Outage, Outcome};
+use crate::client::watch::Watched;
+use crate::terminal::output::{self, notice};
+use crate::terminal::prompt::{Beside, Prompt};
+use crate::wire::lines::Line;
+use crate::wire::protocol::Request;
+
+/// Asks for lines and sends what they ask for, until the end. `end` is called when the server is gone
+/// for good while a line is waited for.
+pub fn run(link: Link, end: fn(ClientError) -> !) -> Result<(), ClientError> {
+    let mut room = link.identity.room.clone();
+    let mut prompt = Prompt::open(command::Completion::new(room.as_deref()))?;
+    let beside = prompt.beside();
+    let link = Watched::start(link, prompt.beside(), move |error| {
+        beside.leave();
+        end(error)
+    })?;
+    while let Some(line) = prompt.read(room.as_deref().unwrap_or_default())? {
+        if line.trim() == "/help" {
+            output::print(HELP)?;
+            continue;
+        }
+        let request = match understand(Line::Whole(line.as_bytes())) {
+            Ok(Command::Send(request)) => request,
+            Ok(Command::Nothing) => continue,
+            Err(mistake) => {
+                notice(&mistake);
+                continue;
+            }
+        };
+        let sent = carry_out(&request, &link)?;
+        match request {
+            Request::Quit => break,
+            Request::Join(name) if sent => {
+                room = Some(name.to_vec());
+                if let Some(completion) = prompt.completion() {
+                    completion.add_room(name);
+                }
+            }
+            Request::Leave if sent => room = None,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sends a request, and reports what came of it unless it is fine; tells whether it is.
+fn carry_out(request: &Request<'_>, link: &Watched) -> Result<bool, ClientError> {
+    let Some(mut link) = link.lock() else { return report(request, Ok(Outcome::NotSent), &"") };
+    // If it is lost, the watch makes it again, and the prompt goes on.
+    let outcome = link.try_request(request);
+    let sent = report(request, outcome, &"");
+    if *request == Request::Quit || sent.is_err() {
+        // The connection ends, and that is no news.
+        Watched::end(link);
+    }
+    sent
+}
+
+impl Outage for Beside {
+    fn say(&mut self, what: &dyn Display) {
+        self.notice(what);
+    }
+}

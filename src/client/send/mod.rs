@@ -1,0 +1,40 @@
+//! What a sender does: what is typed, or comes out of a pipe → requests, and what is said of their
+//! answers.
+
+mod interactive;
+mod pipeline;
+mod plain;
+mod report;
+
+use std::io::{self, IsTerminal};
+
+use super::error::ClientError;
+use super::link::{Identity, Link, Patience};
+
+/// How to send, and what.
+#[derive(Debug)]
+pub struct Options {
+    /// Connect again when the server goes away.
+    pub reconnect: bool,
+    /// Texts to send, as they are, instead of lines of standard input.
+    pub texts: Vec<String>,
+    /// Ends the process when the server is gone while a prompt waits for a line.
+    pub end: fn(ClientError) -> !,
+}
+
+/// Sends texts, or what the lines of standard input ask for, until they end or one is `/quit`.
+///
+/// # Errors
+///
+/// [`ClientError`].
+pub fn run(identity: Identity, options: &Options) -> Result<(), ClientError> {
+    let in_room = identity.room.is_some();
+    let link = Link::open(identity, options.reconnect, &mut Patience)?;
+    if !options.texts.is_empty() {
+        return pipeline::send(link, &options.texts);
+    }
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return interactive::run(link, options.end);
+    }
+    if in_room { pipeline::run(link) } else { plain::run(link) }
+}

@@ -1,0 +1,37 @@
+//! What is said about a request that went wrong.
+
+use std::fmt::Display;
+
+use crate::client::error::ClientError;
+use crate::client::link::Outcome;
+use crate::terminal::output::{notice, pass_on};
+use crate::wire::protocol::Request;
+
+/// What to say of a text whose answer does not come any more.
+pub const UNSURE: &str = "the answer got lost: unsure whether it was sent";
+
+/// Reports what came of a request unless it is fine; tells whether it is. `place` goes before what
+/// is not an answer of the server.
+///
+/// # Errors
+///
+/// [`ClientError`] if no other request can be sent.
+pub fn report(
+    request: &Request<'_>,
+    outcome: Result<Outcome, ClientError>,
+    place: &dyn Display,
+) -> Result<bool, ClientError> {
+    if *request == Request::Quit {
+        // It is over, whatever came of it.
+        return Ok(true);
+    }
+    match outcome {
+        Ok(Outcome::Answered(Ok(_))) => return Ok(true),
+        Ok(Outcome::NotSent) => notice(&"the server is away: that was not sent"),
+        Ok(Outcome::Answered(Err(reason))) => pass_on("", &reason),
+        Ok(Outcome::Unsure) => notice(&format_args!("{place}{UNSURE}")),
+        Err(ClientError::Unsendable(reason)) => notice(&reason),
+        Err(error) => return Err(error),
+    }
+    Ok(false)
+}
