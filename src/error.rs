@@ -23,15 +23,12 @@ pub enum Error {
     /// A sender or receiver cannot go on.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A load cannot begin.
+    /// A load cannot begin, or has shown that the server is not right.
     #[error(transparent)]
     Bench(#[from] BenchError),
     /// An installation cannot be made.
     #[error(transparent)]
     Install(#[from] InstallError),
-    /// A load has shown that the server loses, doubles or swaps texts, or does not stay.
-    #[error("the server lost, duplicated or reordered texts, or was gone before the end")]
-    Unclean,
     /// What was waited for has not come in time.
     #[error("the time is over")]
     TimeOver,

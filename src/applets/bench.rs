@@ -1,15 +1,13 @@
 //! The `bench` applet: a load for any server that speaks the protocol.
 
-use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
 use super::applet::{Applet, start_log};
-use crate::bench::{self, End, MIN_SIZE, Plan};
+use crate::bench::{self, End, MIN_SIZE, Options, Plan};
 use crate::client::transport::Address;
 use crate::error::Error;
-use crate::terminal::output;
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_connect_to, positive, seconds};
 use crate::wire::protocol::MAX_TEXT;
@@ -96,59 +94,28 @@ struct Arguments {
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
     let _log = start_log(arguments.verbose, arguments.quiet);
-    let end = match (arguments.messages, arguments.seconds) {
-        (Some(_), Some(_)) => {
-            return Err(call.wrong("--messages and --seconds exclude each other").into());
-        }
-        (Some(messages), None) => End::Texts(messages),
-        (None, seconds) => End::After(seconds.unwrap_or(Duration::from_secs(5))),
-    };
+    if arguments.messages.is_some() && arguments.seconds.is_some() {
+        return Err(call.wrong("--messages and --seconds exclude each other").into());
+    }
     if arguments.json && arguments.histogram {
         return Err(call.wrong("--json and --histogram exclude each other").into());
     }
     if arguments.senders > 1 << 16 {
         return Err(call.wrong("there can be 65536 senders at most").into());
     }
+    let seconds = arguments.seconds.unwrap_or(Duration::from_secs(5));
     let plan = Plan {
         address: Address { host: arguments.host, port: arguments.port },
         senders: arguments.senders,
         receivers: arguments.receivers,
         rooms: arguments.rooms,
-        end,
+        end: arguments.messages.map_or(End::After(seconds), End::Texts),
         size: arguments.size,
         window: arguments.window.or(arguments.rate.is_none().then_some(1)),
         rate: arguments.rate,
     };
-    let mut progress = Progress { shown: io::stderr().is_terminal() && !arguments.quiet };
-    let report = bench::run(&plan, |report| progress.show(&report.progress()));
-    progress.show("");
-    let report = report?;
-    let mut text = match arguments.json {
-        true => format!("{}\n", report.json(&plan)),
-        false => report.table(&plan),
-    };
-    if arguments.histogram {
-        text += &format!("\n{}", report.picture());
-    }
-    output::print(&text)?;
-    match report.is_clean() {
-        true => Ok(()),
-        false => Err(Error::Unclean),
-    }
-}
-
-/// One line on a terminal, written over again and again.
-struct Progress {
-    shown: bool,
-}
-
-impl Progress {
-    fn show(&mut self, text: &str) {
-        // Nobody misses it if it cannot be written.
-        if self.shown && write!(io::stderr(), "\r\x1b[K{text}").is_err() {
-            self.shown = false;
-        }
-    }
+    let Arguments { json, histogram, quiet, .. } = arguments;
+    Ok(bench::run(&plan, Options { json, histogram, quiet })?)
 }
 
 fn size(word: &str) -> Result<usize, String> {

@@ -1,13 +1,13 @@
 //! What came of a load: the figures, as a table for people, as JSON for programs, and as a picture.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
+use super::plan::Plan;
 use super::text::Arrival;
-use super::{End, Plan};
 
 /// Percentiles that are reported.
 const PERCENTILES: [(&str, f64); 5] =
@@ -197,26 +197,6 @@ impl Report {
             let _ = writeln!(picture, "{}", line.trim_end());
         }
         picture
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { senders, receivers, rooms, size, window, rate, end, .. } = self;
-        write!(
-            f,
-            "{senders} senders, {receivers} receivers, {rooms} rooms, texts of {size} bytes"
-        )?;
-        if let Some(rate) = rate {
-            write!(f, ", {rate} texts a second")?;
-        }
-        if let Some(window) = window {
-            write!(f, ", at most {window} of a sender without an answer")?;
-        }
-        match end {
-            End::Texts(count) => write!(f, ", {count} of each sender"),
-            End::After(duration) => write!(f, ", for {} s", duration.as_secs_f64()),
-        }
     }
 }
 

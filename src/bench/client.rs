@@ -1,0 +1,278 @@
+//! One client of a load: what it sends, and what comes of that.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Write};
+use std::time::{Duration, Instant};
+
+use super::plan::{End, Plan};
+use super::report::Report;
+use super::text::{Answers, Stamp, Track};
+use crate::client::transport::Stream;
+use crate::wire::lines::{Line, LineSplitter};
+use crate::wire::protocol::{MAX_DELIVERY, Reply, Request};
+
+/// How long the server may say nothing at all before the load gives up.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How far the load has come.
+pub struct Progress {
+    /// Clients that are not in their rooms yet.
+    pub joining: usize,
+    /// Clients that the server did not let in.
+    pub refused: usize,
+    /// What it said to the first of them, if it said anything.
+    pub refusal: Option<Vec<u8>>,
+    pub begun: Instant,
+    pub running: bool,
+    /// When the server last said anything.
+    pub last_news: Instant,
+    /// When a text was last sent.
+    pub last_sent: Instant,
+    /// What has become of each sender's texts.
+    pub answers: Vec<Answers>,
+    /// Texts without an answer, of senders that are connected.
+    pub unanswered: usize,
+    /// Deliveries that have to come, of texts that were answered `ok`.
+    pub expected: u64,
+    /// Receivers that are connected.
+    pub listening: usize,
+}
+
+pub struct Client {
+    pub stream: Stream,
+    lines: LineSplitter,
+    /// Answers to its login and its join that have not come.
+    pub joining: u8,
+    pub role: Role,
+    /// Bytes to write, and how many of them are written.
+    pub output: Vec<u8>,
+    written: usize,
+    pub closed: bool,
+}
+
+pub enum Role {
+    Sender(Sender),
+    Receiver(Receiver),
+}
+
+pub struct Sender {
+    pub number: u16,
+    text: Vec<u8>,
+    /// When the next text is to be sent; 0, without a rate, for as soon as possible.
+    pub due: u64,
+    /// It is on the list of those that have a text due later.
+    pub scheduled: bool,
+    /// When each text that has no answer was to be sent.
+    pub unanswered: VecDeque<u64>,
+    /// Receivers in its room.
+    audience: usize,
+}
+
+pub struct Receiver {
+    room: usize,
+    /// One for each sender in the room.
+    tracks: Vec<Track>,
+}
+
+impl Progress {
+    /// Nothing has come yet.
+    pub fn new(senders: usize) -> Self {
+        let now = Instant::now();
+        Progress {
+            joining: 0,
+            refused: 0,
+            refusal: None,
+            begun: now,
+            running: false,
+            last_news: now,
+            last_sent: now,
+            answers: (0..senders).map(|_| Answers::default()).collect(),
+            unanswered: 0,
+            expected: 0,
+            listening: 0,
+        }
+    }
+
+    /// Nanoseconds since the load began.
+    pub fn now(&self) -> u64 {
+        nanoseconds(self.begun.elapsed())
+    }
+
+    /// The server has not said anything for too long.
+    pub fn is_stuck(&self) -> bool {
+        self.last_news.max(self.last_sent).elapsed() >= PATIENCE
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_nanos().try_into().unwrap_or(u64::MAX)
+}
+
+impl Client {
+    /// Client `number` of the plan, with its login to be written.
+    pub fn new(stream: Stream, plan: &Plan, number: usize) -> Self {
+        let (room, login, role) = match number.checked_sub(plan.receivers) {
+            None => {
+                let room = number % plan.rooms;
+                let tracks = (0..plan.in_room(plan.senders, room)).map(|_| Track::default());
+                let role = Role::Receiver(Receiver { room, tracks: tracks.collect() });
+                (room, Request::LogInReceiver(b"bench"), role)
+            }
+            Some(number) => {
+                let room = number % plan.rooms;
+                let sender = Sender {
+                    // There are not more, see `Plan`.
+                    number: number as u16,
+                    text: vec![b'x'; plan.size],
+                    due: plan.rate.map_or(0, |rate| (number as f64 * 1e9 / rate) as u64),
+                    scheduled: false,
+                    unanswered: VecDeque::new(),
+                    audience: plan.in_room(plan.receivers, room),
+                };
+                (room, Request::LogInSender(b"bench"), Role::Sender(sender))
+            }
+        };
+        // Rooms of its own, in case others use the server too.
+        let room = format!("bench{}x{room}", std::process::id());
+        let mut output = Vec::new();
+        for request in [login, Request::Join(room.as_bytes())] {
+            // They are short, and without line breaks.
+            let _ = request.encode(&mut output);
+        }
+        let lines = LineSplitter::new(MAX_DELIVERY);
+        Client { stream, lines, joining: 2, role, output, written: 0, closed: false }
+    }
+
+    /// Takes down what the server says.
+    pub fn take(
+        &mut self,
+        bytes: &[u8],
+        plan: &Plan,
+        progress: &mut Progress,
+        report: &mut Report,
+    ) {
+        let now = progress.now();
+        let mut bytes = bytes;
+        while let Some(line) = self.lines.next(&mut bytes) {
+            let reply = match line {
+                Line::Whole(line) => Reply::parse(line).ok(),
+                Line::TooLong(_) => None,
+            };
+            match (reply, &mut self.role) {
+                (Some(Reply::Ok(_)), _) if self.joining > 0 => {
+                    self.joining -= 1;
+                    progress.joining -= usize::from(self.joining == 0);
+                }
+                (Some(Reply::Err(reason)), _) if self.joining > 0 => {
+                    self.joining = 0;
+                    progress.joining -= 1;
+                    progress.refused += 1;
+                    progress.refusal.get_or_insert_with(|| reason.to_vec());
+                }
+                (Some(Reply::Delivery(delivery)), Role::Receiver(receiver)) => {
+                    receiver.take(delivery.text, now, plan, &progress.answers, report);
+                }
+                (Some(Reply::Ok(_)), Role::Sender(sender)) => {
+                    sender.take_answer(false, now, progress, report);
+                }
+                (Some(Reply::Err(_)), Role::Sender(sender)) => {
+                    sender.take_answer(true, now, progress, report);
+                }
+                _ => report.strays += 1,
+            }
+        }
+    }
+
+    /// Writes what there is to write, as far as the socket takes it.
+    pub fn write(&mut self) {
+        while !self.closed && self.written < self.output.len() {
+            match self.stream.write(&self.output[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Reading will tell, after what there is left to read.
+                Err(_) => break,
+            }
+        }
+        self.output.clear();
+        self.written = 0;
+    }
+}
+
+impl Sender {
+    /// There is a text to send after so many that were sent, now or later.
+    pub fn wants_more(&self, sent: u32, plan: &Plan, now: u64) -> bool {
+        match plan.end {
+            End::Texts(count) => sent < count,
+            End::After(duration) => now.max(self.due) < nanoseconds(duration),
+        }
+    }
+
+    /// Appends text `number` to `output`. If there is a rate, the text counts as sent when it was
+    /// due, however late that is: a server that stalls must not look better for it.
+    pub fn send(&mut self, number: u32, plan: &Plan, now: u64, output: &mut Vec<u8>) {
+        let sent = if plan.rate.is_some() { self.due } else { now };
+        Stamp { sender: self.number, number, sent }.write(&mut self.text);
+        // It is not too long, see `Plan`.
+        let _ = Request::SendAll(&self.text).encode(output);
+        self.unanswered.push_back(sent);
+        if let Some(rate) = plan.rate {
+            let turn = (f64::from(number) + 1.0) * plan.senders as f64 + f64::from(self.number);
+            self.due = (turn * 1e9 / rate) as u64;
+        }
+    }
+
+    fn take_answer(
+        &mut self,
+        refused: bool,
+        now: u64,
+        progress: &mut Progress,
+        report: &mut Report,
+    ) {
+        let Some(sent) = self.unanswered.pop_front() else {
+            report.strays += 1;
+            return;
+        };
+        progress.answers[usize::from(self.number)].take(refused);
+        progress.unanswered -= 1;
+        report.take_answer(now.saturating_sub(sent));
+        match refused {
+            true => report.refused += 1,
+            false => progress.expected += self.audience as u64,
+        }
+    }
+}
+
+impl Receiver {
+    fn take(
+        &mut self,
+        text: &[u8],
+        now: u64,
+        plan: &Plan,
+        answers: &[Answers],
+        report: &mut Report,
+    ) {
+        let stamp = Stamp::read(text).filter(|_| text.len() == plan.size);
+        let sent = |stamp: &Stamp| {
+            let answers = answers.get(usize::from(stamp.sender));
+            answers.is_some_and(|answers| stamp.number < answers.sent)
+        };
+        let Some(stamp) = stamp.filter(sent) else {
+            report.strays += 1;
+            return;
+        };
+        let sender = usize::from(stamp.sender);
+        match self.tracks.get_mut(sender / plan.rooms) {
+            Some(track) if sender % plan.rooms == self.room => {
+                report.take_delivery(track.take(stamp.number), now.saturating_sub(stamp.sent));
+            }
+            _ => report.strays += 1,
+        }
+    }
+
+    /// How many texts have not come that were answered `ok`.
+    pub fn lost(&self, plan: &Plan, answers: &[Answers]) -> u64 {
+        let in_room = answers.iter().skip(self.room).step_by(plan.rooms);
+        self.tracks.iter().zip(in_room).map(|(track, answers)| track.lost(answers)).sum()
+    }
+}
