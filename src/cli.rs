@@ -4,6 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::process::ExitCode;
 
 use argh::{
     CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, FlagInfoKind, Optionality, SubCommandInfo,
@@ -43,24 +44,31 @@ const fn of_folder(long: &'static str, description: &'static str) -> FlagInfo<'s
     FlagInfo { kind, optionality, long, short: None, description, hidden: false }
 }
 
-/// Runs the applet that `args`, the first of which is the program's own name, ask for.
-///
-/// # Errors
-///
-/// Whatever the applet ends with; [`UsageError`] if there is none.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
+/// Runs the applet that `args`, the first of which is the program's own name, ask for. What it ends
+/// with is said, and is the exit status.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
     let program = args.next().unwrap_or_default();
     let args: Vec<OsString> = args.collect();
+    let result = match words(&args).and_then(|words| dispatch(&program, &words)) {
+        Err(Error::Usage(UsageError::Help(text))) => output::print(&text).map_err(Error::from),
+        result => result,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.print();
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+fn words(args: &[OsString]) -> Result<Vec<&str>, Error> {
     let words = args.iter().enumerate().map(|(index, word)| {
         let not_utf8 = || UsageError::NotUtf8 { position: index + 1, word: word.clone() };
-        word.to_str().ok_or_else(not_utf8)
+        Ok(word.to_str().ok_or_else(not_utf8)?)
     });
-    let words = words.collect::<Result<Vec<_>, _>>()?;
-    match dispatch(&program, &words) {
-        Err(Error::Usage(UsageError::Help(text))) => Ok(output::print(&text)?),
-        result => result,
-    }
+    words.collect()
 }
 
 fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {

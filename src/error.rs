@@ -13,7 +13,7 @@ use crate::usage::call::UsageError;
 
 /// Anything that ends the program with a status other than 0.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The command line asks for help, or makes no sense.
     #[error(transparent)]
     Usage(#[from] UsageError),
@@ -42,7 +42,7 @@ pub enum Error {
 
 impl Error {
     /// The exit status: 2 for wrong usage, 124 when the time is over, 1 for all else.
-    pub fn status(&self) -> u8 {
+    pub(crate) fn status(&self) -> u8 {
         match self {
             Error::Usage(_) | Error::Server(ServerError::UnknownHost { .. }) => 2,
             Error::TimeOver => 124,
@@ -51,13 +51,13 @@ impl Error {
     }
 
     /// Ends the process with what there is to say.
-    pub fn exit(&self) -> ! {
+    pub(crate) fn exit(&self) -> ! {
         self.print();
         std::process::exit(self.status().into())
     }
 
     /// Says on standard error what is wrong, in one line, unless that has been said already.
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         match self {
             Error::Client(ClientError::Reported) => {}
             Error::Client(ClientError::Refused(reason)) => pass_on("", reason),

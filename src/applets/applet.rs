@@ -13,7 +13,7 @@ use crate::usage::call::Call;
 
 /// One of the programs that the executable can be.
 #[derive(Debug)]
-pub struct Applet {
+pub(crate) struct Applet {
     /// The name that it is called by.
     pub name: &'static str,
     /// An installation has a link of that name.

@@ -8,23 +8,24 @@ mod receiver;
 mod sender;
 mod server;
 
-pub use applet::Applet;
+pub(crate) use applet::Applet;
 
 /// All applets.
-pub const APPLETS: &[Applet] = &[server::APPLET, sender::APPLET, receiver::APPLET, bench::APPLET];
+pub(crate) const APPLETS: &[Applet] =
+    &[server::APPLET, sender::APPLET, receiver::APPLET, bench::APPLET];
 
 /// The applet of that name.
-pub fn named(name: &str) -> Option<&'static Applet> {
+pub(crate) fn named(name: &str) -> Option<&'static Applet> {
     APPLETS.iter().find(|applet| applet.name == name)
 }
 
 /// The applets that an installation has links for.
-pub fn linked() -> impl Iterator<Item = &'static Applet> {
+pub(crate) fn linked() -> impl Iterator<Item = &'static Applet> {
     APPLETS.iter().filter(|applet| applet.linked)
 }
 
 /// The names of all applets, in words.
-pub fn names() -> String {
+pub(crate) fn names() -> String {
     let names: Vec<_> = APPLETS.iter().map(|applet| applet.name).collect();
     names.join(", ")
 }

@@ -12,10 +12,10 @@ use crate::wire::lines::{Line, LineSplitter};
 use crate::wire::protocol::{MAX_DELIVERY, Reply, Request};
 
 /// How long the server may say nothing at all before the load gives up.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How far the load has come.
-pub struct Progress {
+pub(super) struct Progress {
     /// Clients that are not in their rooms yet.
     pub joining: usize,
     /// Clients that the server did not let in.
@@ -38,7 +38,7 @@ pub struct Progress {
     pub listening: usize,
 }
 
-pub struct Client {
+pub(super) struct Client {
     pub stream: Stream,
     lines: LineSplitter,
     /// Answers to its login and its join that have not come.
@@ -50,12 +50,12 @@ pub struct Client {
     pub closed: bool,
 }
 
-pub enum Role {
+pub(super) enum Role {
     Sender(Sender),
     Receiver(Receiver),
 }
 
-pub struct Sender {
+pub(super) struct Sender {
     pub number: u16,
     text: Vec<u8>,
     /// When the next text is to be sent; 0, without a rate, for as soon as possible.
@@ -68,7 +68,7 @@ pub struct Sender {
     audience: usize,
 }
 
-pub struct Receiver {
+pub(super) struct Receiver {
     room: usize,
     /// One for each sender in the room.
     tracks: Vec<Track>,
@@ -76,7 +76,7 @@ pub struct Receiver {
 
 impl Progress {
     /// Nothing has come yet.
-    pub fn new(senders: usize) -> Self {
+    pub(super) fn new(senders: usize) -> Self {
         let now = Instant::now();
         Progress {
             joining: 0,
@@ -94,12 +94,12 @@ impl Progress {
     }
 
     /// Nanoseconds since the load began.
-    pub fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         nanoseconds(self.begun.elapsed())
     }
 
     /// The server has not said anything for too long.
-    pub fn is_stuck(&self) -> bool {
+    pub(super) fn is_stuck(&self) -> bool {
         self.last_news.max(self.last_sent).elapsed() >= PATIENCE
     }
 }
@@ -110,7 +110,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 impl Client {
     /// Client `number` of the plan, with its login to be written.
-    pub fn new(stream: Stream, plan: &Plan, number: usize) -> Self {
+    pub(super) fn new(stream: Stream, plan: &Plan, number: usize) -> Self {
         let (room, login, role) = match number.checked_sub(plan.receivers) {
             None => {
                 let room = number % plan.rooms;
@@ -144,7 +144,7 @@ impl Client {
     }
 
     /// Takes down what the server says.
-    pub fn take(
+    pub(super) fn take(
         &mut self,
         bytes: &[u8],
         plan: &Plan,
@@ -184,7 +184,7 @@ impl Client {
     }
 
     /// Writes what there is to write, as far as the socket takes it.
-    pub fn write(&mut self) {
+    pub(super) fn write(&mut self) {
         while !self.closed && self.written < self.output.len() {
             match self.stream.write(&self.output[self.written..]) {
                 Ok(count) => self.written += count,
@@ -201,7 +201,7 @@ impl Client {
 
 impl Sender {
     /// There is a text to send after so many that were sent, now or later.
-    pub fn wants_more(&self, sent: u32, plan: &Plan, now: u64) -> bool {
+    pub(super) fn wants_more(&self, sent: u32, plan: &Plan, now: u64) -> bool {
         match plan.end {
             End::Texts(count) => sent < count,
             End::After(duration) => now.max(self.due) < nanoseconds(duration),
@@ -210,7 +210,7 @@ impl Sender {
 
     /// Appends text `number` to `output`. If there is a rate, the text counts as sent when it was
     /// due, however late that is: a server that stalls must not look better for it.
-    pub fn send(&mut self, number: u32, plan: &Plan, now: u64, output: &mut Vec<u8>) {
+    pub(super) fn send(&mut self, number: u32, plan: &Plan, now: u64, output: &mut Vec<u8>) {
         let sent = if plan.rate.is_some() { self.due } else { now };
         Stamp { sender: self.number, number, sent }.write(&mut self.text);
         // It is not too long, see `Plan`.
@@ -271,7 +271,7 @@ impl Receiver {
     }
 
     /// How many texts have not come that were answered `ok`.
-    pub fn lost(&self, plan: &Plan, answers: &[Answers]) -> u64 {
+    pub(super) fn lost(&self, plan: &Plan, answers: &[Answers]) -> u64 {
         let in_room = answers.iter().skip(self.room).step_by(plan.rooms);
         self.tracks.iter().zip(in_room).map(|(track, answers)| track.lost(answers)).sum()
     }

@@ -9,7 +9,7 @@ use crate::terminal::TerminalError;
 
 /// Why there is no result, or a bad one.
 #[derive(Debug, Error)]
-pub enum BenchError {
+pub(crate) enum BenchError {
     /// There are not enough descriptors.
     #[error(
         "the limit on descriptors allows {possible} connections, and {wanted} are wanted; raise it \

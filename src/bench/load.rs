@@ -32,7 +32,7 @@ const SHOW: Duration = Duration::from_millis(200);
 /// # Errors
 ///
 /// [`BenchError`] if the load cannot begin. What happens later is in the report.
-pub fn run(plan: &Plan, mut show: impl FnMut(&Report)) -> Result<Report, BenchError> {
+pub(super) fn run(plan: &Plan, mut show: impl FnMut(&Report)) -> Result<Report, BenchError> {
     plan.check_descriptors()?;
     let mut load = Load::new(plan)?;
     load.open_all()?;

@@ -13,13 +13,13 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::terminal::output;
 
-pub use error::BenchError;
-pub use plan::{End, Plan};
-pub use text::MIN_SIZE;
+pub(crate) use error::BenchError;
+pub(crate) use plan::{End, Plan};
+pub(crate) use text::MIN_SIZE;
 
 /// How to tell what came of a load.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// As one JSON object instead of a table.
     pub json: bool,
     /// With a picture of how the times from send to delivery are distributed.
@@ -33,7 +33,7 @@ pub struct Options {
 /// # Errors
 ///
 /// [`BenchError`]; also if the server did not do what it should.
-pub fn run(plan: &Plan, options: Options) -> Result<(), BenchError> {
+pub(crate) fn run(plan: &Plan, options: Options) -> Result<(), BenchError> {
     let mut progress = ProgressLine { shown: io::stderr().is_terminal() && !options.quiet };
     let report = load::run(plan, |report| progress.show(&report.progress()));
     progress.show("");

@@ -12,7 +12,7 @@ const OTHER_DESCRIPTORS: usize = 8;
 
 /// What a load is to be.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The server.
     pub address: Address,
     /// Clients that send, 65536 at most. Sender number `i` is in room `i % rooms`.
@@ -33,7 +33,7 @@ pub struct Plan {
 
 /// When the senders stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum End {
+pub(crate) enum End {
     /// Each after so many texts.
     Texts(u32),
     /// All after so long.
@@ -42,12 +42,12 @@ pub enum End {
 
 impl Plan {
     /// Connections that the plan needs.
-    pub fn clients(&self) -> usize {
+    pub(crate) fn clients(&self) -> usize {
         self.senders + self.receivers
     }
 
     /// How many of `count` senders or receivers are in that room.
-    pub fn in_room(&self, count: usize, room: usize) -> usize {
+    pub(crate) fn in_room(&self, count: usize, room: usize) -> usize {
         count / self.rooms + usize::from(room < count % self.rooms)
     }
 
@@ -56,7 +56,7 @@ impl Plan {
     /// # Errors
     ///
     /// [`BenchError::TooFewDescriptors`].
-    pub fn check_descriptors(&self) -> Result<(), BenchError> {
+    pub(crate) fn check_descriptors(&self) -> Result<(), BenchError> {
         let reserved = descriptors::open_now() + OTHER_DESCRIPTORS;
         let possible = descriptors::raise_limit().saturating_sub(reserved);
         match self.clients() {

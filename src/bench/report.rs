@@ -18,7 +18,7 @@ const BAR: usize = 60;
 
 /// What came of a load, so far.
 #[derive(Debug)]
-pub struct Report {
+pub(super) struct Report {
     /// From the first text to the last answer or delivery.
     pub seconds: f64,
     /// Texts sent.
@@ -72,7 +72,7 @@ fn histogram() -> Histogram<u64> {
 
 impl Report {
     /// Takes down a delivery and how long it took, in nanoseconds.
-    pub fn take_delivery(&mut self, arrival: Arrival, took: u64) {
+    pub(super) fn take_delivery(&mut self, arrival: Arrival, took: u64) {
         match arrival {
             Arrival::Again => self.duplicated += 1,
             Arrival::InOrder | Arrival::Late => {
@@ -84,12 +84,12 @@ impl Report {
     }
 
     /// Takes down an answer and how long it took, in nanoseconds.
-    pub fn take_answer(&mut self, took: u64) {
+    pub(super) fn take_answer(&mut self, took: u64) {
         self.answer.saturating_record(took);
     }
 
     /// Nothing was lost, duplicated or reordered, and the server was there to the end.
-    pub fn is_clean(&self) -> bool {
+    pub(super) fn is_clean(&self) -> bool {
         self.lost + self.duplicated + self.reordered + self.unanswered + self.cut == 0
     }
 
@@ -98,7 +98,7 @@ impl Report {
     }
 
     /// One line about how far it is.
-    pub fn progress(&self) -> String {
+    pub(super) fn progress(&self) -> String {
         format!(
             "{:.1} s: {} texts, {} deliveries, {} a second",
             self.seconds,
@@ -109,7 +109,7 @@ impl Report {
     }
 
     /// The table for people.
-    pub fn table(&self, plan: &Plan) -> String {
+    pub(super) fn table(&self, plan: &Plan) -> String {
         let mut table = format!("{plan}\n\n");
         let mut row = |name: &str, count: u64| {
             let rate = grouped(self.a_second(count) as u64);
@@ -150,7 +150,7 @@ impl Report {
     }
 
     /// One object for programs. Times are in microseconds.
-    pub fn json(&self, plan: &Plan) -> Value {
+    pub(super) fn json(&self, plan: &Plan) -> Value {
         let times = |histogram: &Histogram<u64>| {
             let values = PERCENTILES.map(|(name, percentile)| {
                 (name.to_owned(), json!(histogram.value_at_percentile(percentile) as f64 / 1e3))
@@ -182,7 +182,7 @@ impl Report {
     }
 
     /// How the times from send to delivery are distributed, as bars.
-    pub fn picture(&self) -> String {
+    pub(super) fn picture(&self) -> String {
         let mut picture = String::from("send to delivery\n");
         // Four bars a doubling make a picture that fits on a screen.
         let mut bars = Vec::new();

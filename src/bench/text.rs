@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 const DIGITS: [usize; 3] = [4, 8, 16];
 
 /// The shortest text, in bytes: a stamp and nothing else.
-pub const MIN_SIZE: usize = DIGITS[0] + DIGITS[1] + DIGITS[2];
+pub(crate) const MIN_SIZE: usize = DIGITS[0] + DIGITS[1] + DIGITS[2];
 
 /// What every text starts with, in hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub(super) struct Stamp {
     /// The sender's number.
     pub sender: u16,
     /// Counts the sender's texts.
@@ -21,7 +21,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// Writes the stamp over the start of `text`, which has at least [`MIN_SIZE`] bytes.
-    pub fn write(self, text: &mut [u8]) {
+    pub(super) fn write(self, text: &mut [u8]) {
         let parts = [u64::from(self.sender), u64::from(self.number), self.sent];
         let mut rest = text;
         for (mut part, digits) in parts.into_iter().zip(DIGITS) {
@@ -35,7 +35,7 @@ impl Stamp {
     }
 
     /// The stamp at the start of `text`, if there is one.
-    pub fn read(text: &[u8]) -> Option<Self> {
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
         let mut rest = text;
         let mut parts = [0; 3];
         for (part, digits) in parts.iter_mut().zip(DIGITS) {
@@ -52,7 +52,7 @@ impl Stamp {
 
 /// What has become of one sender's texts, as far as the server has said.
 #[derive(Debug, Default)]
-pub struct Answers {
+pub(super) struct Answers {
     /// Texts sent. They have the numbers below this.
     pub sent: u32,
     /// Texts answered. Answers come in order, so these are the first ones.
@@ -63,7 +63,7 @@ pub struct Answers {
 
 impl Answers {
     /// Takes down the answer to the first text that has none.
-    pub fn take(&mut self, refused: bool) {
+    pub(super) fn take(&mut self, refused: bool) {
         if refused {
             self.refused.insert(self.answered);
         }
@@ -77,7 +77,7 @@ impl Answers {
 
 /// What one receiver has got of one sender.
 #[derive(Debug, Default)]
-pub struct Track {
+pub(super) struct Track {
     /// The number that comes next, if all goes well.
     next: u32,
     /// Numbers below `next` that have not come.
@@ -86,7 +86,7 @@ pub struct Track {
 
 /// How a text comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub(super) enum Arrival {
     /// In order, though some before it may be missing.
     InOrder,
     /// After one that was sent after it.
@@ -97,7 +97,7 @@ pub enum Arrival {
 
 impl Track {
     /// Takes down that number `number` has come.
-    pub fn take(&mut self, number: u32) -> Arrival {
+    pub(super) fn take(&mut self, number: u32) -> Arrival {
         if number >= self.next {
             self.missing.extend(self.next..number);
             self.next = number + 1;
@@ -110,7 +110,7 @@ impl Track {
     }
 
     /// How many of a sender's texts were answered `ok` and have not come.
-    pub fn lost(&self, answers: &Answers) -> u64 {
+    pub(super) fn lost(&self, answers: &Answers) -> u64 {
         let missing = self.missing.iter().filter(|number| answers.is_accepted(**number)).count();
         let rest = self.next..answers.answered;
         let refused = answers.refused.range(self.next..).count();

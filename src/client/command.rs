@@ -9,10 +9,10 @@ use crate::wire::lines::Line;
 use crate::wire::protocol::Request;
 
 /// The longest line of input that is looked at, in bytes: there may be a lot of white space.
-pub const MAX_INPUT: usize = 64 * 1024;
+pub(crate) const MAX_INPUT: usize = 64 * 1024;
 
 /// What can be typed at a prompt.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 /join ROOM   enter a room, and leave the one before
 /leave       leave the room
 /quit        end; so do Ctrl-D, and Ctrl-C on an empty line
@@ -25,7 +25,7 @@ const COMMANDS: [&str; 4] = ["/join ", "/leave", "/quit", "/help"];
 
 /// What a line of input asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Command<'a> {
+pub(crate) enum Command<'a> {
     /// Nothing: the line is empty.
     Nothing,
     /// To send this.
@@ -34,7 +34,7 @@ pub enum Command<'a> {
 
 /// A line of input that nothing can be sent for.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum Mistake {
+pub(crate) enum Mistake {
     /// `/join` without a room, or with more than one word.
     #[error("/join takes one room: /join ROOM")]
     OneRoom,
@@ -51,7 +51,7 @@ pub enum Mistake {
 /// # Errors
 ///
 /// [`Mistake`] if nothing can be sent for it.
-pub fn understand(line: Line<'_>) -> Result<Command<'_>, Mistake> {
+pub(crate) fn understand(line: Line<'_>) -> Result<Command<'_>, Mistake> {
     let Line::Whole(line) = line else { return Err(Mistake::TooLong) };
     let line = trim(line);
     if !line.starts_with(b"/") {
@@ -72,20 +72,20 @@ pub fn understand(line: Line<'_>) -> Result<Command<'_>, Mistake> {
 
 /// What the Tab key completes: commands, and rooms that have been visited.
 #[derive(Debug)]
-pub struct Completion {
+pub(crate) struct Completion {
     rooms: BTreeSet<String>,
 }
 
 impl Completion {
     /// With the room that somebody is in, if any.
-    pub fn new(room: Option<&[u8]>) -> Self {
+    pub(crate) fn new(room: Option<&[u8]>) -> Self {
         let mut completion = Completion { rooms: BTreeSet::new() };
         room.into_iter().for_each(|room| completion.add_room(room));
         completion
     }
 
     /// Adds a room that is visited.
-    pub fn add_room(&mut self, room: &[u8]) {
+    pub(crate) fn add_room(&mut self, room: &[u8]) {
         self.rooms.insert(String::from_utf8_lossy(room).into());
     }
 }

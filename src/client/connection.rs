@@ -20,11 +20,11 @@ use crate::wire::protocol::{Reply, Request};
 const MAX_REPLY: usize = 16 * 1024;
 
 /// A server's answer to a request: the payload of its `ok`, or of its `err`.
-pub type Answer = Result<Vec<u8>, Vec<u8>>;
+pub(crate) type Answer = Result<Vec<u8>, Vec<u8>>;
 
 /// A connection to a server.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     input: LineReader<Stream>,
 }
 
@@ -34,7 +34,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
-    pub fn open(address: &Address) -> Result<Self, ClientError> {
+    pub(crate) fn open(address: &Address) -> Result<Self, ClientError> {
         Ok(Connection { input: LineReader::new(address.connect()?, MAX_REPLY) })
     }
 
@@ -43,7 +43,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
-    pub fn request(&mut self, request: &Request<'_>) -> Result<Answer, ClientError> {
+    pub(crate) fn request(&mut self, request: &Request<'_>) -> Result<Answer, ClientError> {
         let mut line = Vec::new();
         request.encode(&mut line)?;
         // A server that refuses the client says so and closes before it reads: a failed write is
@@ -61,7 +61,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ClientError`], also if the answer is `err`.
-    pub fn demand(&mut self, request: &Request<'_>) -> Result<(), ClientError> {
+    pub(crate) fn demand(&mut self, request: &Request<'_>) -> Result<(), ClientError> {
         let answer = self.request(request)?.map_err(ClientError::Refused)?;
         debug!("server: {}", answer.escape_ascii());
         Ok(())
@@ -72,7 +72,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ClientError::Broken`].
-    pub fn write(&mut self, bytes: &[u8]) -> Result<usize, ClientError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<usize, ClientError> {
         loop {
             match self.input.source_mut().write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -97,7 +97,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ClientError::Overlong`].
-    pub fn next_answer(&mut self) -> Result<Option<Answer>, ClientError> {
+    pub(crate) fn next_answer(&mut self) -> Result<Option<Answer>, ClientError> {
         while let Some(line) = self.next_line() {
             match line {
                 Line::TooLong(_) => return Err(ClientError::Overlong(MAX_REPLY)),
@@ -112,7 +112,7 @@ impl Connection {
     }
 
     /// The next line among those that were read.
-    pub fn next_line(&mut self) -> Option<Line<'_>> {
+    pub(crate) fn next_line(&mut self) -> Option<Line<'_>> {
         self.input.next_line()
     }
 
@@ -122,7 +122,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ClientError::Closed`] if the server has closed, [`ClientError::Broken`] if it vanished.
-    pub fn fill(&mut self) -> Result<(), ClientError> {
+    pub(crate) fn fill(&mut self) -> Result<(), ClientError> {
         match self.input.fill() {
             Ok(true) => Ok(()),
             Ok(false) => Err(ClientError::Closed),
@@ -132,13 +132,13 @@ impl Connection {
 
     /// Looks, without waiting, whether the server has closed the connection. There may be lines
     /// left to read.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         let mut fds = [PollFd::new(self.input.source(), PollFlags::RDHUP)];
         wait(&mut fds, Some(Duration::ZERO)).unwrap_or(true)
     }
 
     /// How a connection that has ended did so, and what the server said last.
-    pub fn last_words(&mut self) -> ClientError {
+    pub(crate) fn last_words(&mut self) -> ClientError {
         let mut words = None;
         loop {
             while let Some(line) = self.next_line() {
@@ -161,7 +161,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ClientError::Broken`] if there is none to be had.
-    pub fn descriptor(&self) -> Result<OwnedFd, ClientError> {
+    pub(crate) fn descriptor(&self) -> Result<OwnedFd, ClientError> {
         self.as_fd().try_clone_to_owned().map_err(ClientError::Broken)
     }
 }
@@ -171,7 +171,7 @@ impl Connection {
 /// # Errors
 ///
 /// [`ClientError::Broken`] if the system cannot wait.
-pub fn wait_for_end(connection: &impl AsFd) -> Result<(), ClientError> {
+pub(crate) fn wait_for_end(connection: &impl AsFd) -> Result<(), ClientError> {
     let mut fds = [PollFd::new(connection, PollFlags::RDHUP)];
     wait(&mut fds, None).map(drop).map_err(ClientError::Broken)
 }
@@ -183,7 +183,7 @@ impl AsFd for Connection {
 }
 
 /// Says that the server sent something that has no place in the protocol, in one line.
-pub fn report_unexpected(line: Line<'_>) {
+pub(crate) fn report_unexpected(line: Line<'_>) {
     /// Enough to see what it is.
     const SHOWN: usize = 80;
     match line {

@@ -10,7 +10,7 @@ use crate::wire::protocol::EncodeError;
 
 /// Why a client cannot go on.
 #[derive(Debug, Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// The host's name means nothing.
     #[error("cannot find host {host}: {source}")]
     UnknownHost {
@@ -78,7 +78,7 @@ pub enum ClientError {
 
 impl ClientError {
     /// The server is away, and may be back later.
-    pub fn is_loss(&self) -> bool {
+    pub(crate) fn is_loss(&self) -> bool {
         matches!(
             self,
             Self::Connect { .. } | Self::Closed | Self::Cut | Self::Dismissed(_) | Self::Broken(_)
@@ -86,7 +86,7 @@ impl ClientError {
     }
 
     /// What it means if it ends a receiver's deliveries.
-    pub fn of_receiver(self) -> Self {
+    pub(crate) fn of_receiver(self) -> Self {
         match self {
             Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => Self::Cut,
             error => error,

@@ -13,7 +13,7 @@ use crate::wire::protocol::Request;
 
 /// What a client is, to every server that it connects to.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The server.
     pub address: Address,
     /// It receives, rather than sends.
@@ -25,7 +25,7 @@ pub struct Identity {
 }
 
 /// What a client does while its server is away.
-pub trait Outage {
+pub(crate) trait Outage {
     /// Says something, in one line: on standard error, unless it is to be elsewhere.
     fn say(&mut self, what: &dyn Display) {
         notice(what);
@@ -40,13 +40,13 @@ pub trait Outage {
 
 /// Waits until the server is back, however long that takes.
 #[derive(Debug)]
-pub struct Patience;
+pub(crate) struct Patience;
 
 impl Outage for Patience {}
 
 /// A connection to a server, logged in and in its room.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// What it is.
     pub identity: Identity,
     /// The connection, as it is now.
@@ -65,7 +65,7 @@ impl Link {
     ///
     /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or the
     /// outage is to end.
-    pub fn open(
+    pub(crate) fn open(
         identity: Identity,
         retry: bool,
         outage: &mut dyn Outage,
@@ -81,7 +81,7 @@ impl Link {
     }
 
     /// The connection is made again after `loss`.
-    pub fn retries(&self, loss: &ClientError) -> bool {
+    pub(crate) fn retries(&self, loss: &ClientError) -> bool {
         self.retry && loss.is_loss()
     }
 
@@ -90,7 +90,7 @@ impl Link {
     /// # Errors
     ///
     /// `loss`, if it is none or it is not wanted; the last error, if the outage is to end.
-    pub fn reopen(
+    pub(crate) fn reopen(
         &mut self,
         loss: ClientError,
         outage: &mut dyn Outage,
@@ -121,7 +121,7 @@ impl Link {
     /// # Errors
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
-    pub fn request(
+    pub(crate) fn request(
         &mut self,
         request: &Request<'_>,
         outage: &mut dyn Outage,
@@ -144,7 +144,7 @@ impl Link {
     /// # Errors
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
-    pub fn try_request(&mut self, request: &Request<'_>) -> Result<Outcome, ClientError> {
+    pub(crate) fn try_request(&mut self, request: &Request<'_>) -> Result<Outcome, ClientError> {
         // Who quits does not need a connection any more.
         let retry = self.retry && *request != Request::Quit;
         if retry && (self.lost.is_some() || self.connection.has_ended()) {
@@ -183,7 +183,7 @@ impl Link {
 
 /// What has become of a request.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The server has answered.
     Answered(Answer),
     /// The connection was lost before the answer to a text.

@@ -3,13 +3,13 @@
 //! Knows the protocol, terminals and pipes. Must not know flags, nor anything of the server's inside.
 
 mod backoff;
-pub mod command;
-pub mod connection;
+pub(crate) mod command;
+pub(crate) mod connection;
 mod error;
-pub mod link;
-pub mod receive;
-pub mod send;
-pub mod transport;
+pub(crate) mod link;
+pub(crate) mod receive;
+pub(crate) mod send;
+pub(crate) mod transport;
 mod watch;
 
-pub use error::ClientError;
+pub(crate) use error::ClientError;

@@ -18,7 +18,7 @@ use crate::wire::protocol::Reply;
 
 /// How to receive.
 #[derive(Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Connect again when the server goes away.
     pub reconnect: bool,
     /// End after so many texts.
@@ -32,7 +32,7 @@ pub struct Options {
 /// # Errors
 ///
 /// [`ClientError`]; if nobody reads standard output any more, that it cannot be written.
-pub fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
+pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
     let mut outage = WhileRead { unread: false };
     let link = Link::open(identity, options.reconnect, &mut outage);
     let mut link = link.map_err(|error| outage.reason(error))?;

@@ -17,7 +17,7 @@ const CONNECT: Duration = Duration::from_secs(20);
 
 /// Where a server is.
 #[derive(Clone, Debug)]
-pub struct Address {
+pub(crate) struct Address {
     /// Its name or address.
     pub host: String,
     /// Its port.
@@ -30,7 +30,7 @@ impl Address {
     /// # Errors
     ///
     /// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
-    pub fn connect(&self) -> Result<Stream, ClientError> {
+    pub(crate) fn connect(&self) -> Result<Stream, ClientError> {
         let Address { host, port } = self;
         // As in a URL, and as the server's log has it.
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -54,7 +54,7 @@ impl Address {
 
 /// A stream of bytes to a server and back.
 #[derive(Debug)]
-pub struct Stream(TcpStream);
+pub(crate) struct Stream(TcpStream);
 
 impl Stream {
     /// Makes reads and writes fail where they would wait.
@@ -62,7 +62,7 @@ impl Stream {
     /// # Errors
     ///
     /// If the system refuses.
-    pub fn set_nonblocking(&self) -> io::Result<()> {
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
         self.0.set_nonblocking(true)
     }
 }

@@ -12,7 +12,7 @@ use super::link::{Link, Outage};
 
 /// A link that is watched.
 #[derive(Debug)]
-pub struct Watched(Arc<Mutex<Link>>);
+pub(super) struct Watched(Arc<Mutex<Link>>);
 
 impl Watched {
     /// From now on, makes the link again whenever it is lost, and calls `end` on the thread that
@@ -21,7 +21,7 @@ impl Watched {
     /// # Errors
     ///
     /// [`ClientError::Broken`], [`ClientError::Thread`].
-    pub fn start(
+    pub(super) fn start(
         link: Link,
         mut outage: impl Outage + Send + 'static,
         end: impl FnOnce(ClientError) + Send + 'static,
@@ -36,7 +36,7 @@ impl Watched {
     }
 
     /// The link, unless the server is away.
-    pub fn lock(&self) -> Option<MutexGuard<'_, Link>> {
+    pub(super) fn lock(&self) -> Option<MutexGuard<'_, Link>> {
         match self.0.try_lock() {
             Ok(link) => Some(link),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -46,7 +46,7 @@ impl Watched {
     }
 
     /// Ends the watch: nothing is done any more when the server goes away.
-    pub fn end(link: MutexGuard<'_, Link>) {
+    pub(super) fn end(link: MutexGuard<'_, Link>) {
         // The watch waits for this lock now.
         mem::forget(link);
     }

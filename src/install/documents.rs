@@ -10,7 +10,7 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// A program that the executable can be.
 #[derive(Debug)]
-pub struct Program {
+pub(crate) struct Program {
     /// The name that it is called by.
     pub name: &'static str,
     /// An installation has a link of that name.
@@ -21,7 +21,7 @@ pub struct Program {
 
 /// Manual pages and completions for shells: paths below `PREFIX/share`, and contents. `root` is about
 /// the executable.
-pub fn all(
+pub(crate) fn all(
     root: &CommandInfoWithArgs,
     programs: &[Program],
 ) -> impl Iterator<Item = (String, String)> {

@@ -2,7 +2,7 @@
 //!
 //! Knows files, and where they belong. Must not know which programs there are.
 
-pub mod documents;
+pub(crate) mod documents;
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use thiserror::Error;
 
 /// Links or files cannot be made.
 #[derive(Debug, Error)]
-pub enum InstallError {
+pub(crate) enum InstallError {
     /// There is something else where a link has to be.
     #[error("{} is there already, and is not a link to this program; remove it first", .0.display())]
     Taken(PathBuf),
@@ -36,7 +36,7 @@ pub enum InstallError {
 /// # Errors
 ///
 /// [`InstallError`]; if something else is in the way, nothing is made.
-pub fn links(folder: &Path, names: &[&str]) -> Result<(), InstallError> {
+pub(crate) fn links(folder: &Path, names: &[&str]) -> Result<(), InstallError> {
     let executable = std::env::current_exe().and_then(fs::canonicalize);
     let executable = executable.map_err(InstallError::Executable)?;
     make_folder(folder)?;
@@ -67,7 +67,7 @@ pub fn links(folder: &Path, names: &[&str]) -> Result<(), InstallError> {
 /// # Errors
 ///
 /// [`InstallError::Write`].
-pub fn files(
+pub(crate) fn files(
     folder: &Path,
     files: impl IntoIterator<Item = (String, String)>,
 ) -> Result<(), InstallError> {

@@ -23,14 +23,14 @@ pub fn raise_limit() -> usize {
 /// Makes the process's table of descriptors large enough for `count`, if the system lets it; `any`
 /// is one that is open. Linux doubles a table that is full, and while the process has several
 /// threads the one that needed the place waits some ten milliseconds for that.
-pub fn reserve(any: impl AsFd, count: usize) {
+pub(crate) fn reserve(any: impl AsFd, count: usize) {
     let last = RawFd::try_from(count.saturating_sub(1)).unwrap_or(RawFd::MAX);
     // A table never shrinks.
     drop(fcntl_dupfd_cloexec(any, last));
 }
 
 /// Descriptors that are open now, or a guess where the system does not tell.
-pub fn open_now() -> usize {
+pub(crate) fn open_now() -> usize {
     std::fs::read_dir("/dev/fd").map_or(16, Iterator::count)
 }
 
@@ -39,7 +39,7 @@ pub fn open_now() -> usize {
 /// # Errors
 ///
 /// If the system cannot wait.
-pub fn wait(fds: &mut [PollFd<'_>], most: Option<Duration>) -> io::Result<bool> {
+pub(crate) fn wait(fds: &mut [PollFd<'_>], most: Option<Duration>) -> io::Result<bool> {
     let most = most.and_then(|most| Timespec::try_from(most).ok());
     loop {
         match poll(fds, most.as_ref()) {

@@ -20,7 +20,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug)]
-pub struct Verbosity {
+pub(crate) struct Verbosity {
     /// The level if nothing is asked for.
     pub normal: LevelFilter,
     /// Levels more.
@@ -30,7 +30,7 @@ pub struct Verbosity {
 }
 
 /// Starts logging, with the time in every line if `times`. A panic is an error, in one line.
-pub fn start(verbosity: Verbosity, times: bool) -> Logging {
+pub(crate) fn start(verbosity: Verbosity, times: bool) -> Logging {
     let level = match verbosity.quiet {
         true => LevelFilter::Error,
         false => (0..verbosity.more).fold(verbosity.normal, |level, _| level.increment_severity()),
@@ -56,7 +56,7 @@ pub fn start(verbosity: Verbosity, times: bool) -> Logging {
 /// The log of this process. When it is dropped, what was logged is written, though not if that
 /// takes for ever.
 #[derive(Debug)]
-pub struct Logging {
+pub(crate) struct Logging {
     logger: Arc<Logger>,
     /// When the end has to be over, if somebody has said so.
     deadline: Option<Instant>,
@@ -66,7 +66,7 @@ impl Logging {
     /// From now on, a thread of its own writes the log: whoever logs goes on at once, also when
     /// nobody reads standard error. Lines for which there is no room are counted instead. Where
     /// there is no thread to be had, all stays as it was.
-    pub fn queue(&self) {
+    pub(crate) fn queue(&self) {
         let (queue, entries) = mpsc::sync_channel(LINES);
         let logger = Arc::clone(&self.logger);
         let write = move || logger.write_all(&entries);
@@ -76,7 +76,7 @@ impl Logging {
     }
 
     /// At the end, waits until then at most for what was logged to be written.
-    pub fn end_by(&mut self, deadline: Instant) {
+    pub(crate) fn end_by(&mut self, deadline: Instant) {
         self.deadline = Some(deadline);
     }
 }

@@ -3,6 +3,6 @@
 //! Knows nothing of what stands above: not what a chat is, nor what becomes of a signal.
 
 pub mod descriptors;
-pub mod logging;
-pub mod signals;
-pub mod sockets;
+pub(crate) mod logging;
+pub(crate) mod signals;
+pub(crate) mod sockets;

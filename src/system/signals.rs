@@ -15,11 +15,11 @@ use thiserror::Error;
 /// Signals cannot be handled.
 #[derive(Debug, Error)]
 #[error("cannot handle signals: {0}")]
-pub struct SignalsError(#[from] io::Error);
+pub(crate) struct SignalsError(#[from] io::Error);
 
 /// What a signal asks of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// To stop.
     Stop,
     /// SIGUSR1.
@@ -36,7 +36,7 @@ pub enum Signal {
 /// # Errors
 ///
 /// [`SignalsError`] if the system refuses a handler.
-pub fn for_server() -> Result<impl Iterator<Item = Signal>, SignalsError> {
+pub(crate) fn for_server() -> Result<impl Iterator<Item = Signal>, SignalsError> {
     let stopping = Arc::new(AtomicBool::new(false));
     let mut stops = vec![SIGINT, SIGTERM];
     stops.extend((!is_ignored(SIGHUP)).then_some(SIGHUP));
@@ -67,7 +67,7 @@ fn is_ignored(signal: i32) -> bool {
 /// # Errors
 ///
 /// [`SignalsError`] if the system refuses a handler, or a thread.
-pub fn intercept(
+pub(crate) fn intercept(
     before_end: impl Fn() + Send + 'static,
     stop: impl Fn() + Send + 'static,
 ) -> Result<(), SignalsError> {
@@ -86,7 +86,7 @@ pub fn intercept(
 }
 
 /// Stops the process as SIGTSTP does. Returns when it goes on.
-pub fn stop_process() {
+pub(crate) fn stop_process() {
     let _ = emulate_default_handler(SIGTSTP);
 }
 
@@ -96,6 +96,6 @@ pub fn stop_process() {
 /// # Errors
 ///
 /// Returns only with one.
-pub fn end_by_sigpipe() -> io::Result<()> {
+pub(crate) fn end_by_sigpipe() -> io::Result<()> {
     emulate_default_handler(SIGPIPE)
 }

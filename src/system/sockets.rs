@@ -16,7 +16,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// # Errors
 ///
 /// If the system refuses an option.
-pub fn set_options(socket: impl AsFd) -> rustix::io::Result<()> {
+pub(crate) fn set_options(socket: impl AsFd) -> rustix::io::Result<()> {
     let socket = socket.as_fd();
     sockopt::set_tcp_nodelay(socket, true)?;
     sockopt::set_socket_keepalive(socket, true)?;
@@ -26,7 +26,7 @@ pub fn set_options(socket: impl AsFd) -> rustix::io::Result<()> {
 
 /// Spares a connection over loopback what some ways of congestion control do for each line: nothing
 /// can get congested between its ends.
-pub fn expect_no_congestion(socket: impl AsFd) {
+pub(crate) fn expect_no_congestion(socket: impl AsFd) {
     // The plainest one. Where it is not to be had, any other will do.
     let _ = sockopt::set_tcp_congestion(socket, "reno");
 }

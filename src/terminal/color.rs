@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless the environment is against it.
     Auto,
     /// In any case.
@@ -15,7 +15,7 @@ pub enum Color {
 
 impl Color {
     /// Whether that means colour on `stream`.
-    pub fn applies_to(self, stream: &impl IsTerminal) -> bool {
+    pub(crate) fn applies_to(self, stream: &impl IsTerminal) -> bool {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         match self {
             Color::Always => true,
@@ -42,7 +42,7 @@ impl std::str::FromStr for Color {
 }
 
 /// The colour of a name, the same each time: a number for the `m` sequence of terminals.
-pub fn color_of(name: &[u8]) -> u8 {
+pub(crate) fn color_of(name: &[u8]) -> u8 {
     // The six that are neither the foreground nor the background of anybody, plain and bright.
     const COLORS: [u8; 12] = [31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96];
     // FNV-1a, which spreads short names well.

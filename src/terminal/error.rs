@@ -8,7 +8,7 @@ use crate::system::signals::SignalsError;
 
 /// Nothing can be read, or shown.
 #[derive(Debug, Error)]
-pub enum TerminalError {
+pub(crate) enum TerminalError {
     /// Standard input cannot be read.
     #[error("cannot read standard input: {0}")]
     Input(#[source] io::Error),

@@ -12,7 +12,7 @@ use crate::wire::protocol::Delivery;
 
 /// How deliveries are to be printed.
 #[derive(Debug)]
-pub struct Format {
+pub(crate) struct Format {
     /// As JSON, one object a line, without colours. Control characters are always visible there, and
     /// the time always present.
     pub json: bool,
@@ -28,7 +28,7 @@ pub struct Format {
 
 impl Format {
     /// Appends the line for a delivery that has just come.
-    pub fn append(&self, lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
+    pub(crate) fn append(&self, lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
         self.append_at(Local::now, lines, delivery);
     }
 

@@ -2,12 +2,12 @@
 //!
 //! Knows deliveries, and what may be done to a terminal. Must not know that there is a server.
 
-pub mod color;
+pub(crate) mod color;
 mod error;
-pub mod format;
-pub mod output;
-pub mod prompt;
-pub mod settings;
-pub mod visible;
+pub(crate) mod format;
+pub(crate) mod output;
+pub(crate) mod prompt;
+pub(crate) mod settings;
+pub(crate) mod visible;
 
-pub use error::TerminalError;
+pub(crate) use error::TerminalError;

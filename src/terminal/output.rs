@@ -11,13 +11,13 @@ use super::visible::visible;
 /// # Errors
 ///
 /// [`TerminalError::Output`].
-pub fn print(text: impl AsRef<[u8]>) -> Result<(), TerminalError> {
+pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), TerminalError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_ref()).and_then(|()| out.flush()).map_err(TerminalError::Output)
 }
 
 /// Says something on standard error, in one line.
-pub fn notice(what: &dyn Display) {
+pub(crate) fn notice(what: &dyn Display) {
     say(notice_line(what).into_bytes());
 }
 
@@ -28,7 +28,7 @@ pub(super) fn notice_line(what: &dyn Display) -> String {
 
 /// Passes on to standard error what a server gave as its reason: exactly, unless it is for a
 /// terminal. `before` is what there is to say before it.
-pub fn pass_on(before: &str, reason: &[u8]) {
+pub(crate) fn pass_on(before: &str, reason: &[u8]) {
     let line = [before.as_bytes(), reason].concat();
     let terminal = io::stderr().is_terminal();
     say(if terminal { visible(&line).into_bytes() } else { line });

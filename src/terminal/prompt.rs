@@ -27,14 +27,14 @@ use super::visible::visible;
 use crate::system::signals;
 
 /// What the Tab key completes.
-pub trait Completion {
+pub(crate) trait Completion {
     /// Where in `line`, which ends at the cursor, the word starts that can be completed, and what it
     /// can be completed to.
     fn complete(&self, line: &str) -> (usize, Vec<String>);
 }
 
 /// A prompt at the terminal, which is set as it was before when this is dropped.
-pub struct Prompt<C: Completion> {
+pub(crate) struct Prompt<C: Completion> {
     editor: Editor<Words<C>, FileHistory>,
     settings: Settings,
 }
@@ -45,7 +45,7 @@ impl<C: Completion> Prompt<C> {
     /// # Errors
     ///
     /// [`TerminalError::Input`] if standard input is no terminal, [`TerminalError::Signals`].
-    pub fn open(completion: C) -> Result<Self, TerminalError> {
+    pub(crate) fn open(completion: C) -> Result<Self, TerminalError> {
         let settings = Settings::of_stdin().map_err(TerminalError::Input)?;
         let (ending, stopping) = (settings.clone(), settings.clone());
         signals::intercept(move || leave(&ending), move || stopping.stop_process())?;
@@ -58,14 +58,14 @@ impl<C: Completion> Prompt<C> {
     }
 
     /// What other threads can do beside the prompt.
-    pub fn beside(&mut self) -> Beside {
+    pub(crate) fn beside(&mut self) -> Beside {
         let printer = self.editor.create_external_printer().ok();
         let printer = printer.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
         Beside { printer, settings: self.settings.clone() }
     }
 
     /// What the Tab key completes.
-    pub fn completion(&mut self) -> Option<&mut C> {
+    pub(crate) fn completion(&mut self) -> Option<&mut C> {
         self.editor.helper_mut().map(|words| &mut words.0)
     }
 
@@ -74,7 +74,7 @@ impl<C: Completion> Prompt<C> {
     /// # Errors
     ///
     /// [`TerminalError::Input`].
-    pub fn read(&mut self, name: &[u8]) -> Result<Option<String>, TerminalError> {
+    pub(crate) fn read(&mut self, name: &[u8]) -> Result<Option<String>, TerminalError> {
         let prompt = format!("{}> ", visible(name));
         loop {
             match self.editor.readline(&prompt) {
@@ -99,7 +99,7 @@ impl<C: Completion> Drop for Prompt<C> {
 }
 
 /// What other threads can do while a prompt waits for a line.
-pub struct Beside {
+pub(crate) struct Beside {
     /// There is none on a terminal that can do nothing.
     printer: Option<Box<dyn ExternalPrinter + Send>>,
     settings: Settings,
@@ -107,7 +107,7 @@ pub struct Beside {
 
 impl Beside {
     /// Says something above the prompt, in one line, and leaves that as it is.
-    pub fn notice(&mut self, what: &dyn Display) {
+    pub(crate) fn notice(&mut self, what: &dyn Display) {
         match &mut self.printer {
             Some(printer) if io::stderr().is_terminal() => {
                 let _ = printer.print(format!("{}\n", notice_line(what)));
@@ -117,7 +117,7 @@ impl Beside {
     }
 
     /// Leaves the terminal as it was before there was a prompt. The process has to end after that.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         leave(&self.settings);
     }
 }

@@ -11,7 +11,7 @@ use crate::system::signals;
 
 /// How a terminal was set when this was taken down.
 #[derive(Clone, Debug)]
-pub struct Settings(Termios);
+pub(crate) struct Settings(Termios);
 
 impl Settings {
     /// Takes down how the terminal at standard input is set.
@@ -19,13 +19,13 @@ impl Settings {
     /// # Errors
     ///
     /// If there is no terminal.
-    pub fn of_stdin() -> io::Result<Self> {
+    pub(crate) fn of_stdin() -> io::Result<Self> {
         Ok(Settings(tcgetattr(io::stdin().as_fd())?))
     }
 
     /// Sets the terminal so that it passes on each key and shows none: what is typed while nobody
     /// reads is neither shown twice nor lost, as an end of input would be. Ctrl-C still interrupts.
-    pub fn pass_keys_on(&self) {
+    pub(crate) fn pass_keys_on(&self) {
         let mut settings = self.0.clone();
         settings.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
         settings.input_modes.remove(InputModes::ICRNL);
@@ -35,7 +35,7 @@ impl Settings {
     }
 
     /// Stops the process as SIGTSTP does, with the terminal set like this until it goes on.
-    pub fn stop_process(&self) {
+    pub(crate) fn stop_process(&self) {
         let now = Self::of_stdin();
         self.restore();
         signals::stop_process();
@@ -45,7 +45,7 @@ impl Settings {
     }
 
     /// Sets the terminal at standard input to what it was.
-    pub fn restore(&self) {
+    pub(crate) fn restore(&self) {
         // It is gone if this fails.
         let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.0);
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Makes visible what strangers' bytes could do to a terminal: control characters (C0, DEL, C1),
 /// whatever turns the direction of other text around, separators of lines and paragraphs, and
 /// bytes that are not UTF-8. All other characters stay as they are.
-pub fn visible(bytes: &[u8]) -> String {
+pub(crate) fn visible(bytes: &[u8]) -> String {
     let mut shown = String::new();
     for chunk in bytes.utf8_chunks() {
         for char in chunk.valid().chars() {
@@ -23,7 +23,7 @@ pub fn visible(bytes: &[u8]) -> String {
 }
 
 /// The character can do something to a terminal, or to the text around it.
-pub fn is_harmful(char: char) -> bool {
+pub(crate) fn is_harmful(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -8,13 +8,13 @@ use thiserror::Error;
 use super::help;
 
 /// What the executable is called, and its version.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
 /// The flag of every command that shows its help.
-pub const HELP_FLAG: FlagInfo<'static> = switch("--help", 'h', "display usage information");
+pub(crate) const HELP_FLAG: FlagInfo<'static> = switch("--help", 'h', "display usage information");
 
 /// The flag of every command that shows its version.
-pub const VERSION_FLAG: FlagInfo<'static> = switch("--version", 'V', "display the version");
+pub(crate) const VERSION_FLAG: FlagInfo<'static> = switch("--version", 'V', "display the version");
 
 const fn switch(long: &'static str, short: char, description: &'static str) -> FlagInfo<'static> {
     let (kind, optionality) = (FlagInfoKind::Switch, Optionality::Optional);
@@ -23,7 +23,7 @@ const fn switch(long: &'static str, short: char, description: &'static str) -> F
 
 /// The command line asks for help, or makes no sense.
 #[derive(Debug, Error)]
-pub enum UsageError {
+pub(crate) enum UsageError {
     /// Help is asked for; this is it.
     #[error("{0}")]
     Help(String),
@@ -61,7 +61,7 @@ pub enum UsageError {
 
 /// How an applet was called.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The words that name it, for usage texts.
     pub name: &'a [&'a str],
     /// The words after that.
@@ -75,7 +75,7 @@ impl Call<'_> {
     ///
     /// [`UsageError::Help`] if it is help that is asked for, [`UsageError::Words`] if `T` does not
     /// take these words.
-    pub fn arguments<T: FromArgs + ArgsInfo>(&self) -> Result<T, UsageError> {
+    pub(crate) fn arguments<T: FromArgs + ArgsInfo>(&self) -> Result<T, UsageError> {
         match self.words {
             ["-V" | "--version", ..] => return Err(UsageError::Help(format!("{VERSION}\n"))),
             // Whatever else is there.
@@ -91,7 +91,7 @@ impl Call<'_> {
     }
 
     /// The error that the words do not fit together.
-    pub fn wrong(&self, problem: &str) -> UsageError {
+    pub(crate) fn wrong(&self, problem: &str) -> UsageError {
         let usage = format!("see {} --help", self.name.join(" "));
         UsageError::Words { problem: problem.into(), usage }
     }

@@ -13,7 +13,7 @@ const WIDTH: usize = 80;
 const ITEM: usize = 24;
 
 /// A flag with its value, in all its forms, as in `-n, --count N`.
-pub fn spelling(flag: &FlagInfo<'_>) -> String {
+pub(crate) fn spelling(flag: &FlagInfo<'_>) -> String {
     let short = flag.short.map(|short| format!("-{short}, ")).unwrap_or_default();
     let value = match flag.kind {
         FlagInfoKind::Option { arg_name } => format!(" {arg_name}"),
@@ -23,7 +23,7 @@ pub fn spelling(flag: &FlagInfo<'_>) -> String {
 }
 
 /// A command's own flags, and then `common`, which stand in no other place.
-pub fn flags<'a>(
+pub(crate) fn flags<'a>(
     info: &CommandInfoWithArgs,
     common: &'a [FlagInfo<'a>],
 ) -> impl Iterator<Item = &'a FlagInfo<'a>> {
@@ -32,7 +32,7 @@ pub fn flags<'a>(
 }
 
 /// How a command is called: `Usage: ...`, in one line.
-pub fn usage(name: &str, info: &CommandInfoWithArgs) -> String {
+pub(crate) fn usage(name: &str, info: &CommandInfoWithArgs) -> String {
     if !info.commands.is_empty() {
         return format!("Usage: {name} APPLET [ARGUMENTS]");
     }
@@ -42,7 +42,7 @@ pub fn usage(name: &str, info: &CommandInfoWithArgs) -> String {
 
 /// The help text of a command that is called by `name`; `common` are the flags that it has beside
 /// those in `info`.
-pub fn text(name: &str, info: &CommandInfoWithArgs, common: &[FlagInfo<'_>]) -> String {
+pub(crate) fn text(name: &str, info: &CommandInfoWithArgs, common: &[FlagInfo<'_>]) -> String {
     let mut text = format!("{}\n\n{}\n", usage(name, info), fill(info.description, WIDTH));
     let item = |name: &str, description: &str| (name.to_owned(), description.to_owned());
     let applets = info.commands.iter().map(|one| item(one.name, one.command.description));

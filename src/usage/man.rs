@@ -8,7 +8,7 @@ use super::help;
 
 /// The page about a command, in the `man` format. `calls` are the ways to call it, without its
 /// arguments, and `related` the names of the pages to look at too.
-pub fn page(
+pub(crate) fn page(
     name: &str,
     info: &CommandInfoWithArgs,
     calls: &[&str],

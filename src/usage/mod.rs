@@ -2,7 +2,7 @@
 //!
 //! Knows what `argh` knows of a command line. Must not know which commands there are.
 
-pub mod call;
-pub mod help;
-pub mod man;
-pub mod values;
+pub(crate) mod call;
+pub(crate) mod help;
+pub(crate) mod man;
+pub(crate) mod values;

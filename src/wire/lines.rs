@@ -10,7 +10,7 @@ use memchr::memchr;
 
 /// One line that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub(crate) enum Line<'a> {
     /// The line, without its `\n` or `\r\n`.
     Whole(&'a [u8]),
     /// It was longer than the limit. Its first and its last bytes, up to [`ENDS`] of each and in
@@ -19,11 +19,11 @@ pub enum Line<'a> {
 }
 
 /// Bytes that are kept of each end of a line that is too long.
-pub const ENDS: usize = 16;
+pub(crate) const ENDS: usize = 16;
 
 /// Cuts a stream of bytes into lines. Keeps less than `limit` bytes, however long a line is.
 #[derive(Debug)]
-pub struct LineSplitter {
+pub(crate) struct LineSplitter {
     /// The longest line to hand out, in bytes, its ending included.
     limit: usize,
     /// The start of a line whose end is still to come; if it is too long already, its ends.
@@ -36,13 +36,13 @@ pub struct LineSplitter {
 
 impl LineSplitter {
     /// A splitter for lines of at most `limit` bytes, ending included.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         LineSplitter { limit, partial: Vec::new(), skipping: false, spent: false }
     }
 
     /// Takes the next line off the front of `input`. If no line ends in `input`, keeps what has
     /// to be kept of it, leaves it empty and returns `None`.
-    pub fn next<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Option<Line<'s>> {
+    pub(crate) fn next<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Option<Line<'s>> {
         if mem::take(&mut self.spent) {
             self.partial = Vec::new();
         }
@@ -67,7 +67,7 @@ impl LineSplitter {
     }
 
     /// What has come of a line that has not ended, if anything.
-    pub fn partial(&self) -> Option<Line<'_>> {
+    pub(crate) fn partial(&self) -> Option<Line<'_>> {
         match () {
             () if self.skipping => Some(Line::TooLong(&self.partial)),
             () if self.spent || self.partial.is_empty() => None,
@@ -99,7 +99,7 @@ impl LineSplitter {
 
 /// Reads lines from a source of bytes.
 #[derive(Debug)]
-pub struct LineReader<R> {
+pub(crate) struct LineReader<R> {
     source: R,
     lines: LineSplitter,
     buffer: Box<[u8]>,
@@ -112,23 +112,23 @@ impl<R: Read> LineReader<R> {
     const READ: usize = 64 * 1024;
 
     /// A reader of lines of at most `limit` bytes, ending included.
-    pub fn new(source: R, limit: usize) -> Self {
+    pub(crate) fn new(source: R, limit: usize) -> Self {
         let lines = LineSplitter::new(limit);
         LineReader { source, lines, buffer: vec![0; Self::READ].into(), unread: 0..0 }
     }
 
     /// Where the lines come from.
-    pub fn source(&self) -> &R {
+    pub(crate) fn source(&self) -> &R {
         &self.source
     }
 
     /// The same, to write to.
-    pub fn source_mut(&mut self) -> &mut R {
+    pub(crate) fn source_mut(&mut self) -> &mut R {
         &mut self.source
     }
 
     /// The next line among those that were read.
-    pub fn next_line(&mut self) -> Option<Line<'_>> {
+    pub(crate) fn next_line(&mut self) -> Option<Line<'_>> {
         let mut rest = &self.buffer[self.unread.clone()];
         let line = self.lines.next(&mut rest);
         self.unread.start = self.unread.end - rest.len();
@@ -141,7 +141,7 @@ impl<R: Read> LineReader<R> {
     /// # Errors
     ///
     /// What the source fails with, other than `Interrupted`.
-    pub fn fill(&mut self) -> io::Result<bool> {
+    pub(crate) fn fill(&mut self) -> io::Result<bool> {
         loop {
             match self.source.read(&mut self.buffer) {
                 Ok(count) => {
@@ -155,12 +155,12 @@ impl<R: Read> LineReader<R> {
     }
 
     /// Something has been read that [`LineReader::next_line`] has not given out.
-    pub fn has_rest(&self) -> bool {
+    pub(crate) fn has_rest(&self) -> bool {
         !self.unread.is_empty() || self.lines.partial().is_some()
     }
 
     /// What has come of a line that has not ended, if anything.
-    pub fn partial(&self) -> Option<Line<'_>> {
+    pub(crate) fn partial(&self) -> Option<Line<'_>> {
         self.lines.partial()
     }
 }

@@ -2,5 +2,5 @@
 //!
 //! Knows bytes and nothing else: neither sockets nor what is done about a line.
 
-pub mod lines;
+pub(crate) mod lines;
 pub mod protocol;

@@ -12,10 +12,10 @@ use thiserror::Error;
 pub const MAX_REQUEST: usize = 255;
 
 /// The longest delivery that legal requests can lead to, in bytes, its `\n` included.
-pub const MAX_DELIVERY: usize = 754;
+pub(crate) const MAX_DELIVERY: usize = 754;
 
 /// The longest text that fits a `sendall` request, in bytes.
-pub const MAX_TEXT: usize = MAX_REQUEST - SENDALL.len() - 2;
+pub(crate) const MAX_TEXT: usize = MAX_REQUEST - SENDALL.len() - 2;
 
 const SLOGIN: &str = "slogin";
 const RLOGIN: &str = "rlogin";
@@ -29,12 +29,12 @@ const DELIVERY: &str = "delivery";
 
 /// A user's or a room's name: one or more of `A-Z a-z 0-9`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Box<str>);
+pub(crate) struct Name(Box<str>);
 
 /// The bytes are no [`Name`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("a name is one or more letters and digits, nothing else")]
-pub struct NameError;
+pub(crate) struct NameError;
 
 impl Name {
     /// Takes the bytes as a name.
@@ -42,7 +42,7 @@ impl Name {
     /// # Errors
     ///
     /// [`NameError`] if they are empty or hold anything but ASCII letters and digits.
-    pub fn parse(bytes: &[u8]) -> Result<Self, NameError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, NameError> {
         match std::str::from_utf8(bytes) {
             Ok(name) if !name.is_empty() && bytes.iter().all(u8::is_ascii_alphanumeric) => {
                 Ok(Name(name.into()))
@@ -52,7 +52,7 @@ impl Name {
     }
 
     /// The name's characters.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -113,7 +113,7 @@ pub enum EncodeError {
 
 /// The line, given without its ending, is the first of an HTTP request and none of ours. Of a
 /// line that is too long, its first and its last bytes will do.
-pub fn is_http_request(line: &[u8]) -> bool {
+pub(crate) fn is_http_request(line: &[u8]) -> bool {
     let known =
         !matches!(Request::parse(line), Err(RequestError::NoColon | RequestError::UnknownTag));
     let last_word = memrchr(b' ', line).map(|space| &line[space + 1..]);
@@ -231,7 +231,7 @@ pub struct Delivery<'a> {
 
 /// Appends all of a delivery's line that comes before its text. It stays the same as long as a
 /// sender stays in a room.
-pub fn append_delivery_head(out: &mut Vec<u8>, room: &[u8], sender: &[u8]) {
+pub(crate) fn append_delivery_head(out: &mut Vec<u8>, room: &[u8], sender: &[u8]) {
     for part in [DELIVERY.as_bytes(), b":", room, b":", sender, b":"] {
         out.extend_from_slice(part);
     }

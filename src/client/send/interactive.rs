@@ -14,7 +14,7 @@ use crate::wire::protocol::Request;
 
 /// Asks for lines and sends what they ask for, until the end. `end` is called when the server is gone
 /// for good while a line is waited for.
-pub fn run(link: Link, end: fn(ClientError) -> !) -> Result<(), ClientError> {
+pub(super) fn run(link: Link, end: fn(ClientError) -> !) -> Result<(), ClientError> {
     let mut room = link.identity.room.clone();
     let mut prompt = Prompt::open(command::Completion::new(room.as_deref()))?;
     let beside = prompt.beside();

@@ -13,7 +13,7 @@ use super::link::{Identity, Link, Patience};
 
 /// How to send, and what.
 #[derive(Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Connect again when the server goes away.
     pub reconnect: bool,
     /// Texts to send, as they are, instead of lines of standard input.
@@ -27,7 +27,7 @@ pub struct Options {
 /// # Errors
 ///
 /// [`ClientError`].
-pub fn run(identity: Identity, options: &Options) -> Result<(), ClientError> {
+pub(crate) fn run(identity: Identity, options: &Options) -> Result<(), ClientError> {
     let in_room = identity.room.is_some();
     let link = Link::open(identity, options.reconnect, &mut Patience)?;
     if !options.texts.is_empty() {

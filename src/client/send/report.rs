@@ -8,7 +8,7 @@ use crate::terminal::output::{notice, pass_on};
 use crate::wire::protocol::Request;
 
 /// What to say of a text whose answer does not come any more.
-pub const UNSURE: &str = "the answer got lost: unsure whether it was sent";
+pub(super) const UNSURE: &str = "the answer got lost: unsure whether it was sent";
 
 /// Reports what came of a request unless it is fine; tells whether it is. `place` goes before what
 /// is not an answer of the server.
@@ -16,7 +16,7 @@ pub const UNSURE: &str = "the answer got lost: unsure whether it was sent";
 /// # Errors
 ///
 /// [`ClientError`] if no other request can be sent.
-pub fn report(
+pub(super) fn report(
     request: &Request<'_>,
     outcome: Result<Outcome, ClientError>,
     place: &dyn Display,
