@@ -20,7 +20,7 @@
 //! Imports go one way: a module uses only what stands below it in the map. The server and the
 //! clients never meet.
 
-#![warn(unreachable_pub)]
+#![warn(unreachable_pub, clippy::match_bool)]
 
 mod applets;
 mod bench;
@@ -29,7 +29,7 @@ mod client;
 mod error;
 mod install;
 // Temporary, as in tests/chat/layout.rs.
-#[allow(unreachable_pub)]
+#[allow(unreachable_pub, clippy::match_bool)]
 mod server;
 pub mod system;
 mod terminal;

@@ -236,9 +236,10 @@ impl Sender {
         progress.answers[usize::from(self.number)].take(refused);
         progress.unanswered -= 1;
         report.take_answer(now.saturating_sub(sent));
-        match refused {
-            true => report.refused += 1,
-            false => progress.expected += self.audience as u64,
+        if refused {
+            report.refused += 1;
+        } else {
+            progress.expected += self.audience as u64;
         }
     }
 }

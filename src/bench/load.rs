@@ -159,9 +159,10 @@ impl<'a> Load<'a> {
     /// Something is still to come, and may come; or to be sent.
     fn goes_on(&self) -> bool {
         let Progress { unanswered, expected, listening, .. } = self.progress;
-        match unanswered > 0 || self.report.deliveries < expected && listening > 0 {
-            true => !self.progress.is_stuck(),
-            false => !self.schedule.is_empty(),
+        if unanswered > 0 || self.report.deliveries < expected && listening > 0 {
+            !self.progress.is_stuck()
+        } else {
+            !self.schedule.is_empty()
         }
     }
 

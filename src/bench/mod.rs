@@ -38,10 +38,8 @@ pub(crate) fn run(plan: &Plan, options: Options) -> Result<(), BenchError> {
     let report = load::run(plan, |report| progress.show(&report.progress()));
     progress.show("");
     let report = report?;
-    let mut text = match options.json {
-        true => format!("{}\n", report.json(plan)),
-        false => report.table(plan),
-    };
+    let mut text =
+        if options.json { format!("{}\n", report.json(plan)) } else { report.table(plan) };
     if options.histogram {
         text += &format!("\n{}", report.picture());
     }

@@ -95,8 +95,9 @@ impl ClientError {
 }
 
 fn between(unit: &str, first: usize, last: usize) -> String {
-    match first == last {
-        true => format!("{unit} {first} has no answer"),
-        false => format!("{unit}s {first} to {last} have no answer"),
+    if first == last {
+        format!("{unit} {first} has no answer")
+    } else {
+        format!("{unit}s {first} to {last} have no answer")
     }
 }

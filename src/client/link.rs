@@ -196,10 +196,8 @@ fn connect(identity: &Identity) -> Result<Connection, ClientError> {
     let Identity { address, receives, user, room } = identity;
     let mut connection = Connection::open(address)?;
     let user = user.as_bytes();
-    connection.demand(&match receives {
-        true => Request::LogInReceiver(user),
-        false => Request::LogInSender(user),
-    })?;
+    let login = if *receives { Request::LogInReceiver } else { Request::LogInSender };
+    connection.demand(&login(user))?;
     if let Some(room) = room {
         connection.demand(&Request::Join(room))?;
     }
@@ -215,8 +213,5 @@ fn pause(
 ) -> Result<(), ClientError> {
     let time = backoff.pause();
     outage.say(&format_args!("{reason}; trying again in {:.1} s", time.as_secs_f64()));
-    match outage.pause(time) {
-        true => Ok(()),
-        false => Err(reason),
-    }
+    if outage.pause(time) { Ok(()) } else { Err(reason) }
 }

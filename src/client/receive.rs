@@ -58,10 +58,7 @@ struct WhileRead {
 impl WhileRead {
     /// What to end with: the error, unless nobody reads any more.
     fn reason(&self, error: ClientError) -> ClientError {
-        match self.unread {
-            true => reader_is_gone(),
-            false => error,
-        }
+        if self.unread { reader_is_gone() } else { error }
     }
 }
 
@@ -107,10 +104,7 @@ fn wait(connection: &Connection) -> Result<(), ClientError> {
         PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
     ];
     descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
-    match fds[1].revents().contains(PollFlags::ERR) {
-        true => Err(reader_is_gone()),
-        false => Ok(()),
-    }
+    if fds[1].revents().contains(PollFlags::ERR) { Err(reader_is_gone()) } else { Ok(()) }
 }
 
 fn reader_is_gone() -> ClientError {

@@ -31,10 +31,9 @@ pub(crate) struct Verbosity {
 
 /// Starts logging, with the time in every line if `times`. A panic is an error, in one line.
 pub(crate) fn start(verbosity: Verbosity, times: bool) -> Logging {
-    let level = match verbosity.quiet {
-        true => LevelFilter::Error,
-        false => (0..verbosity.more).fold(verbosity.normal, |level, _| level.increment_severity()),
-    };
+    let louder = |level: LevelFilter, _| level.increment_severity();
+    let level = (0..verbosity.more).fold(verbosity.normal, louder);
+    let level = if verbosity.quiet { LevelFilter::Error } else { level };
     let color =
         if std::io::stderr().is_terminal() { ColorChoice::Auto } else { ColorChoice::Never };
     let mut writer = stderrlog::new();

@@ -65,10 +65,7 @@ impl Format {
     }
 
     fn show<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        match self.visible {
-            true => visible(bytes).into_bytes().into(),
-            false => bytes.into(),
-        }
+        if self.visible { visible(bytes).into_bytes().into() } else { bytes.into() }
     }
 }
 
@@ -91,10 +88,11 @@ fn as_json(now: DateTime<Local>, delivery: &Delivery<'_>) -> Value {
 fn json_in_visible(json: &str) -> String {
     let mut shown = String::new();
     for char in json.chars() {
-        match is_harmful(char) {
+        if is_harmful(char) {
             // All of them are of the kind that one escape is enough for.
-            true => shown += &format!("\\u{:04x}", u32::from(char)),
-            false => shown.push(char),
+            shown += &format!("\\u{:04x}", u32::from(char));
+        } else {
+            shown.push(char);
         }
     }
     shown

@@ -178,10 +178,8 @@ struct CtrlC;
 
 impl ConditionalEventHandler for CtrlC {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
-        Some(match context.line().is_empty() {
-            true => Cmd::Interrupt,
-            false => Cmd::Kill(Movement::WholeBuffer),
-        })
+        let is_empty = context.line().is_empty();
+        Some(if is_empty { Cmd::Interrupt } else { Cmd::Kill(Movement::WholeBuffer) })
     }
 }
 

@@ -75,9 +75,10 @@ fn section(text: &mut String, title: &str, items: impl Iterator<Item = (String, 
         }
         let head = format!("  {item:<width$}", width = ITEM - 2);
         let options = Options::new(WIDTH).subsequent_indent(&indent);
-        *text += &match head.len() > ITEM || head.ends_with(|last| last != ' ') {
-            true => format!("{head}\n{}\n", fill(&description, options.initial_indent(&indent))),
-            false => format!("{}\n", fill(&description, options.initial_indent(&head))),
+        *text += &if head.len() > ITEM || !head.ends_with(' ') {
+            format!("{head}\n{}\n", fill(&description, options.initial_indent(&indent)))
+        } else {
+            format!("{}\n", fill(&description, options.initial_indent(&head)))
         };
     }
 }

@@ -147,9 +147,10 @@ impl Scan<'_> {
                     "super" => start[..start.len() - 1].to_vec(),
                     name => below(start, name.into()),
                 };
-                match starts_with_colons(rest) {
-                    true => self.follow(&path, &rest[2..]),
-                    false => self.found(&path, rest),
+                if starts_with_colons(rest) {
+                    self.follow(&path, &rest[2..])
+                } else {
+                    self.found(&path, rest)
                 }
             }
             rest => self.found(start, rest),
@@ -238,9 +239,10 @@ fn a_module_uses_only_what_stands_below_it_in_the_map() {
 fn no_files_of_a_folder_use_each_other_in_a_circle() {
     for (folder, edges) in Modules::of_crate().edges() {
         let circles = circles(&edges);
-        match UNFINISHED.contains(&&*folder) {
-            true => assert!(!circles.is_empty(), "{folder} need not be in the list any more"),
-            false => assert!(circles.is_empty(), "circles in {folder}: {circles:?}"),
+        if UNFINISHED.contains(&&*folder) {
+            assert!(!circles.is_empty(), "{folder} need not be in the list any more");
+        } else {
+            assert!(circles.is_empty(), "circles in {folder}: {circles:?}");
         }
     }
 }

@@ -272,14 +272,14 @@ impl<'a> Pipeline<'a> {
 
     /// Reads answers, waiting for at least one byte of them or the end.
     fn read(&mut self) -> Result<(), ClientError> {
-        let loss = match self.row.is_empty() {
-            true => self.link.connection.last_words(),
-            false => match self.link.connection.fill() {
-                Ok(()) => return self.take_answers(),
-                Err(loss) => loss,
-            },
-        };
-        self.recover(loss)
+        if self.row.is_empty() {
+            let loss = self.link.connection.last_words();
+            return self.recover(loss);
+        }
+        match self.link.connection.fill() {
+            Ok(()) => self.take_answers(),
+            Err(loss) => self.recover(loss),
+        }
     }
 
     /// Takes the answers that have been read, as far as requests wait for them.
