@@ -3,22 +3,22 @@
 //!
 //! # Map
 //!
-//! | module | what it is for |
-//! |---|---|
-//! | [`cli`] | the name the program was called by, or its first argument → an applet |
-//! | [`applets`] | the table of applets; each one's flags → one call |
-//! | [`error`] | every error → what a user is told, and the exit status |
-//! | [`install`] | links and documents → files |
-//! | [`usage`] | how a command is called, and how that is told |
-//! | [`server`] | rooms and everything between a client's socket and them |
-//! | [`mod@bench`] | a load for any server, and the count of what came of it |
-//! | [`client`] | what senders and receivers do: connect, log in, request → answer, delivery → output |
-//! | [`terminal`] | what a person sees and types |
-//! | [`wire`] | bytes → lines, and lines ↔ requests, answers and deliveries |
-//! | [`system`] | descriptors, sockets, signals, the log |
+//! | module | what it is for | what it uses |
+//! |---|---|---|
+//! | [`cli`] | the name the program was called by, or its first argument → an applet | `applets`, `error`, `install`, `terminal`, `usage` |
+//! | [`applets`] | the table of applets; each one's flags → one call | `error`, `bench`, `client`, `server`, `terminal`, `usage`, `wire`, `system` |
+//! | [`error`] | every error → what a user is told, and the exit status | `install`, `bench`, `client`, `server`, `terminal`, `usage`, `system` |
+//! | [`install`] | links, manual pages and completions → files | `usage` |
+//! | [`mod@bench`] | a load for any server, and the count of what came of it | `client`, `terminal`, `wire`, `system` |
+//! | [`client`] | what senders and receivers do: connect, log in, request → answer, delivery → output | `terminal`, `wire`, `system` |
+//! | [`server`] | rooms, and everything between a client's socket and them | `wire`, `system` |
+//! | [`terminal`] | what a person types and sees | `wire`, `system` |
+//! | [`usage`] | how a command is called, and how that is told | |
+//! | [`wire`] | bytes → lines, and lines ↔ requests, answers and deliveries | |
+//! | [`system`] | descriptors, sockets, signals, the log | |
 //!
-//! Imports go one way: a module uses only what stands below it in the map. The server and the
-//! clients never meet.
+//! Imports go one way: a module uses only what stands below it, and of that only what its row says.
+//! In a folder, too, no files use each other in a circle.
 
 #![warn(unreachable_pub, clippy::match_bool)]
 
