@@ -44,3 +44,17 @@ pub(super) fn end_after(time: Duration) -> Result<(), Error> {
 pub(super) fn end(error: ClientError) -> ! {
     Error::from(error).exit()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fmt::Display;
+
+    use argh::ArgsInfo;
+
+    /// Asserts what the help quotes of a flag's default.
+    pub(in crate::applets) fn assert_default<T: ArgsInfo>(flag: &str, default: impl Display) {
+        let flags = T::get_args_info().flags;
+        let help = flags.iter().find(|one| one.long == flag).expect(flag).description;
+        assert!(help.contains(&format!("(default: {default}")), "{flag} is {default}: {help}");
+    }
+}

@@ -20,6 +20,9 @@ pub(super) const APPLET: Applet = Applet {
     info: Arguments::get_args_info,
 };
 
+/// How long to send if nothing says so.
+const SECONDS: Duration = Duration::from_secs(5);
+
 /// Loads a chat server and reports deliveries a second, the time from send to delivery, and what
 /// was lost, duplicated, reordered or refused.
 #[derive(Debug, FromArgs, ArgsInfo)]
@@ -103,13 +106,15 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     if arguments.senders > 1 << 16 {
         return Err(call.wrong("there can be 65536 senders at most").into());
     }
-    let seconds = arguments.seconds.unwrap_or(Duration::from_secs(5));
     let plan = Plan {
         address: Address { host: arguments.host, port: arguments.port },
         senders: arguments.senders,
         receivers: arguments.receivers,
         rooms: arguments.rooms,
-        end: arguments.messages.map_or(End::After(seconds), End::Texts),
+        end: match arguments.messages {
+            Some(messages) => End::Texts(messages),
+            None => End::After(arguments.seconds.unwrap_or(SECONDS)),
+        },
         size: arguments.size,
         window: arguments.window.or(arguments.rate.is_none().then_some(1)),
         rate: arguments.rate,
@@ -134,5 +139,25 @@ fn rate(word: &str) -> Result<f64, String> {
     match word.parse() {
         Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
         _ => Err("a number above 0 is needed".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::applets::applet::tests::assert_default;
+
+    #[test]
+    fn the_help_quotes_the_defaults_and_limits() {
+        let defaults = Arguments::from_args(&["bench"], &["localhost", "5000"]).unwrap();
+        assert_default::<Arguments>("--senders", defaults.senders);
+        assert_default::<Arguments>("--receivers", defaults.receivers);
+        assert_default::<Arguments>("--rooms", defaults.rooms);
+        assert_default::<Arguments>("--size", defaults.size);
+        assert_default::<Arguments>("--seconds", SECONDS.as_secs_f64());
+        let sizes = format!("from {MIN_SIZE} to {MAX_TEXT} ");
+        assert!(
+            Arguments::get_args_info().flags.iter().any(|one| one.description.contains(&sizes))
+        );
     }
 }

@@ -103,3 +103,18 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     log.end_by(server.run(events));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::applets::applet::tests::assert_default;
+
+    #[test]
+    fn the_help_quotes_the_defaults() {
+        let defaults = Arguments::from_args(&["server"], &["5000"]).unwrap();
+        assert_default::<Arguments>("--login-timeout", defaults.login_timeout.as_secs_f64());
+        assert_default::<Arguments>("--queue-limit", defaults.queue_limit);
+        assert_default::<Arguments>("--stall-timeout", defaults.stall_timeout.as_secs_f64());
+        assert_default::<Arguments>("--stop-timeout", defaults.stop_timeout.as_secs_f64());
+    }
+}

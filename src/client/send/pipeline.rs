@@ -386,3 +386,14 @@ impl Outage for WhileNeeded<'_> {
         !self.over
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_quotes_the_window() {
+        let quote = format!("up to {WINDOW} lines are on their way at a time");
+        assert!(include_str!("../../../README.md").contains(&quote));
+    }
+}
