@@ -6,16 +6,14 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use argh::{
-    CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, FlagInfoKind, Optionality, SubCommandInfo,
-};
+use argh::{CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, SubCommandInfo};
 
 use crate::applets::{self, APPLETS, Applet};
 use crate::error::Error;
 use crate::install;
 use crate::install::documents::{self, Program};
 use crate::terminal::output;
-use crate::usage::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG};
+use crate::usage::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG, flag};
 use crate::usage::help;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -23,26 +21,20 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 const FLAGS: &[FlagInfo<'static>] = &[
     HELP_FLAG,
     VERSION_FLAG,
-    FlagInfo {
-        long: "--list",
-        kind: FlagInfoKind::Switch,
-        optionality: Optionality::Optional,
-        short: None,
-        description: "name the applets that have links, one a line",
-        hidden: false,
-    },
-    of_folder("--install-links", "make those links in a folder, where they are not there yet"),
-    of_folder(
+    flag("--list", None, None, "name the applets that have links, one a line"),
+    flag(
+        "--install-links",
+        None,
+        Some("DIR"),
+        "make those links in a folder, where they are not there yet",
+    ),
+    flag(
         "--export",
+        None,
+        Some("DIR"),
         "write manual pages and completions below a folder, as below PREFIX/share",
     ),
 ];
-
-const fn of_folder(long: &'static str, description: &'static str) -> FlagInfo<'static> {
-    let kind = FlagInfoKind::Option { arg_name: "DIR" };
-    let optionality = Optionality::Optional;
-    FlagInfo { kind, optionality, long, short: None, description, hidden: false }
-}
 
 /// Runs the applet that `args`, the first of which is the program's own name, ask for. What it ends
 /// with is said, and is the exit status.

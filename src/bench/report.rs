@@ -17,7 +17,7 @@ const PERCENTILES: [(&str, f64); 5] =
 const BAR: usize = 60;
 
 /// What came of a load, so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Report {
     /// From the first text to the last answer or delivery.
     pub seconds: f64,
@@ -39,35 +39,29 @@ pub(super) struct Report {
     pub cut: u64,
     /// Lines that have no place in the protocol, or texts that nobody sent.
     pub strays: u64,
-    /// From send to delivery, in nanoseconds.
-    latency: Histogram<u64>,
-    /// From send to answer, in nanoseconds.
-    answer: Histogram<u64>,
+    /// From send to delivery.
+    latency: Times,
+    /// From send to answer.
+    answer: Times,
 }
 
-impl Default for Report {
+/// How long things took, in nanoseconds, from a microsecond to an hour, to three digits.
+#[derive(Debug)]
+struct Times(Histogram<u64>);
+
+impl Default for Times {
+    #[allow(clippy::expect_used, reason = "the bounds are constants that make sense")]
     fn default() -> Self {
-        Report {
-            seconds: 0.0,
-            texts: 0,
-            deliveries: 0,
-            lost: 0,
-            duplicated: 0,
-            reordered: 0,
-            refused: 0,
-            unanswered: 0,
-            cut: 0,
-            strays: 0,
-            latency: histogram(),
-            answer: histogram(),
-        }
+        let times = Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3);
+        Times(times.expect("bounds make sense"))
     }
 }
 
-/// From a microsecond to an hour, to three digits.
-#[allow(clippy::expect_used, reason = "the bounds are constants that make sense")]
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3).expect("bounds make sense")
+impl Times {
+    /// The percentiles that are reported.
+    fn percentiles(&self) -> [(&'static str, u64); 5] {
+        PERCENTILES.map(|(name, percentile)| (name, self.0.value_at_percentile(percentile)))
+    }
 }
 
 impl Report {
@@ -78,14 +72,14 @@ impl Report {
             Arrival::InOrder | Arrival::Late => {
                 self.deliveries += 1;
                 self.reordered += u64::from(arrival == Arrival::Late);
-                self.latency.saturating_record(took);
+                self.latency.0.saturating_record(took);
             }
         }
     }
 
     /// Takes down an answer and how long it took, in nanoseconds.
     pub(super) fn take_answer(&mut self, took: u64) {
-        self.answer.saturating_record(took);
+        self.answer.0.saturating_record(took);
     }
 
     /// Nothing was lost, duplicated or reordered, and the server was there to the end.
@@ -120,12 +114,9 @@ impl Report {
         table.push('\n');
         let heads = PERCENTILES.map(|(name, _)| format!("{name:>10}"));
         let _ = writeln!(table, "{:<22}{}", "", heads.concat());
-        for (name, histogram) in
-            [("send to delivery", &self.latency), ("send to answer", &self.answer)]
+        for (name, times) in [("send to delivery", &self.latency), ("send to answer", &self.answer)]
         {
-            let values = PERCENTILES.map(|(_, percentile)| {
-                format!("{:>10}", time(histogram.value_at_percentile(percentile)))
-            });
+            let values = times.percentiles().map(|(_, value)| format!("{:>10}", time(value)));
             let _ = writeln!(table, "{name:<22}{}", values.concat());
         }
         table.push('\n');
@@ -151,10 +142,9 @@ impl Report {
 
     /// One object for programs. Times are in microseconds.
     pub(super) fn json(&self, plan: &Plan) -> Value {
-        let times = |histogram: &Histogram<u64>| {
-            let values = PERCENTILES.map(|(name, percentile)| {
-                (name.to_owned(), json!(histogram.value_at_percentile(percentile) as f64 / 1e3))
-            });
+        let times = |times: &Times| {
+            let values = times.percentiles();
+            let values = values.map(|(name, value)| (name.to_owned(), json!(value as f64 / 1e3)));
             Value::Object(values.into_iter().collect())
         };
         json!({
@@ -186,13 +176,14 @@ impl Report {
         let mut picture = String::from("send to delivery\n");
         // Four bars a doubling make a picture that fits on a screen.
         let mut bars = Vec::new();
-        for bar in self.latency.iter_log(self.latency.min().max(1_000), 2f64.powf(0.25)) {
+        let latency = &self.latency.0;
+        for bar in latency.iter_log(latency.min().max(1_000), 2f64.powf(0.25)) {
             bars.push((bar.value_iterated_to(), bar.count_since_last_iteration()));
         }
         let most = bars.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
         for (upto, count) in bars {
             let columns = (count as f64 * BAR as f64 / most as f64).ceil() as usize;
-            let share = 100.0 * count as f64 / self.latency.len().max(1) as f64;
+            let share = 100.0 * count as f64 / latency.len().max(1) as f64;
             let line = format!("{:>9} {share:>6.2} % {}", time(upto), "#".repeat(columns));
             let _ = writeln!(picture, "{}", line.trim_end());
         }

@@ -11,14 +11,26 @@ use super::help;
 pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
 /// The flag of every command that shows its help.
-pub(crate) const HELP_FLAG: FlagInfo<'static> = switch("--help", 'h', "display usage information");
+pub(crate) const HELP_FLAG: FlagInfo<'static> =
+    flag("--help", Some('h'), None, "display usage information");
 
 /// The flag of every command that shows its version.
-pub(crate) const VERSION_FLAG: FlagInfo<'static> = switch("--version", 'V', "display the version");
+pub(crate) const VERSION_FLAG: FlagInfo<'static> =
+    flag("--version", Some('V'), None, "display the version");
 
-const fn switch(long: &'static str, short: char, description: &'static str) -> FlagInfo<'static> {
-    let (kind, optionality) = (FlagInfoKind::Switch, Optionality::Optional);
-    FlagInfo { kind, optionality, long, short: Some(short), description, hidden: false }
+/// A flag, with a name for its value if it takes one.
+pub(crate) const fn flag(
+    long: &'static str,
+    short: Option<char>,
+    value: Option<&'static str>,
+    description: &'static str,
+) -> FlagInfo<'static> {
+    let kind = match value {
+        Some(arg_name) => FlagInfoKind::Option { arg_name },
+        None => FlagInfoKind::Switch,
+    };
+    let optionality = Optionality::Optional;
+    FlagInfo { kind, optionality, long, short, description, hidden: false }
 }
 
 /// The command line asks for help, or makes no sense.
