@@ -1,4 +1,4 @@
-//! What a user is told when something goes wrong, and the exit status that says so to programs.
+//! Every error that ends the program → one line on standard error, and an exit status.
 
 use thiserror::Error;
 
@@ -29,13 +29,13 @@ pub(crate) enum Error {
     /// An installation cannot be made.
     #[error(transparent)]
     Install(#[from] InstallError),
-    /// What was waited for has not come in time.
+    /// A time limit is over.
     #[error("the time is over")]
     TimeOver,
     /// Signals cannot be handled.
     #[error(transparent)]
     Signals(#[from] SignalsError),
-    /// Nothing can be read, or shown.
+    /// Standard input or output failed.
     #[error(transparent)]
     Terminal(#[from] TerminalError),
 }
@@ -50,13 +50,13 @@ impl Error {
         }
     }
 
-    /// Ends the process with what there is to say.
+    /// Prints the error and ends the process with its status.
     pub(crate) fn exit(&self) -> ! {
         self.print();
         std::process::exit(self.status().into())
     }
 
-    /// Says on standard error what is wrong, in one line, unless that has been said already.
+    /// Prints the error on standard error, in one line, unless it has been reported already.
     pub(crate) fn print(&self) {
         match self {
             Error::Client(ClientError::Reported) => {}

@@ -1,4 +1,4 @@
-//! What an applet is, and what several of them do about their flags.
+//! What an applet is, and what several of them share.
 
 use std::thread;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) fn start_log(more: u8, quiet: bool) -> Logging {
     logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false)
 }
 
-/// Ends the process when the time is over, whatever it is doing then.
+/// Ends the process with [`Error::TimeOver`] after `time`.
 pub(super) fn end_after(time: Duration) -> Result<(), Error> {
     let end = move || {
         thread::sleep(time);
@@ -40,7 +40,7 @@ pub(super) fn end_after(time: Duration) -> Result<(), Error> {
     Ok(thread::Builder::new().spawn(end).map(drop).map_err(ClientError::Thread)?)
 }
 
-/// Ends the process, whatever it is doing.
+/// Ends the process with an error, from any thread.
 pub(super) fn end(error: ClientError) -> ! {
     Error::from(error).exit()
 }

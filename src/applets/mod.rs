@@ -1,6 +1,6 @@
 //! The applets: one file each, one line each in the table.
 //!
-//! They know flags, and turn them into one call. What that call does, others know.
+//! An applet knows flags, and turns them into one call. What that does is not known here.
 
 mod applet;
 mod bench;

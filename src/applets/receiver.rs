@@ -121,7 +121,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     receive::run(identity, Options { reconnect, count, format }).map_err(or_end_by_sigpipe)
 }
 
-/// Ends the process by SIGPIPE if nobody reads standard output any more.
+/// Ends the process by SIGPIPE if standard output is not read any more.
 fn or_end_by_sigpipe(error: ClientError) -> Error {
     match error {
         ClientError::Terminal(TerminalError::Output(source))

@@ -1,4 +1,4 @@
-//! One client of a load: what it sends, and what comes of that.
+//! One client of a load, and how far all of them have come.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
@@ -11,24 +11,24 @@ use crate::client::transport::Stream;
 use crate::wire::lines::{Line, LineSplitter};
 use crate::wire::protocol::{MAX_DELIVERY, Reply, Request};
 
-/// How long the server may say nothing at all before the load gives up.
+/// How long nothing may come from the server before the load gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How far the load has come.
 pub(super) struct Progress {
     /// Clients that are not in their rooms yet.
     pub joining: usize,
-    /// Clients that the server did not let in.
+    /// Clients that the server refused.
     pub refused: usize,
-    /// What it said to the first of them, if it said anything.
+    /// The reason that the first of them got, if any.
     pub refusal: Option<Vec<u8>>,
     pub begun: Instant,
     pub running: bool,
-    /// When the server last said anything.
+    /// When something last came from the server.
     pub last_news: Instant,
     /// When a text was last sent.
     pub last_sent: Instant,
-    /// What has become of each sender's texts.
+    /// The answers to each sender's texts.
     pub answers: Vec<Answers>,
     /// Texts without an answer, of senders that are connected.
     pub unanswered: usize,
@@ -98,7 +98,7 @@ impl Progress {
         nanoseconds(self.begun.elapsed())
     }
 
-    /// The server has not said anything for too long.
+    /// Nothing has come from the server for too long.
     pub(super) fn is_stuck(&self) -> bool {
         self.last_news.max(self.last_sent).elapsed() >= PATIENCE
     }
@@ -143,7 +143,7 @@ impl Client {
         Client { stream, lines, joining: 2, role, output, written: 0, closed: false }
     }
 
-    /// Takes down what the server says.
+    /// Records what came from the server.
     pub(super) fn take(
         &mut self,
         bytes: &[u8],

@@ -1,4 +1,4 @@
-//! Why there is no result, or a bad one.
+//! Errors of a load.
 
 use std::io;
 
@@ -31,7 +31,7 @@ pub(crate) enum BenchError {
         /// What came instead of the next.
         source: ClientError,
     },
-    /// A client is not let in.
+    /// A client is refused.
     #[error("{open} of {wanted} clients are logged in, and then the server said: {}", .reason.escape_ascii())]
     Refused {
         /// Clients that are in their rooms.
@@ -41,7 +41,7 @@ pub(crate) enum BenchError {
         /// The payload of the server's `err`.
         reason: Vec<u8>,
     },
-    /// The server does not let a client in, and does not say why.
+    /// The server closes a client's connection before it is in its room, without a reason.
     #[error(
         "{open} of {wanted} clients are logged in, and the server closed the connection of the next"
     )]
@@ -51,7 +51,7 @@ pub(crate) enum BenchError {
         /// Clients that the plan needs.
         wanted: usize,
     },
-    /// The server says nothing.
+    /// Nothing comes from the server.
     #[error("{open} of {wanted} clients are logged in, and the server does not answer the next")]
     Silent {
         /// Clients that are in their rooms.

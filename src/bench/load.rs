@@ -18,7 +18,7 @@ use super::report::Report;
 /// Clients that log in at the same time.
 const LOGINS: usize = 64;
 
-/// How long to listen for what should not come when all has come that should.
+/// How long to listen for duplicates when all has come that should.
 const LINGER: Duration = Duration::from_millis(250);
 
 /// Bytes that one read takes at most.
@@ -97,7 +97,7 @@ impl<'a> Load<'a> {
 
     fn log_in_some(&mut self) -> Result<(), BenchError> {
         self.turn(PATIENCE)?;
-        // What becomes of those on their way is of interest once one is refused.
+        // The error tells how many clients got in, so wait for those on their way.
         while self.progress.refused > 0 && self.progress.joining > 0 && !self.progress.is_stuck() {
             self.turn(PATIENCE)?;
         }
@@ -133,7 +133,7 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    /// Listens for a while, in case something comes once more.
+    /// Listens for duplicates.
     fn linger(&mut self) -> Result<(), BenchError> {
         let end = Instant::now() + LINGER;
         loop {

@@ -1,4 +1,4 @@
-//! A load for any server that speaks the protocol, and the count of what came of it.
+//! A load for any server that speaks the protocol, and a report of the results.
 //!
 //! Knows the protocol, and connections as clients make them. Must not know flags.
 
@@ -17,7 +17,7 @@ pub(crate) use error::BenchError;
 pub(crate) use plan::{End, Plan};
 pub(crate) use text::MIN_SIZE;
 
-/// How to tell what came of a load.
+/// How to print the report.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     /// As one JSON object instead of a table.
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     pub quiet: bool,
 }
 
-/// Runs a load, and prints what came of it.
+/// Runs a load, and prints a report.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ struct ProgressLine {
 
 impl ProgressLine {
     fn show(&mut self, text: &str) {
-        // Nobody misses it if it cannot be written.
+        // A progress that cannot be written is no error.
         if self.shown && write!(io::stderr(), "\r\x1b[K{text}").is_err() {
             self.shown = false;
         }

@@ -1,4 +1,4 @@
-//! What came of a load: the figures, as a table for people, as JSON for programs, and as a picture.
+//! The results of a load: as a table, as JSON, and as a histogram.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const PERCENTILES: [(&str, f64); 5] =
 /// Columns of the longest bar in the picture.
 const BAR: usize = 60;
 
-/// What came of a load, so far.
+/// The results of a load, so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     /// From the first text to the last answer or delivery.
@@ -37,7 +37,7 @@ pub(super) struct Report {
     pub unanswered: u64,
     /// Connections that the server closed.
     pub cut: u64,
-    /// Lines that have no place in the protocol, or texts that nobody sent.
+    /// Lines that have no place in the protocol, or texts that were not sent.
     pub strays: u64,
     /// From send to delivery.
     latency: Times,
@@ -65,7 +65,7 @@ impl Times {
 }
 
 impl Report {
-    /// Takes down a delivery and how long it took, in nanoseconds.
+    /// Records a delivery and how long it took, in nanoseconds.
     pub(super) fn take_delivery(&mut self, arrival: Arrival, took: u64) {
         match arrival {
             Arrival::Again => self.duplicated += 1,
@@ -77,7 +77,7 @@ impl Report {
         }
     }
 
-    /// Takes down an answer and how long it took, in nanoseconds.
+    /// Records an answer and how long it took, in nanoseconds.
     pub(super) fn take_answer(&mut self, took: u64) {
         self.answer.0.saturating_record(took);
     }
@@ -102,7 +102,7 @@ impl Report {
         )
     }
 
-    /// The table for people.
+    /// The results as a table.
     pub(super) fn table(&self, plan: &Plan) -> String {
         let mut table = format!("{plan}\n\n");
         let mut row = |name: &str, count: u64| {
@@ -133,14 +133,14 @@ impl Report {
             ("reordered", self.reordered),
             ("refused", self.refused),
         ];
-        // What should not be at all.
+        // Shown only if there are any.
         let rare =
             [("unanswered", self.unanswered), ("cut off", self.cut), ("strays", self.strays)];
         faults.extend(rare.into_iter().filter(|(_, count)| *count > 0));
         faults
     }
 
-    /// One object for programs. Times are in microseconds.
+    /// The results as one object. Times are in microseconds.
     pub(super) fn json(&self, plan: &Plan) -> Value {
         let times = |times: &Times| {
             let values = times.percentiles();

@@ -1,4 +1,4 @@
-//! What a text carries, and the check that a receiver gets each once and in order.
+//! The stamp in each text, and the check that a receiver gets each once and in order.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ impl Stamp {
     }
 }
 
-/// What has become of one sender's texts, as far as the server has said.
+/// The answers to one sender's texts.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     /// Texts sent. They have the numbers below this.
@@ -62,7 +62,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Takes down the answer to the first text that has none.
+    /// Records the answer to the first text that has none.
     pub(super) fn take(&mut self, refused: bool) {
         if refused {
             self.refused.insert(self.answered);
@@ -96,7 +96,7 @@ pub(super) enum Arrival {
 }
 
 impl Track {
-    /// Takes down that number `number` has come.
+    /// Records that number `number` has come.
     pub(super) fn take(&mut self, number: u32) -> Arrival {
         if number >= self.next {
             self.missing.extend(self.next..number);

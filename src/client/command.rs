@@ -1,4 +1,4 @@
-//! What a line of input asks for, and what is said about that to those who type it.
+//! What a line of input asks for: the commands, their help, their completion.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +77,7 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    /// With the room that somebody is in, if any.
+    /// With the room that the client is in, if any.
     pub(crate) fn new(room: Option<&[u8]>) -> Self {
         let mut completion = Completion { rooms: BTreeSet::new() };
         room.into_iter().for_each(|room| completion.add_room(room));

@@ -46,8 +46,8 @@ impl Connection {
     pub(crate) fn request(&mut self, request: &Request<'_>) -> Result<Answer, ClientError> {
         let mut line = Vec::new();
         request.encode(&mut line)?;
-        // A server that refuses the client says so and closes before it reads: a failed write is
-        // no reason not to listen.
+        // A server that is full answers and closes before it reads: after a failed write there may
+        // be an answer.
         let sent = self.input.source_mut().write_all(&line);
         let answer = self.answer();
         match (sent, answer) {
@@ -81,7 +81,7 @@ impl Connection {
         }
     }
 
-    /// Waits for an answer. Whatever else comes is reported and passed over.
+    /// Waits for an answer. Other lines are logged and skipped.
     fn answer(&mut self) -> Result<Answer, ClientError> {
         loop {
             match self.next_answer()? {
@@ -91,8 +91,7 @@ impl Connection {
         }
     }
 
-    /// The next answer among the lines that were read. Whatever else is there is reported and
-    /// passed over.
+    /// The next answer among the lines that were read. Other lines are logged and skipped.
     ///
     /// # Errors
     ///
@@ -121,7 +120,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Closed`] if the server has closed, [`ClientError::Broken`] if it vanished.
+    /// [`ClientError::Closed`] at the end of the stream, else [`ClientError::Broken`].
     pub(crate) fn fill(&mut self) -> Result<(), ClientError> {
         match self.input.fill() {
             Ok(true) => Ok(()),
@@ -130,14 +129,14 @@ impl Connection {
         }
     }
 
-    /// Looks, without waiting, whether the server has closed the connection. There may be lines
+    /// The server has closed the connection, as far as is known without waiting. There may be lines
     /// left to read.
     pub(crate) fn has_ended(&self) -> bool {
         let mut fds = [PollFd::new(self.input.source(), PollFlags::RDHUP)];
         wait(&mut fds, Some(Duration::ZERO)).unwrap_or(true)
     }
 
-    /// How a connection that has ended did so, and what the server said last.
+    /// Why a connection that has ended was closed: the last `err` of the server, or how it was lost.
     pub(crate) fn last_words(&mut self) -> ClientError {
         let mut words = None;
         loop {
@@ -166,7 +165,7 @@ impl Connection {
     }
 }
 
-/// Waits until the other end has closed a connection, or broken it.
+/// Waits until a connection is closed by the server, or broken.
 ///
 /// # Errors
 ///
@@ -182,7 +181,7 @@ impl AsFd for Connection {
     }
 }
 
-/// Says that the server sent something that has no place in the protocol, in one line.
+/// Logs a line of the server that has no place in the protocol.
 pub(crate) fn report_unexpected(line: Line<'_>) {
     /// Enough to see what it is.
     const SHOWN: usize = 80;

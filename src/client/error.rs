@@ -11,7 +11,7 @@ use crate::wire::protocol::EncodeError;
 /// Why a client cannot go on.
 #[derive(Debug, Error)]
 pub(crate) enum ClientError {
-    /// The host's name means nothing.
+    /// The host's name does not resolve.
     #[error("cannot find host {host}: {source}")]
     UnknownHost {
         /// The name.
@@ -19,7 +19,7 @@ pub(crate) enum ClientError {
         /// What the resolver said.
         source: io::Error,
     },
-    /// Nobody answers there.
+    /// No address of the host accepts a connection.
     #[error("cannot connect to {host} port {port}: {source}")]
     Connect {
         /// The host's name.
@@ -32,10 +32,10 @@ pub(crate) enum ClientError {
     /// The server has closed the connection.
     #[error("the server closed the connection")]
     Closed,
-    /// The server has closed the connection, and has said why.
+    /// The server has closed the connection, with this reason.
     #[error("the server closed the connection: {}", visible(.0))]
     Dismissed(Vec<u8>),
-    /// The server has reset a receiver's connection. It does that to one that takes too little.
+    /// The server has reset a receiver's connection, as it does if that reads too slowly.
     #[error(
         "the server cut this receiver off, since it took too little for too long: texts are missing"
     )]
@@ -65,19 +65,19 @@ pub(crate) enum ClientError {
         /// The last one.
         last: usize,
     },
-    /// Something was not sent, or refused, and that has been said.
+    /// Something was not sent, or refused, and that has been reported.
     #[error("something was not sent")]
     Reported,
-    /// There is no input, or nothing can be shown.
+    /// Standard input or output failed.
     #[error(transparent)]
     Terminal(#[from] TerminalError),
-    /// There is no thread to be had.
+    /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
 }
 
 impl ClientError {
-    /// The server is away, and may be back later.
+    /// The connection is lost, and may be made again later.
     pub(crate) fn is_loss(&self) -> bool {
         matches!(
             self,
@@ -85,7 +85,7 @@ impl ClientError {
         )
     }
 
-    /// What it means if it ends a receiver's deliveries.
+    /// The same for a receiver, which knows what a reset means.
     pub(crate) fn of_receiver(self) -> Self {
         match self {
             Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => Self::Cut,

@@ -11,12 +11,12 @@ use super::transport::Address;
 use crate::terminal::output::notice;
 use crate::wire::protocol::Request;
 
-/// What a client is, to every server that it connects to.
+/// What a client connects as.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     /// The server.
     pub address: Address,
-    /// It receives, rather than sends.
+    /// As a receiver, rather than a sender.
     pub receives: bool,
     /// The user's name.
     pub user: String,
@@ -24,21 +24,21 @@ pub(crate) struct Identity {
     pub room: Option<Vec<u8>>,
 }
 
-/// What a client does while its server is away.
+/// What to do while the server is away.
 pub(crate) trait Outage {
-    /// Says something, in one line: on standard error, unless it is to be elsewhere.
+    /// Writes a notice, in one line: to standard error by default.
     fn say(&mut self, what: &dyn Display) {
         notice(what);
     }
 
-    /// Lets so much time pass; tells whether to try again.
+    /// Waits before the next attempt. Returns `false` if there is to be none.
     fn pause(&mut self, time: Duration) -> bool {
         thread::sleep(time);
         true
     }
 }
 
-/// Waits until the server is back, however long that takes.
+/// Tries again until the server is back.
 #[derive(Debug)]
 pub(crate) struct Patience;
 
@@ -63,8 +63,8 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or the
-    /// outage is to end.
+    /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or `outage`
+    /// wants no other attempt.
     pub(crate) fn open(
         identity: Identity,
         retry: bool,
@@ -89,7 +89,8 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// `loss`, if it is none or it is not wanted; the last error, if the outage is to end.
+    /// `loss`, if it is no loss of a connection, or that is not to be made again; the last error, if
+    /// `outage` wants no other attempt.
     pub(crate) fn reopen(
         &mut self,
         loss: ClientError,
@@ -109,7 +110,7 @@ impl Link {
                     outage.say(&"connected again");
                     return Ok(());
                 }
-                // Also a refusal: it was let in before.
+                // Also a refusal: the first login was accepted.
                 Err(error) => reason = error,
             }
         }
@@ -145,7 +146,7 @@ impl Link {
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
     pub(crate) fn try_request(&mut self, request: &Request<'_>) -> Result<Outcome, ClientError> {
-        // Who quits does not need a connection any more.
+        // After `quit` no connection is needed.
         let retry = self.retry && *request != Request::Quit;
         if retry && (self.lost.is_some() || self.connection.has_ended()) {
             return Ok(Outcome::NotSent);
@@ -171,7 +172,7 @@ impl Link {
         self.lost.take().or_else(|| self.connection.has_ended().then_some(ClientError::Closed))
     }
 
-    /// Keeps in mind which room it is in.
+    /// Updates the room that the client is in.
     fn note(&mut self, request: &Request<'_>, answer: &Answer) {
         match request {
             Request::Join(room) if answer.is_ok() => self.identity.room = Some(room.to_vec()),
@@ -181,7 +182,7 @@ impl Link {
     }
 }
 
-/// What has become of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The server has answered.
@@ -204,8 +205,8 @@ fn connect(identity: &Identity) -> Result<Connection, ClientError> {
     Ok(connection)
 }
 
-/// Says what is wrong, and waits before the next attempt; passes the error on if there is to be
-/// none.
+/// Reports why there is no connection, and waits before the next attempt. Returns that error if
+/// there is to be none.
 fn pause(
     reason: ClientError,
     backoff: &mut Backoff,

@@ -1,4 +1,4 @@
-//! What a receiver does: deliveries → standard output, as long as somebody reads it.
+//! The receiver: deliveries → standard output, until that is not read any more.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
@@ -27,11 +27,11 @@ pub(crate) struct Options {
     pub format: Format,
 }
 
-/// Prints what is said in a room.
+/// Prints the deliveries of a room.
 ///
 /// # Errors
 ///
-/// [`ClientError`]; if nobody reads standard output any more, that it cannot be written.
+/// [`ClientError`]; a broken pipe if standard output is not read any more.
 pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
     let mut outage = WhileRead { unread: false };
     let link = Link::open(identity, options.reconnect, &mut outage);
@@ -50,13 +50,13 @@ pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientErro
     }
 }
 
-/// Waits until the server is back, as long as somebody reads what is printed.
+/// Reconnects as long as standard output is read.
 struct WhileRead {
     unread: bool,
 }
 
 impl WhileRead {
-    /// What to end with: the error, unless nobody reads any more.
+    /// The error to end with: `error`, unless standard output is not read any more.
     fn reason(&self, error: ClientError) -> ClientError {
         if self.unread { reader_is_gone() } else { error }
     }
@@ -95,7 +95,7 @@ fn print_all(
     Ok(output::print(&lines)?)
 }
 
-/// Waits until there is something to read, or ends if nobody reads what is printed any more: that
+/// Waits for something to read. Returns an error as soon as standard output is not read any more: that
 /// must not take until the next delivery.
 fn wait(connection: &Connection) -> Result<(), ClientError> {
     let out = io::stdout();

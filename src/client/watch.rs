@@ -1,5 +1,4 @@
-//! A link with a thread that watches it, and so notices when the server goes away although nothing is
-//! sent just then.
+//! A link with a thread that notices at once when the server goes away, also while nothing is sent.
 
 use std::mem;
 use std::os::fd::OwnedFd;
@@ -15,8 +14,8 @@ use super::link::{Link, Outage};
 pub(super) struct Watched(Arc<Mutex<Link>>);
 
 impl Watched {
-    /// From now on, makes the link again whenever it is lost, and calls `end` on the thread that
-    /// watches when that fails.
+    /// Starts the thread. It makes the connection again whenever it is lost, and calls `end` when that
+    /// fails.
     ///
     /// # Errors
     ///
@@ -40,14 +39,14 @@ impl Watched {
         match self.0.try_lock() {
             Ok(link) => Some(link),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            // The watch has it while the server is away.
+            // The thread has it while the server is away.
             Err(TryLockError::WouldBlock) => None,
         }
     }
 
-    /// Ends the watch: nothing is done any more when the server goes away.
+    /// Ends the watch: from now on, the thread does nothing when the server goes away.
     pub(super) fn end(link: MutexGuard<'_, Link>) {
-        // The watch waits for this lock now.
+        // The thread waits for this lock, for ever.
         mem::forget(link);
     }
 }
@@ -59,7 +58,7 @@ fn mend_for_ever(
     outage: &mut dyn Outage,
 ) -> ClientError {
     loop {
-        // Without the lock: that it is taken is the sign that the server is away.
+        // Without the lock, which is held only while the server is away.
         if let Err(error) = wait_for_end(&descriptor) {
             return error;
         }

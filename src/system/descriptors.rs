@@ -1,4 +1,4 @@
-//! Descriptors: how many there may be, and are, room for them, and a wait for what they have.
+//! Descriptors: how many there may be and are, room for them, and waiting for them.
 
 use std::io;
 use std::os::fd::{AsFd, RawFd};
@@ -29,12 +29,12 @@ pub(crate) fn reserve(any: impl AsFd, count: usize) {
     drop(fcntl_dupfd_cloexec(any, last));
 }
 
-/// Descriptors that are open now, or a guess where the system does not tell.
+/// The number of descriptors that are open now, or a guess where the system has no list of them.
 pub(crate) fn open_now() -> usize {
     std::fs::read_dir("/dev/fd").map_or(16, Iterator::count)
 }
 
-/// Waits until one of `fds` is ready, for so long at the most; tells whether one is.
+/// Waits until one of `fds` is ready, for `most` at most. Returns whether one is.
 ///
 /// # Errors
 ///

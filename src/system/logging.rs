@@ -1,4 +1,4 @@
-//! What goes to standard error beside errors.
+//! The log, on standard error.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ const TARGET: &str = env!("CARGO_PKG_NAME");
 /// Lines that may wait to be written.
 const LINES: usize = 1024;
 
-/// How long to wait at the end for lines to be written, if nobody says when to end.
+/// How long to wait at the end for lines to be written, if there is no deadline.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How much is logged.
@@ -42,7 +42,7 @@ pub(crate) fn start(verbosity: Verbosity, times: bool) -> Logging {
     let logger = Logger { writer, queue: OnceLock::new(), dropped: AtomicU64::new(0) };
     let logger = Arc::new(logger);
     log::set_max_level(level);
-    // Fails only if a logger is there already, and then that one will do.
+    // Fails only if there is a logger already.
     let _ = log::set_boxed_logger(Box::new(Arc::clone(&logger)));
     std::panic::set_hook(Box::new(|bug| {
         let thread = thread::current();
@@ -57,14 +57,14 @@ pub(crate) fn start(verbosity: Verbosity, times: bool) -> Logging {
 #[derive(Debug)]
 pub(crate) struct Logging {
     logger: Arc<Logger>,
-    /// When the end has to be over, if somebody has said so.
+    /// Until when to wait at the end, if it is set.
     deadline: Option<Instant>,
 }
 
 impl Logging {
-    /// From now on, a thread of its own writes the log: whoever logs goes on at once, also when
-    /// nobody reads standard error. Lines for which there is no room are counted instead. Where
-    /// there is no thread to be had, all stays as it was.
+    /// From now on, a thread of its own writes the log: to log something never waits, also when
+    /// standard error is not read. Lines for which there is no room are counted instead. If the
+    /// thread cannot be started, all stays as it was.
     pub(crate) fn queue(&self) {
         let (queue, entries) = mpsc::sync_channel(LINES);
         let logger = Arc::clone(&self.logger);
@@ -74,7 +74,7 @@ impl Logging {
         }
     }
 
-    /// At the end, waits until then at most for what was logged to be written.
+    /// Sets until when to wait, at the end, for what was logged to be written.
     pub(crate) fn end_by(&mut self, deadline: Instant) {
         self.deadline = Some(deadline);
     }
@@ -98,7 +98,7 @@ impl Drop for Logging {
     }
 }
 
-/// What is on its way to the thread that writes.
+/// What the thread that writes gets.
 #[derive(Debug)]
 enum Entry {
     Line(Level, String),
@@ -111,7 +111,7 @@ struct Logger {
     writer: StdErrLog,
     /// The way to the thread that writes, if there is one.
     queue: OnceLock<SyncSender<Entry>>,
-    /// Lines for which there was no room in the queue.
+    /// Lines for which the queue had no room.
     dropped: AtomicU64,
 }
 

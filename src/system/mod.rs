@@ -1,6 +1,6 @@
-//! What we want of the operating system, and what it wants of us.
+//! The operating system: descriptors, sockets, signals, the log.
 //!
-//! Knows nothing of what stands above: not what a chat is, nor what becomes of a signal.
+//! Knows nothing of what stands above: not what a chat is, nor what is done about a signal.
 
 pub mod descriptors;
 pub(crate) mod logging;

@@ -1,4 +1,4 @@
-//! Signals: what they ask of a server, and what is to be done before they end or stop a client.
+//! Signals: as events for a program that serves, and as an end or a stop that can be prepared.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use thiserror::Error;
 #[error("cannot handle signals: {0}")]
 pub(crate) struct SignalsError(#[from] io::Error);
 
-/// What a signal asks of a server.
+/// A signal, by what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// To stop.
@@ -26,12 +26,12 @@ pub(crate) enum Signal {
     User1,
 }
 
-/// What signals ask of a server, as they arrive. To be called before any thread is started.
+/// The signals for a program that serves, as they arrive. To be called before any thread is started.
 ///
 /// SIGINT, SIGTERM and SIGHUP ask it to stop; the second of them ends the process at once, the way
 /// the signal would have without all this. SIGHUP asks for nothing if it was ignored from the start,
 /// as `nohup` does. SIGPIPE and SIGXFSZ ask for nothing: a client that
-/// goes away, or a log that is full, is the business of the write that notices.
+/// goes away, or a log that is full, is an error of the write that notices.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ fn is_ignored(signal: i32) -> bool {
 }
 
 /// From now on, a thread of its own calls `before_end` when a signal is about to end the process, and
-/// `stop` when one asks to stop it, which is then `stop`'s business.
+/// `stop` in place of stopping it.
 ///
 /// # Errors
 ///
@@ -85,13 +85,13 @@ pub(crate) fn intercept(
     Ok(thread::Builder::new().name("signals".into()).spawn(intercept).map(drop)?)
 }
 
-/// Stops the process as SIGTSTP does. Returns when it goes on.
+/// Stops the process as SIGTSTP does. Returns when it continues.
 pub(crate) fn stop_process() {
     let _ = emulate_default_handler(SIGTSTP);
 }
 
-/// Ends the process as SIGPIPE does: that is what a shell expects of a program whose output nobody
-/// reads any more.
+/// Ends the process as SIGPIPE does: that is what a shell expects of a program whose output is not
+/// read any more.
 ///
 /// # Errors
 ///

@@ -1,17 +1,17 @@
-//! What every connection of ours wants of its socket.
+//! The options of every connection's socket.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::net::sockopt;
 
-/// How long a connection may be quiet before its other end is asked whether it is there.
+/// How long a connection may be quiet before the first keepalive probe.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
-/// How long to wait for an answer to that before it is asked again.
+/// How long to wait for the answer to a probe before the next.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Sends each line at once, and notices an other end that vanishes without a word.
+/// Sends each line at once, and notices when the other end vanishes without closing.
 ///
 /// # Errors
 ///
@@ -24,9 +24,9 @@ pub(crate) fn set_options(socket: impl AsFd) -> rustix::io::Result<()> {
     sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)
 }
 
-/// Spares a connection over loopback what some ways of congestion control do for each line: nothing
-/// can get congested between its ends.
+/// Chooses the cheapest congestion control, for a connection over loopback: nothing can get congested
+/// between its ends.
 pub(crate) fn expect_no_congestion(socket: impl AsFd) {
-    // The plainest one. Where it is not to be had, any other will do.
+    // Where this one is not available, the default will do.
     let _ = sockopt::set_tcp_congestion(socket, "reno");
 }

@@ -43,7 +43,7 @@ impl std::str::FromStr for Color {
 
 /// The colour of a name, the same each time: a number for the `m` sequence of terminals.
 pub(crate) fn color_of(name: &[u8]) -> u8 {
-    // The six that are neither the foreground nor the background of anybody, plain and bright.
+    // All but black and white, which are most terminals' background and foreground, plain and bright.
     const COLORS: [u8; 12] = [31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96];
     // FNV-1a, which spreads short names well.
     let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

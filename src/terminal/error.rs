@@ -1,4 +1,4 @@
-//! What can be wrong with standard input and output.
+//! Errors of standard input and output.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::system::signals::SignalsError;
 
-/// Nothing can be read, or shown.
+/// Standard input or output fails.
 #[derive(Debug, Error)]
 pub(crate) enum TerminalError {
     /// Standard input cannot be read.
@@ -15,7 +15,7 @@ pub(crate) enum TerminalError {
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
-    /// The terminal would be left as the prompt has set it.
+    /// Without signals, the terminal could not be set back.
     #[error(transparent)]
     Signals(#[from] SignalsError),
 }

@@ -1,6 +1,6 @@
-//! What a person sees and types: standard input, output and error, be they a terminal or not.
+//! Standard input, output and error, terminals or not: prompts, notices, deliveries, colours.
 //!
-//! Knows deliveries, and what may be done to a terminal. Must not know that there is a server.
+//! Knows what may be done to a terminal. Must not know that there is a server.
 
 pub(crate) mod color;
 mod error;

@@ -16,7 +16,7 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), TerminalError> {
     out.write_all(text.as_ref()).and_then(|()| out.flush()).map_err(TerminalError::Output)
 }
 
-/// Says something on standard error, in one line.
+/// Writes a notice to standard error, in one line.
 pub(crate) fn notice(what: &dyn Display) {
     say(notice_line(what).into_bytes());
 }
@@ -26,8 +26,8 @@ pub(super) fn notice_line(what: &dyn Display) -> String {
     visible(format!("{}: {what}", env!("CARGO_PKG_NAME")).as_bytes())
 }
 
-/// Passes on to standard error what a server gave as its reason: exactly, unless it is for a
-/// terminal. `before` is what there is to say before it.
+/// Writes the reason that a server gave to standard error: exactly, unless that is a terminal.
+/// `before` comes before it.
 pub(crate) fn pass_on(before: &str, reason: &[u8]) {
     let line = [before.as_bytes(), reason].concat();
     let terminal = io::stderr().is_terminal();
@@ -36,6 +36,6 @@ pub(crate) fn pass_on(before: &str, reason: &[u8]) {
 
 fn say(mut line: Vec<u8>) {
     line.push(b'\n');
-    // There is nobody left to tell if this fails.
+    // A failure has no other place to be reported.
     let _ = io::stderr().write_all(&line);
 }

@@ -1,5 +1,5 @@
-//! A prompt: lines that a person types, with editing, history and completion, and what other threads
-//! have to say meanwhile.
+//! A prompt for lines, with editing, history and completion, and with notices above it from other
+//! threads.
 //!
 //! Knows the terminal. Must not know what the lines mean.
 
@@ -40,7 +40,7 @@ pub(crate) struct Prompt<C: Completion> {
 }
 
 impl<C: Completion> Prompt<C> {
-    /// Takes the terminal. When a signal ends or stops the process, it is as it was before, too.
+    /// Sets up the terminal. It is set as before when a signal ends or stops the process, too.
     ///
     /// # Errors
     ///
@@ -50,14 +50,14 @@ impl<C: Completion> Prompt<C> {
         let (ending, stopping) = (settings.clone(), settings.clone());
         signals::intercept(move || leave(&ending), move || stopping.stop_process())?;
         let mut editor = editor(completion, &settings).map_err(input_error)?;
-        // Terminals that can do nothing have none, and their lines are not edited.
+        // A terminal that cannot move its cursor has no printer, and its lines are not edited.
         if editor.create_external_printer().is_ok() {
             settings.pass_keys_on();
         }
         Ok(Prompt { editor, settings })
     }
 
-    /// What other threads can do beside the prompt.
+    /// A handle for another thread.
     pub(crate) fn beside(&mut self) -> Beside {
         let printer = self.editor.create_external_printer().ok();
         let printer = printer.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
@@ -98,15 +98,15 @@ impl<C: Completion> Drop for Prompt<C> {
     }
 }
 
-/// What other threads can do while a prompt waits for a line.
+/// What another thread can do while a prompt waits for a line.
 pub(crate) struct Beside {
-    /// There is none on a terminal that can do nothing.
+    /// `None` on a terminal that cannot move its cursor.
     printer: Option<Box<dyn ExternalPrinter + Send>>,
     settings: Settings,
 }
 
 impl Beside {
-    /// Says something above the prompt, in one line, and leaves that as it is.
+    /// Writes a notice above the prompt, in one line. The line that is being typed stays as it is.
     pub(crate) fn notice(&mut self, what: &dyn Display) {
         match &mut self.printer {
             Some(printer) if io::stderr().is_terminal() => {
@@ -116,7 +116,7 @@ impl Beside {
         }
     }
 
-    /// Leaves the terminal as it was before there was a prompt. The process has to end after that.
+    /// Sets the terminal as it was before there was a prompt. To be called before the process ends.
     pub(crate) fn leave(&self) {
         leave(&self.settings);
     }
@@ -153,7 +153,7 @@ fn input_error(error: ReadlineError) -> TerminalError {
     })
 }
 
-/// Keeps a line for later. To have no history is no reason to stop.
+/// Adds a line to the history. A history that cannot be written is no error.
 fn remember<H: Helper>(editor: &mut Editor<H, FileHistory>, line: &str) {
     if line.trim().is_empty() {
         return;

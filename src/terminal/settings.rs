@@ -9,12 +9,12 @@ use rustix::termios::{
 
 use crate::system::signals;
 
-/// How a terminal was set when this was taken down.
+/// A copy of a terminal's settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings(Termios);
 
 impl Settings {
-    /// Takes down how the terminal at standard input is set.
+    /// Copies the settings of the terminal at standard input.
     ///
     /// # Errors
     ///
@@ -23,8 +23,9 @@ impl Settings {
         Ok(Settings(tcgetattr(io::stdin().as_fd())?))
     }
 
-    /// Sets the terminal so that it passes on each key and shows none: what is typed while nobody
-    /// reads is neither shown twice nor lost, as an end of input would be. Ctrl-C still interrupts.
+    /// Sets the terminal so that it passes on each key and shows none. What is typed between two
+    /// reads is then neither shown twice nor lost, as an end of input would be. Ctrl-C still
+    /// interrupts.
     pub(crate) fn pass_keys_on(&self) {
         let mut settings = self.0.clone();
         settings.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
@@ -34,7 +35,7 @@ impl Settings {
         let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &settings);
     }
 
-    /// Stops the process as SIGTSTP does, with the terminal set like this until it goes on.
+    /// Stops the process as SIGTSTP does, with these settings until it continues.
     pub(crate) fn stop_process(&self) {
         let now = Self::of_stdin();
         self.restore();
@@ -44,9 +45,9 @@ impl Settings {
         }
     }
 
-    /// Sets the terminal at standard input to what it was.
+    /// Sets the terminal at standard input like this.
     pub(crate) fn restore(&self) {
-        // It is gone if this fails.
+        // If this fails, the terminal is gone.
         let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.0);
     }
 }

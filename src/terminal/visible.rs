@@ -1,10 +1,10 @@
-//! What may be shown on a terminal: strangers' bytes, made harmless.
+//! Untrusted bytes, made harmless for a terminal.
 
 use std::fmt::Write as _;
 
-/// Makes visible what strangers' bytes could do to a terminal: control characters (C0, DEL, C1),
-/// whatever turns the direction of other text around, separators of lines and paragraphs, and
-/// bytes that are not UTF-8. All other characters stay as they are.
+/// Escapes what could do harm to a terminal in untrusted bytes: control characters (C0, DEL, C1),
+/// what changes the direction of other text, separators of lines and paragraphs, and bytes that are
+/// not UTF-8. All other characters stay as they are.
 pub(crate) fn visible(bytes: &[u8]) -> String {
     let mut shown = String::new();
     for chunk in bytes.utf8_chunks() {

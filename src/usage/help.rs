@@ -1,7 +1,7 @@
 //! What is known of a command line → its help text.
 //!
-//! `argh` has one, too, but without the names of values, so that nobody could see from it which
-//! options take one.
+//! The help text of `argh` is not used: it has no names of values, so it does not show which options
+//! take one.
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 use textwrap::{Options, fill};

@@ -135,8 +135,8 @@ impl<R: Read> LineReader<R> {
         line
     }
 
-    /// Reads more, and waits for it if there is nothing to read yet; tells whether there was more.
-    /// To be called when there is no [`LineReader::next_line`].
+    /// Reads more, and waits for it if there is nothing to read yet. Returns `false` at the end. To be
+    /// called when there is no [`LineReader::next_line`].
     ///
     /// # Errors
     ///

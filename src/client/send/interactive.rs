@@ -1,4 +1,4 @@
-//! Lines that a person types at a prompt: each is carried out before the next is asked for.
+//! Lines typed at a prompt, one request at a time.
 
 use std::fmt::Display;
 
@@ -12,8 +12,8 @@ use crate::terminal::prompt::{Beside, Prompt};
 use crate::wire::lines::Line;
 use crate::wire::protocol::Request;
 
-/// Asks for lines and sends what they ask for, until the end. `end` is called when the server is gone
-/// for good while a line is waited for.
+/// Reads lines and sends what they ask for, until the end of input or `/quit`. `end` is called when
+/// the server is gone for good while a line is waited for.
 pub(super) fn run(link: Link, end: fn(ClientError) -> !) -> Result<(), ClientError> {
     let mut room = link.identity.room.clone();
     let mut prompt = Prompt::open(command::Completion::new(room.as_deref()))?;
@@ -51,14 +51,14 @@ pub(super) fn run(link: Link, end: fn(ClientError) -> !) -> Result<(), ClientErr
     Ok(())
 }
 
-/// Sends a request, and reports what came of it unless it is fine; tells whether it is.
+/// Sends a request, and reports an answer other than `ok`. Returns whether it was `ok`.
 fn carry_out(request: &Request<'_>, link: &Watched) -> Result<bool, ClientError> {
     let Some(mut link) = link.lock() else { return report(request, Ok(Outcome::NotSent), &"") };
-    // If it is lost, the watch makes it again, and the prompt goes on.
+    // If the connection is lost, the watch makes it again, and the prompt goes on.
     let outcome = link.try_request(request);
     let sent = report(request, outcome, &"");
     if *request == Request::Quit || sent.is_err() {
-        // The connection ends, and that is no news.
+        // The connection ends now, which is not to be reported.
         Watched::end(link);
     }
     sent

@@ -1,5 +1,4 @@
-//! What a sender does: what is typed, or comes out of a pipe → requests, and what is said of their
-//! answers.
+//! The sender: lines of input, or texts → requests.
 
 mod interactive;
 mod pipeline;

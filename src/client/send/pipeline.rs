@@ -1,8 +1,8 @@
-//! Input that is not waited for, many lines or texts on their way at a time: the server sets the
-//! pace, not the round trip.
+//! Pipelined requests: many lines or texts are on their way at a time, so that the server sets the
+//! pace, and not the round trip.
 //!
-//! Each request waits in a row for its answer, which comes in order. So an error can name its line,
-//! and when the connection is lost, it is known of each line whether the server may have seen it.
+//! Requests without an answer are kept in order, as answers come. So an error can name its line, and
+//! when the connection is lost, it is known of each line whether the server may have seen it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -130,7 +130,7 @@ fn encoded(request: &Request<'_>) -> Unit {
     Ok(Some((kind, line)))
 }
 
-/// Waits for input, for so long at the most; tells whether the pipe is empty and has no writer.
+/// Waits for input, for `within` at most. Returns `true` if the pipe is empty and has no writer.
 fn has_ended(pipe: &File, within: Duration) -> bool {
     let mut fds = [PollFd::new(pipe, PollFlags::IN)];
     let ready = descriptors::wait(&mut fds, Some(within)).unwrap_or(false);
@@ -206,8 +206,8 @@ impl<'a> Pipeline<'a> {
         if self.failed { Err(ClientError::Reported) } else { Ok(()) }
     }
 
-    /// Puts requests into the row as long as there is room; tells whether there are no more of them
-    /// here.
+    /// Appends requests as long as there are fewer than [`WINDOW`]. Returns `true` if all input that
+    /// was read is used up.
     fn take_units(&mut self) -> bool {
         while !self.quits && self.row.len() < WINDOW {
             let Some(unit) = self.feed.next() else { return true };
@@ -233,8 +233,8 @@ impl<'a> Pipeline<'a> {
         self.row.push_back(pending);
     }
 
-    /// Waits until there is input, if there is `exhausted` all that is here, or an answer, or the
-    /// server has closed; tells whether it is input, and whether it is something else.
+    /// Waits for answers, for the end of the connection, and, if what was read is `exhausted`, for
+    /// input. Returns whether there is input, and whether there is something of the server.
     fn wait(&self, exhausted: bool) -> Result<(bool, bool), ClientError> {
         if self.row.is_empty() && !exhausted {
             return Ok((false, false));
@@ -259,7 +259,7 @@ impl<'a> Pipeline<'a> {
                     self.given += count as u64;
                 }
                 Err(loss) => {
-                    // A server that closes has answered some, and may have said why.
+                    // The server may have sent answers, and a reason, before it closed.
                     while self.link.connection.fill().is_ok() {
                         self.take_answers()?;
                     }
@@ -282,7 +282,7 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Takes the answers that have been read, as far as requests wait for them.
+    /// Matches the answers that have been read to the requests that wait for one.
     fn take_answers(&mut self) -> Result<(), ClientError> {
         while !self.row.is_empty()
             && let Some(answer) = self.link.connection.next_answer()?
@@ -303,8 +303,8 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// Makes the connection again, if that is wanted and there is something left to send, or may be;
-    /// sends once more what the server cannot have seen, or may well see twice.
+    /// Makes the connection again, if that is wanted and there is, or may come, something to send.
+    /// Sends once more what the server cannot have seen, or what does no harm twice.
     fn recover(&mut self, loss: ClientError) -> Result<(), ClientError> {
         if let Some(Pending { kind: Kind::Quit, .. }) = self.row.front() {
             self.give_up();
@@ -338,7 +338,7 @@ impl<'a> Pipeline<'a> {
         self.quits = true;
     }
 
-    /// Keeps of the row what can be sent once more, and reports the rest.
+    /// Keeps what can be sent once more, and reports the rest.
     fn sort_out(&mut self) {
         let given = mem::take(&mut self.given);
         self.output.clear();
@@ -352,7 +352,7 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// The error that the connection is lost, and with it what becomes of the row.
+    /// The error that the connection is lost, and with it the answers.
     fn unanswered(&self, loss: ClientError) -> ClientError {
         match (self.row.front(), self.row.back()) {
             (Some(Pending { number: first, .. }), Some(Pending { number: last, .. })) => {
@@ -368,11 +368,11 @@ impl<'a> Pipeline<'a> {
     }
 }
 
-/// Waits until the server is back, as long as there is something to send, or may be.
+/// Reconnects as long as there is, or may come, something to send.
 struct WhileNeeded<'a> {
-    /// Where something to send can come from, if there is nothing so far.
+    /// Where input may come from, if there is nothing to send so far.
     source: Option<&'a File>,
-    /// It has not, and cannot any more.
+    /// No input came, and none can come any more.
     over: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Lines from a pipe, one after the other: each waits for its answer.
+//! Lines of a pipe, one request at a time: each waits for its answer.
 
 use std::io;
 
@@ -33,7 +33,7 @@ pub(super) fn run(mut link: Link) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Does what a line asks for; tells whether there may be another one.
+/// Does what a line asks for. Returns `false` after `/quit`.
 fn carry_out(number: usize, line: Line<'_>, link: &mut Link) -> Result<bool, ClientError> {
     match understand(line) {
         Err(mistake) => notice(&mistake),

@@ -1,4 +1,4 @@
-//! What is said about a request that went wrong.
+//! What is printed of a request's result.
 
 use std::fmt::Display;
 
@@ -7,10 +7,10 @@ use crate::client::link::Outcome;
 use crate::terminal::output::{notice, pass_on};
 use crate::wire::protocol::Request;
 
-/// What to say of a text whose answer does not come any more.
+/// Printed for a text whose answer will not come any more.
 pub(super) const UNSURE: &str = "the answer got lost: unsure whether it was sent";
 
-/// Reports what came of a request unless it is fine; tells whether it is. `place` goes before what
+/// Reports the result of a request unless it is `ok`. Returns whether it is. `place` goes before what
 /// is not an answer of the server.
 ///
 /// # Errors
@@ -22,7 +22,7 @@ pub(super) fn report(
     place: &dyn Display,
 ) -> Result<bool, ClientError> {
     if *request == Request::Quit {
-        // It is over, whatever came of it.
+        // The sender ends, whatever the answer is.
         return Ok(true);
     }
     match outcome {
