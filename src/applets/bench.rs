@@ -1,4 +1,4 @@
-//! The `bench` applet: a load for any server that speaks the protocol.
+//! The `bench` applet.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The `receiver` applet: what is said in a room, to standard output.
+//! The `receiver` applet.
 
 use std::io::{self, ErrorKind, IsTerminal};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The `sender` applet: lines of input into a room.
+//! The `sender` applet.
 
 use argh::{ArgsInfo, FromArgs};
 

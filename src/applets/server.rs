@@ -1,4 +1,4 @@
-//! The `server` applet: its flags.
+//! The `server` applet.
 
 use std::time::Duration;
 

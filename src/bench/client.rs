@@ -38,6 +38,7 @@ pub(super) struct Progress {
     pub listening: usize,
 }
 
+/// One client.
 pub(super) struct Client {
     pub stream: Stream,
     lines: LineSplitter,
@@ -50,11 +51,13 @@ pub(super) struct Client {
     pub closed: bool,
 }
 
+/// What a client does.
 pub(super) enum Role {
     Sender(Sender),
     Receiver(Receiver),
 }
 
+/// A client that sends.
 pub(super) struct Sender {
     pub number: u16,
     text: Vec<u8>,
@@ -68,6 +71,7 @@ pub(super) struct Sender {
     audience: usize,
 }
 
+/// A client that receives.
 pub(super) struct Receiver {
     room: usize,
     /// One for each sender in the room.

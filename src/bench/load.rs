@@ -1,4 +1,6 @@
 //! The load itself: one thread, a loop over all its connections.
+//!
+//! Knows sockets and the clock. What is sent, and what comes of it, is the clients' part.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,4 +1,4 @@
-//! What a load is to be.
+//! What a load is to be, and whether it can be.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! What a line of input asks for: the commands, their help, their completion.
+//!
+//! Knows lines and requests. Must not know where the lines come from.
 
 use std::collections::BTreeSet;
 

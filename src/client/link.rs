@@ -1,4 +1,7 @@
 //! A connection that can be made again: logged in, and in the room that it was in.
+//!
+//! Knows when to try again, and which request may be sent twice. Must not know where requests come
+//! from.
 
 use std::fmt::Display;
 use std::thread;

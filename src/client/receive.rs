@@ -1,4 +1,6 @@
 //! The receiver: deliveries → standard output, until that is not read any more.
+//!
+//! Knows a link and standard output. Must not know how a delivery looks there.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;

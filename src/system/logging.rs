@@ -1,4 +1,6 @@
 //! The log, on standard error.
+//!
+//! Knows how to write lines without holding up those who log. Must not know what is logged.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};

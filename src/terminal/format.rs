@@ -1,4 +1,6 @@
 //! How a delivery is printed.
+//!
+//! Knows the parts of a delivery, colours and the clock. Must not know where the lines go.
 
 use std::borrow::Cow;
 use std::io::Write;

@@ -1,4 +1,6 @@
-//! Standard output and standard error.
+//! Standard output and standard error: what is written there, and what may be.
+//!
+//! Knows whether they are terminals. Must not know why something is written.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

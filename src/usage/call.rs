@@ -1,4 +1,6 @@
-//! How an applet was called, and what its arguments make of that.
+//! The words that a command was called with → its arguments, or what is wrong with the words.
+//!
+//! Knows the flags that every command has. Must not know what arguments mean.
 
 use std::ffi::OsString;
 

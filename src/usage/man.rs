@@ -1,4 +1,4 @@
-//! Manual pages, made of what the help texts are made of.
+//! What is known of a command line → its manual page.
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 use roff::{Inline, Roff, bold, italic, roman};

@@ -1,4 +1,4 @@
-//! Words of a command line → values, for all that several commands take.
+//! Words of a command line → values, where several commands take the same.
 
 use std::time::Duration;
 

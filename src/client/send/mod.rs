@@ -1,4 +1,7 @@
 //! The sender: lines of input, or texts → requests.
+//!
+//! There are three ways: at a terminal with a prompt; from a pipe, one request at a time; and, in a
+//! room from the start, many requests at a time.
 
 mod interactive;
 mod pipeline;
