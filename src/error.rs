@@ -31,7 +31,7 @@ pub(crate) enum Error {
     Install(#[from] InstallError),
     /// A time limit is over.
     #[error("the time is over")]
-    TimeOver,
+    TimedOut,
     /// Signals cannot be handled.
     #[error(transparent)]
     Signals(#[from] SignalsError),
@@ -45,7 +45,7 @@ impl Error {
     pub(crate) fn status(&self) -> u8 {
         match self {
             Error::Usage(_) | Error::Server(ServerError::UnknownHost { .. }) => 2,
-            Error::TimeOver => 124,
+            Error::TimedOut => 124,
             _ => 1,
         }
     }

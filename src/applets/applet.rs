@@ -31,17 +31,17 @@ pub(super) fn start_log(more: u8, quiet: bool) -> Logging {
     logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false)
 }
 
-/// Ends the process with [`Error::TimeOver`] after `time`.
-pub(super) fn end_after(time: Duration) -> Result<(), Error> {
+/// Ends the process with [`Error::TimedOut`] after `time`.
+pub(super) fn exit_after(time: Duration) -> Result<(), Error> {
     let end = move || {
         thread::sleep(time);
-        Error::TimeOver.exit();
+        Error::TimedOut.exit();
     };
     Ok(thread::Builder::new().spawn(end).map(drop).map_err(ClientError::Thread)?)
 }
 
 /// Ends the process with an error, from any thread.
-pub(super) fn end(error: ClientError) -> ! {
+pub(super) fn exit_with(error: ClientError) -> ! {
     Error::from(error).exit()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, end_after, start_log};
+use super::applet::{Applet, exit_after, start_log};
 use crate::client::ClientError;
 use crate::client::link::Identity;
 use crate::client::receive::{self, Options};
@@ -110,7 +110,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         visible: terminal && !arguments.raw,
         user: arguments.user.clone(),
     };
-    arguments.timeout.map(end_after).transpose()?;
+    arguments.timeout.map(exit_after).transpose()?;
     let identity = Identity {
         address: Address { host: arguments.host, port: arguments.port },
         receives: true,

@@ -2,7 +2,7 @@
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, end, start_log};
+use super::applet::{Applet, exit_with, start_log};
 use crate::client::link::Identity;
 use crate::client::send::{self, Options};
 use crate::client::transport::Address;
@@ -87,5 +87,5 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         room: arguments.room.map(String::into_bytes),
     };
     let (reconnect, texts) = (arguments.reconnect, arguments.message);
-    Ok(send::run(identity, &Options { reconnect, texts, end })?)
+    Ok(send::run(identity, &Options { reconnect, texts, exit: exit_with })?)
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::plan::{End, Plan};
 use super::report::Report;
-use super::text::{Answers, Stamp, Track};
+use super::text::{Answers, Stamp, Tracker};
 use crate::client::transport::Stream;
 use crate::wire::lines::{Line, LineSplitter};
 use crate::wire::protocol::{MAX_DELIVERY, Reply, Request};
 
 /// How long nothing may come from the server before the load gives up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How far the load has come.
 pub(super) struct Progress {
@@ -25,7 +25,7 @@ pub(super) struct Progress {
     pub begun: Instant,
     pub running: bool,
     /// When something last came from the server.
-    pub last_news: Instant,
+    pub last_received: Instant,
     /// When a text was last sent.
     pub last_sent: Instant,
     /// The answers to each sender's texts.
@@ -68,14 +68,14 @@ pub(super) struct Sender {
     /// When each text that has no answer was to be sent.
     pub unanswered: VecDeque<u64>,
     /// Receivers in its room.
-    audience: usize,
+    room_size: usize,
 }
 
 /// A client that receives.
 pub(super) struct Receiver {
     room: usize,
     /// One for each sender in the room.
-    tracks: Vec<Track>,
+    trackers: Vec<Tracker>,
 }
 
 impl Progress {
@@ -88,7 +88,7 @@ impl Progress {
             refusal: None,
             begun: now,
             running: false,
-            last_news: now,
+            last_received: now,
             last_sent: now,
             answers: (0..senders).map(|_| Answers::default()).collect(),
             unanswered: 0,
@@ -104,7 +104,7 @@ impl Progress {
 
     /// Nothing has come from the server for too long.
     pub(super) fn is_stuck(&self) -> bool {
-        self.last_news.max(self.last_sent).elapsed() >= PATIENCE
+        self.last_received.max(self.last_sent).elapsed() >= RESPONSE_TIMEOUT
     }
 }
 
@@ -118,8 +118,8 @@ impl Client {
         let (room, login, role) = match number.checked_sub(plan.receivers) {
             None => {
                 let room = number % plan.rooms;
-                let tracks = (0..plan.in_room(plan.senders, room)).map(|_| Track::default());
-                let role = Role::Receiver(Receiver { room, tracks: tracks.collect() });
+                let trackers = (0..plan.in_room(plan.senders, room)).map(|_| Tracker::default());
+                let role = Role::Receiver(Receiver { room, trackers: trackers.collect() });
                 (room, Request::LogInReceiver(b"bench"), role)
             }
             Some(number) => {
@@ -131,7 +131,7 @@ impl Client {
                     due: plan.rate.map_or(0, |rate| (number as f64 * 1e9 / rate) as u64),
                     scheduled: false,
                     unanswered: VecDeque::new(),
-                    audience: plan.in_room(plan.receivers, room),
+                    room_size: plan.in_room(plan.receivers, room),
                 };
                 (room, Request::LogInSender(b"bench"), Role::Sender(sender))
             }
@@ -177,10 +177,10 @@ impl Client {
                     receiver.take(delivery.text, now, plan, &progress.answers, report);
                 }
                 (Some(Reply::Ok(_)), Role::Sender(sender)) => {
-                    sender.take_answer(false, now, progress, report);
+                    sender.record_answer(false, now, progress, report);
                 }
                 (Some(Reply::Err(_)), Role::Sender(sender)) => {
-                    sender.take_answer(true, now, progress, report);
+                    sender.record_answer(true, now, progress, report);
                 }
                 _ => report.strays += 1,
             }
@@ -226,7 +226,7 @@ impl Sender {
         }
     }
 
-    fn take_answer(
+    fn record_answer(
         &mut self,
         refused: bool,
         now: u64,
@@ -237,13 +237,13 @@ impl Sender {
             report.strays += 1;
             return;
         };
-        progress.answers[usize::from(self.number)].take(refused);
+        progress.answers[usize::from(self.number)].record(refused);
         progress.unanswered -= 1;
-        report.take_answer(now.saturating_sub(sent));
+        report.record_answer(now.saturating_sub(sent));
         if refused {
             report.refused += 1;
         } else {
-            progress.expected += self.audience as u64;
+            progress.expected += self.room_size as u64;
         }
     }
 }
@@ -267,9 +267,10 @@ impl Receiver {
             return;
         };
         let sender = usize::from(stamp.sender);
-        match self.tracks.get_mut(sender / plan.rooms) {
-            Some(track) if sender % plan.rooms == self.room => {
-                report.take_delivery(track.take(stamp.number), now.saturating_sub(stamp.sent));
+        match self.trackers.get_mut(sender / plan.rooms) {
+            Some(tracker) if sender % plan.rooms == self.room => {
+                report
+                    .record_delivery(tracker.record(stamp.number), now.saturating_sub(stamp.sent));
             }
             _ => report.strays += 1,
         }
@@ -278,6 +279,6 @@ impl Receiver {
     /// How many texts have not come that were answered `ok`.
     pub(super) fn lost(&self, plan: &Plan, answers: &[Answers]) -> u64 {
         let in_room = answers.iter().skip(self.room).step_by(plan.rooms);
-        self.tracks.iter().zip(in_room).map(|(track, answers)| track.lost(answers)).sum()
+        self.trackers.iter().zip(in_room).map(|(tracker, answers)| tracker.lost(answers)).sum()
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::client::{Client, PATIENCE, Progress, Role};
+use super::client::{Client, Progress, RESPONSE_TIMEOUT, Role};
 use super::error::BenchError;
 use super::plan::Plan;
 use super::report::Report;
@@ -98,10 +98,10 @@ impl<'a> Load<'a> {
     }
 
     fn log_in_some(&mut self) -> Result<(), BenchError> {
-        self.turn(PATIENCE)?;
+        self.poll_once(RESPONSE_TIMEOUT)?;
         // The error tells how many clients got in, so wait for those on their way.
         while self.progress.refused > 0 && self.progress.joining > 0 && !self.progress.is_stuck() {
-            self.turn(PATIENCE)?;
+            self.poll_once(RESPONSE_TIMEOUT)?;
         }
         let Progress { joining, refused, .. } = self.progress;
         let (open, wanted) = (self.clients.len() - joining - refused, self.plan.clients());
@@ -116,12 +116,12 @@ impl<'a> Load<'a> {
     /// Lets all senders send, and waits until all that is to come has come.
     fn send_all(&mut self, show: &mut impl FnMut(&Report)) -> Result<(), BenchError> {
         self.progress.begun = Instant::now();
-        self.progress.last_news = self.progress.begun;
+        self.progress.last_received = self.progress.begun;
         self.progress.running = true;
         (self.plan.receivers..self.clients.len()).for_each(|number| self.send(number));
         let mut shown = Instant::now();
-        while self.goes_on() {
-            self.turn(SHOW)?;
+        while self.is_unfinished() {
+            self.poll_once(SHOW)?;
             self.send_what_is_due();
             if shown.elapsed() >= SHOW {
                 shown = Instant::now();
@@ -129,9 +129,9 @@ impl<'a> Load<'a> {
                 show(&self.report);
             }
         }
-        self.report.seconds = (self.progress.last_news - self.progress.begun).as_secs_f64();
+        self.report.seconds = (self.progress.last_received - self.progress.begun).as_secs_f64();
         self.linger()?;
-        self.count_up();
+        self.tally();
         Ok(())
     }
 
@@ -141,13 +141,13 @@ impl<'a> Load<'a> {
         loop {
             match end.saturating_duration_since(Instant::now()) {
                 Duration::ZERO => return Ok(()),
-                left => self.turn(left)?,
+                left => self.poll_once(left)?,
             }
         }
     }
 
     /// Counts what only the end shows.
-    fn count_up(&mut self) {
+    fn tally(&mut self) {
         let Load { plan, clients, progress, report, .. } = self;
         for client in clients {
             report.cut += u64::from(client.closed);
@@ -159,7 +159,7 @@ impl<'a> Load<'a> {
     }
 
     /// Something is still to come, and may come; or to be sent.
-    fn goes_on(&self) -> bool {
+    fn is_unfinished(&self) -> bool {
         let Progress { unanswered, expected, listening, .. } = self.progress;
         if unanswered > 0 || self.report.deliveries < expected && listening > 0 {
             !self.progress.is_stuck()
@@ -182,7 +182,7 @@ impl<'a> Load<'a> {
     }
 
     /// One look at all sockets, waiting for so long at the most.
-    fn turn(&mut self, most: Duration) -> Result<(), BenchError> {
+    fn poll_once(&mut self, most: Duration) -> Result<(), BenchError> {
         let mut events = Events::with_capacity(1024);
         let due = self.schedule.peek().map(|Reverse((due, _))| *due);
         let until_due = |due: u64| {
@@ -213,7 +213,7 @@ impl<'a> Load<'a> {
         while !client.closed {
             match client.stream.read(buffer) {
                 Ok(count) if count > 0 => {
-                    progress.last_news = Instant::now();
+                    progress.last_received = Instant::now();
                     client.take(&buffer[..count], plan, progress, report);
                     if count < buffer.len() && !ended {
                         break;

@@ -22,7 +22,7 @@ pub(crate) use text::MIN_SIZE;
 pub(crate) struct Options {
     /// As one JSON object instead of a table.
     pub json: bool,
-    /// With a picture of how the times from send to delivery are distributed.
+    /// With a histogram of how the times from send to delivery are distributed.
     pub histogram: bool,
     /// Without a line on the terminal about how far it is.
     pub quiet: bool,
@@ -41,7 +41,7 @@ pub(crate) fn run(plan: &Plan, options: Options) -> Result<(), BenchError> {
     let mut text =
         if options.json { format!("{}\n", report.json(plan)) } else { report.table(plan) };
     if options.histogram {
-        text += &format!("\n{}", report.picture());
+        text += &format!("\n{}", report.histogram());
     }
     output::print(&text)?;
     if report.is_clean() { Ok(()) } else { Err(BenchError::Unclean) }

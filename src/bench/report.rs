@@ -13,7 +13,7 @@ use super::text::Arrival;
 const PERCENTILES: [(&str, f64); 5] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
 
-/// Columns of the longest bar in the picture.
+/// Columns of the longest bar in the histogram.
 const BAR: usize = 60;
 
 /// The results of a load, so far.
@@ -66,19 +66,19 @@ impl Times {
 
 impl Report {
     /// Records a delivery and how long it took, in nanoseconds.
-    pub(super) fn take_delivery(&mut self, arrival: Arrival, took: u64) {
+    pub(super) fn record_delivery(&mut self, arrival: Arrival, took: u64) {
         match arrival {
-            Arrival::Again => self.duplicated += 1,
-            Arrival::InOrder | Arrival::Late => {
+            Arrival::Duplicate => self.duplicated += 1,
+            Arrival::InOrder | Arrival::Reordered => {
                 self.deliveries += 1;
-                self.reordered += u64::from(arrival == Arrival::Late);
+                self.reordered += u64::from(arrival == Arrival::Reordered);
                 self.latency.0.saturating_record(took);
             }
         }
     }
 
     /// Records an answer and how long it took, in nanoseconds.
-    pub(super) fn take_answer(&mut self, took: u64) {
+    pub(super) fn record_answer(&mut self, took: u64) {
         self.answer.0.saturating_record(took);
     }
 
@@ -172,9 +172,9 @@ impl Report {
     }
 
     /// How the times from send to delivery are distributed, as bars.
-    pub(super) fn picture(&self) -> String {
-        let mut picture = String::from("send to delivery\n");
-        // Four bars a doubling make a picture that fits on a screen.
+    pub(super) fn histogram(&self) -> String {
+        let mut histogram = String::from("send to delivery\n");
+        // Four bars a doubling make a histogram that fits on a screen.
         let mut bars = Vec::new();
         let latency = &self.latency.0;
         for bar in latency.iter_log(latency.min().max(1_000), 2f64.powf(0.25)) {
@@ -185,9 +185,9 @@ impl Report {
             let columns = (count as f64 * BAR as f64 / most as f64).ceil() as usize;
             let share = 100.0 * count as f64 / latency.len().max(1) as f64;
             let line = format!("{:>9} {share:>6.2} % {}", time(upto), "#".repeat(columns));
-            let _ = writeln!(picture, "{}", line.trim_end());
+            let _ = writeln!(histogram, "{}", line.trim_end());
         }
-        picture
+        histogram
     }
 }
 
@@ -234,11 +234,11 @@ mod tests {
     fn faults_are_counted_as_what_they_are() {
         let mut report = Report::default();
         assert!(report.is_clean());
-        report.take_delivery(Arrival::InOrder, 5_000);
+        report.record_delivery(Arrival::InOrder, 5_000);
         assert!(report.is_clean() && report.deliveries == 1);
-        report.take_delivery(Arrival::Again, 5_000);
+        report.record_delivery(Arrival::Duplicate, 5_000);
         assert_eq!((report.deliveries, report.duplicated, report.is_clean()), (1, 1, false));
-        report.take_delivery(Arrival::Late, 5_000);
+        report.record_delivery(Arrival::Reordered, 5_000);
         assert_eq!((report.deliveries, report.reordered), (2, 1));
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Answers {
 
 impl Answers {
     /// Records the answer to the first text that has none.
-    pub(super) fn take(&mut self, refused: bool) {
+    pub(super) fn record(&mut self, refused: bool) {
         if refused {
             self.refused.insert(self.answered);
         }
@@ -77,7 +77,7 @@ impl Answers {
 
 /// What one receiver has got of one sender.
 #[derive(Debug, Default)]
-pub(super) struct Track {
+pub(super) struct Tracker {
     /// The number that comes next, if all goes well.
     next: u32,
     /// Numbers below `next` that have not come.
@@ -90,22 +90,22 @@ pub(super) enum Arrival {
     /// In order, though some before it may be missing.
     InOrder,
     /// After one that was sent after it.
-    Late,
+    Reordered,
     /// Once more.
-    Again,
+    Duplicate,
 }
 
-impl Track {
+impl Tracker {
     /// Records that number `number` has come.
-    pub(super) fn take(&mut self, number: u32) -> Arrival {
+    pub(super) fn record(&mut self, number: u32) -> Arrival {
         if number >= self.next {
             self.missing.extend(self.next..number);
             self.next = number + 1;
             Arrival::InOrder
         } else if self.missing.remove(&number) {
-            Arrival::Late
+            Arrival::Reordered
         } else {
-            Arrival::Again
+            Arrival::Duplicate
         }
     }
 
@@ -136,13 +136,13 @@ mod tests {
     fn only_what_was_answered_ok_can_be_lost() {
         let mut answers = Answers { sent: 10, ..Answers::default() };
         // Texts 0 to 7 have answers, 2 and 5 are refused.
-        (0..8).for_each(|number| answers.take(number == 2 || number == 5));
+        (0..8).for_each(|number| answers.record(number == 2 || number == 5));
         let lost = |numbers: &[u32]| {
-            let mut track = Track::default();
+            let mut tracker = Tracker::default();
             for number in numbers {
-                track.take(*number);
+                tracker.record(*number);
             }
-            track.lost(&answers)
+            tracker.lost(&answers)
         };
         assert_eq!(lost(&[]), 6);
         assert_eq!(lost(&[0, 1, 3, 4, 6, 7]), 0);
@@ -154,10 +154,13 @@ mod tests {
 
     #[test]
     fn a_track_tells_late_ones_from_doubles() {
-        let mut track = Track::default();
-        let arrivals: Vec<_> = [0, 3, 1, 1, 4, 4, 2].map(|number| track.take(number)).into();
-        use Arrival::{Again, InOrder, Late};
-        assert_eq!(arrivals, [InOrder, InOrder, Late, Again, InOrder, Again, Late]);
-        assert!(track.missing.is_empty());
+        let mut tracker = Tracker::default();
+        let arrivals: Vec<_> = [0, 3, 1, 1, 4, 4, 2].map(|number| tracker.record(number)).into();
+        use Arrival::{Duplicate, InOrder, Reordered};
+        assert_eq!(
+            arrivals,
+            [InOrder, InOrder, Reordered, Duplicate, InOrder, Duplicate, Reordered]
+        );
+        assert!(tracker.missing.is_empty());
     }
 }

@@ -36,7 +36,7 @@ pub(crate) enum Command<'a> {
 
 /// A line of input that nothing can be sent for.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum Mistake {
+pub(crate) enum CommandError {
     /// `/join` without a room, or with more than one word.
     #[error("/join takes one room: /join ROOM")]
     OneRoom,
@@ -52,9 +52,9 @@ pub(crate) enum Mistake {
 ///
 /// # Errors
 ///
-/// [`Mistake`] if nothing can be sent for it.
-pub(crate) fn understand(line: Line<'_>) -> Result<Command<'_>, Mistake> {
-    let Line::Whole(line) = line else { return Err(Mistake::TooLong) };
+/// [`CommandError`] if nothing can be sent for it.
+pub(crate) fn parse_line(line: Line<'_>) -> Result<Command<'_>, CommandError> {
+    let Line::Whole(line) = line else { return Err(CommandError::TooLong) };
     let line = trim(line);
     if !line.starts_with(b"/") {
         return Ok(match line {
@@ -65,10 +65,10 @@ pub(crate) fn understand(line: Line<'_>) -> Result<Command<'_>, Mistake> {
     let mut words = line.split(is_space).filter(|word| !word.is_empty());
     match (words.next(), words.next(), words.next()) {
         (Some(b"/join"), Some(room), None) => Ok(Command::Send(Request::Join(room))),
-        (Some(b"/join"), ..) => Err(Mistake::OneRoom),
+        (Some(b"/join"), ..) => Err(CommandError::OneRoom),
         (Some(b"/leave"), None, _) => Ok(Command::Send(Request::Leave)),
         (Some(b"/quit"), None, _) => Ok(Command::Send(Request::Quit)),
-        _ => Err(Mistake::UnknownCommand),
+        _ => Err(CommandError::UnknownCommand),
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn lines_are_understood() {
         let send = |text| Ok(Command::Send(Request::SendAll(text)));
-        let cases: &[(&[u8], Result<Command<'_>, Mistake>)] = &[
+        let cases: &[(&[u8], Result<Command<'_>, CommandError>)] = &[
             (b"\n", Ok(Command::Nothing)),
             (b" \t\x0b\x0c\r\n", Ok(Command::Nothing)),
             (b"  hello  world \r\n", send(b"hello  world")),
@@ -136,17 +136,17 @@ mod tests {
             (b"a/b", send(b"a/b")),
             (b"\0\xff", send(b"\0\xff")),
             (b" /join  cafe ", Ok(Command::Send(Request::Join(b"cafe")))),
-            (b"/join", Err(Mistake::OneRoom)),
-            (b"/join a b", Err(Mistake::OneRoom)),
+            (b"/join", Err(CommandError::OneRoom)),
+            (b"/join a b", Err(CommandError::OneRoom)),
             (b"/leave\n", Ok(Command::Send(Request::Leave))),
             (b"/quit", Ok(Command::Send(Request::Quit))),
-            (b"/leave now", Err(Mistake::UnknownCommand)),
-            (b"/joined a", Err(Mistake::UnknownCommand)),
-            (b"/", Err(Mistake::UnknownCommand)),
-            (b"//", Err(Mistake::UnknownCommand)),
+            (b"/leave now", Err(CommandError::UnknownCommand)),
+            (b"/joined a", Err(CommandError::UnknownCommand)),
+            (b"/", Err(CommandError::UnknownCommand)),
+            (b"//", Err(CommandError::UnknownCommand)),
         ];
         for (line, want) in cases {
-            assert_eq!(understand(Line::Whole(line)), *want, "{}", line.escape_ascii());
+            assert_eq!(parse_line(Line::Whole(line)), *want, "{}", line.escape_ascii());
         }
     }
 }

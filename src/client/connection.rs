@@ -61,7 +61,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ClientError`], also if the answer is `err`.
-    pub(crate) fn demand(&mut self, request: &Request<'_>) -> Result<(), ClientError> {
+    pub(crate) fn require_ok(&mut self, request: &Request<'_>) -> Result<(), ClientError> {
         let answer = self.request(request)?.map_err(ClientError::Refused)?;
         debug!("server: {}", answer.escape_ascii());
         Ok(())
@@ -137,7 +137,7 @@ impl Connection {
     }
 
     /// Why a connection that has ended was closed: the last `err` of the server, or how it was lost.
-    pub(crate) fn last_words(&mut self) -> ClientError {
+    pub(crate) fn close_reason(&mut self) -> ClientError {
         let mut words = None;
         loop {
             while let Some(line) = self.next_line() {
@@ -150,12 +150,12 @@ impl Connection {
                 }
             }
             if let Err(loss) = self.fill() {
-                return words.map_or(loss, ClientError::Dismissed);
+                return words.map_or(loss, ClientError::ClosedWith);
             }
         }
     }
 
-    /// Another descriptor of the connection, see [`wait_for_end`].
+    /// Another descriptor of the connection, see [`wait_for_close`].
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl Connection {
 /// # Errors
 ///
 /// [`ClientError::Broken`] if the system cannot wait.
-pub(crate) fn wait_for_end(connection: &impl AsFd) -> Result<(), ClientError> {
+pub(crate) fn wait_for_close(connection: &impl AsFd) -> Result<(), ClientError> {
     let mut fds = [PollFd::new(connection, PollFlags::RDHUP)];
     wait(&mut fds, None).map(drop).map_err(ClientError::Broken)
 }

@@ -34,7 +34,7 @@ pub(crate) enum ClientError {
     Closed,
     /// The server has closed the connection, with this reason.
     #[error("the server closed the connection: {}", visible(.0))]
-    Dismissed(Vec<u8>),
+    ClosedWith(Vec<u8>),
     /// The server has reset a receiver's connection, as it does if that reads too slowly.
     #[error(
         "the server cut this receiver off, since it took too little for too long: texts are missing"
@@ -81,7 +81,7 @@ impl ClientError {
     pub(crate) fn is_loss(&self) -> bool {
         matches!(
             self,
-            Self::Connect { .. } | Self::Closed | Self::Cut | Self::Dismissed(_) | Self::Broken(_)
+            Self::Connect { .. } | Self::Closed | Self::Cut | Self::ClosedWith(_) | Self::Broken(_)
         )
     }
 

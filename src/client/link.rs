@@ -28,9 +28,9 @@ pub(crate) struct Identity {
 }
 
 /// What to do while the server is away.
-pub(crate) trait Outage {
+pub(crate) trait Reconnect {
     /// Writes a notice, in one line: to standard error by default.
-    fn say(&mut self, what: &dyn Display) {
+    fn notice(&mut self, what: &dyn Display) {
         notice(what);
     }
 
@@ -43,9 +43,9 @@ pub(crate) trait Outage {
 
 /// Tries again until the server is back.
 #[derive(Debug)]
-pub(crate) struct Patience;
+pub(crate) struct KeepTrying;
 
-impl Outage for Patience {}
+impl Reconnect for KeepTrying {}
 
 /// A connection to a server, logged in and in its room.
 #[derive(Debug)]
@@ -66,18 +66,18 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or `outage`
+    /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or `reconnect`
     /// wants no other attempt.
     pub(crate) fn open(
         identity: Identity,
         retry: bool,
-        outage: &mut dyn Outage,
+        reconnect: &mut dyn Reconnect,
     ) -> Result<Self, ClientError> {
         let mut backoff = Backoff::new();
         loop {
             match connect(&identity) {
                 Ok(connection) => return Ok(Link { identity, connection, retry, lost: None }),
-                Err(error) if retry && error.is_loss() => pause(error, &mut backoff, outage)?,
+                Err(error) if retry && error.is_loss() => pause(error, &mut backoff, reconnect)?,
                 Err(error) => return Err(error),
             }
         }
@@ -93,11 +93,11 @@ impl Link {
     /// # Errors
     ///
     /// `loss`, if it is no loss of a connection, or that is not to be made again; the last error, if
-    /// `outage` wants no other attempt.
+    /// `reconnect` wants no other attempt.
     pub(crate) fn reopen(
         &mut self,
         loss: ClientError,
-        outage: &mut dyn Outage,
+        reconnect: &mut dyn Reconnect,
     ) -> Result<(), ClientError> {
         if !self.retries(&loss) {
             return Err(loss);
@@ -105,12 +105,12 @@ impl Link {
         let mut backoff = Backoff::new();
         let mut reason = loss;
         loop {
-            pause(reason, &mut backoff, outage)?;
+            pause(reason, &mut backoff, reconnect)?;
             match connect(&self.identity) {
                 Ok(connection) => {
                     self.connection = connection;
                     self.lost = None;
-                    outage.say(&"connected again");
+                    reconnect.notice(&"connected again");
                     return Ok(());
                 }
                 // Also a refusal: the first login was accepted.
@@ -128,13 +128,13 @@ impl Link {
     pub(crate) fn request(
         &mut self,
         request: &Request<'_>,
-        outage: &mut dyn Outage,
+        reconnect: &mut dyn Reconnect,
     ) -> Result<Outcome, ClientError> {
         loop {
             match self.try_request(request)? {
                 Outcome::NotSent => {
                     if let Some(loss) = self.loss() {
-                        self.reopen(loss, outage)?;
+                        self.reopen(loss, reconnect)?;
                     }
                 }
                 outcome => return Ok(outcome),
@@ -156,7 +156,7 @@ impl Link {
         }
         match self.connection.request(request) {
             Ok(answer) => {
-                self.note(request, &answer);
+                self.follow_room(request, &answer);
                 Ok(Outcome::Answered(answer))
             }
             Err(error) if retry && error.is_loss() => {
@@ -176,7 +176,7 @@ impl Link {
     }
 
     /// Updates the room that the client is in.
-    fn note(&mut self, request: &Request<'_>, answer: &Answer) {
+    fn follow_room(&mut self, request: &Request<'_>, answer: &Answer) {
         match request {
             Request::Join(room) if answer.is_ok() => self.identity.room = Some(room.to_vec()),
             Request::Leave if answer.is_ok() => self.identity.room = None,
@@ -201,9 +201,9 @@ fn connect(identity: &Identity) -> Result<Connection, ClientError> {
     let mut connection = Connection::open(address)?;
     let user = user.as_bytes();
     let login = if *receives { Request::LogInReceiver } else { Request::LogInSender };
-    connection.demand(&login(user))?;
+    connection.require_ok(&login(user))?;
     if let Some(room) = room {
-        connection.demand(&Request::Join(room))?;
+        connection.require_ok(&Request::Join(room))?;
     }
     Ok(connection)
 }
@@ -213,9 +213,9 @@ fn connect(identity: &Identity) -> Result<Connection, ClientError> {
 fn pause(
     reason: ClientError,
     backoff: &mut Backoff,
-    outage: &mut dyn Outage,
+    reconnect: &mut dyn Reconnect,
 ) -> Result<(), ClientError> {
     let time = backoff.pause();
-    outage.say(&format_args!("{reason}; trying again in {:.1} s", time.as_secs_f64()));
-    if outage.pause(time) { Ok(()) } else { Err(reason) }
+    reconnect.notice(&format_args!("{reason}; trying again in {:.1} s", time.as_secs_f64()));
+    if reconnect.pause(time) { Ok(()) } else { Err(reason) }
 }

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::connection::{Connection, report_unexpected};
 use super::error::ClientError;
-use super::link::{Identity, Link, Outage};
+use super::link::{Identity, Link, Reconnect};
 use crate::system::descriptors;
 use crate::terminal::TerminalError;
 use crate::terminal::format::Format;
@@ -35,9 +35,9 @@ pub(crate) struct Options {
 ///
 /// [`ClientError`]; a broken pipe if standard output is not read any more.
 pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
-    let mut outage = WhileRead { unread: false };
-    let link = Link::open(identity, options.reconnect, &mut outage);
-    let mut link = link.map_err(|error| outage.reason(error))?;
+    let mut reconnect = WhileRead { unread: false };
+    let link = Link::open(identity, options.reconnect, &mut reconnect);
+    let mut link = link.map_err(|error| reconnect.reason(error))?;
     let mut left = options.count.unwrap_or(usize::MAX);
     loop {
         print_all(&mut link.connection, &options.format, &mut left)?;
@@ -47,7 +47,7 @@ pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientErro
         wait(&link.connection)?;
         if let Err(loss) = link.connection.fill() {
             let loss = loss.of_receiver();
-            link.reopen(loss, &mut outage).map_err(|error| outage.reason(error))?;
+            link.reopen(loss, &mut reconnect).map_err(|error| reconnect.reason(error))?;
         }
     }
 }
@@ -60,11 +60,11 @@ struct WhileRead {
 impl WhileRead {
     /// The error to end with: `error`, unless standard output is not read any more.
     fn reason(&self, error: ClientError) -> ClientError {
-        if self.unread { reader_is_gone() } else { error }
+        if self.unread { broken_pipe() } else { error }
     }
 }
 
-impl Outage for WhileRead {
+impl Reconnect for WhileRead {
     fn pause(&mut self, time: Duration) -> bool {
         let out = io::stdout();
         let mut fds = [PollFd::new(&out, PollFlags::empty())];
@@ -106,9 +106,9 @@ fn wait(connection: &Connection) -> Result<(), ClientError> {
         PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
     ];
     descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
-    if fds[1].revents().contains(PollFlags::ERR) { Err(reader_is_gone()) } else { Ok(()) }
+    if fds[1].revents().contains(PollFlags::ERR) { Err(broken_pipe()) } else { Ok(()) }
 }
 
-fn reader_is_gone() -> ClientError {
+fn broken_pipe() -> ClientError {
     TerminalError::Output(ErrorKind::BrokenPipe.into()).into()
 }

@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 
-use super::connection::wait_for_end;
+use super::connection::wait_for_close;
 use super::error::ClientError;
-use super::link::{Link, Outage};
+use super::link::{Link, Reconnect};
 
 /// A link that is watched.
 #[derive(Debug)]
@@ -22,13 +22,13 @@ impl Watched {
     /// [`ClientError::Broken`], [`ClientError::Thread`].
     pub(super) fn start(
         link: Link,
-        mut outage: impl Outage + Send + 'static,
-        end: impl FnOnce(ClientError) + Send + 'static,
+        mut reconnect: impl Reconnect + Send + 'static,
+        on_loss: impl FnOnce(ClientError) + Send + 'static,
     ) -> Result<Self, ClientError> {
         let descriptor = link.connection.descriptor()?;
         let link = Arc::new(Mutex::new(link));
         let watched = Arc::clone(&link);
-        let watch = move || end(mend_for_ever(&watched, descriptor, &mut outage));
+        let watch = move || on_loss(reconnect_forever(&watched, descriptor, &mut reconnect));
         let thread = thread::Builder::new().name("watch".into()).spawn(watch);
         thread.map_err(ClientError::Thread)?;
         Ok(Watched(link))
@@ -45,27 +45,27 @@ impl Watched {
     }
 
     /// Ends the watch: from now on, the thread does nothing when the server goes away.
-    pub(super) fn end(link: MutexGuard<'_, Link>) {
+    pub(super) fn stop(link: MutexGuard<'_, Link>) {
         // The thread waits for this lock, for ever.
         mem::forget(link);
     }
 }
 
 /// Makes the connection again whenever it is lost, until that fails.
-fn mend_for_ever(
+fn reconnect_forever(
     link: &Mutex<Link>,
     mut descriptor: OwnedFd,
-    outage: &mut dyn Outage,
+    reconnect: &mut dyn Reconnect,
 ) -> ClientError {
     loop {
         // Without the lock, which is held only while the server is away.
-        if let Err(error) = wait_for_end(&descriptor) {
+        if let Err(error) = wait_for_close(&descriptor) {
             return error;
         }
         let mut link = link.lock().unwrap_or_else(PoisonError::into_inner);
-        let loss = link.connection.last_words();
-        let mended = link.reopen(loss, outage).and_then(|()| link.connection.descriptor());
-        match mended {
+        let loss = link.connection.close_reason();
+        let reconnected = link.reopen(loss, reconnect).and_then(|()| link.connection.descriptor());
+        match reconnected {
             Ok(next) => descriptor = next,
             Err(error) => return error,
         }

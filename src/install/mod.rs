@@ -16,7 +16,7 @@ use thiserror::Error;
 pub(crate) enum InstallError {
     /// There is something else where a link has to be.
     #[error("{} is there already, and is not a link to this program; remove it first", .0.display())]
-    Taken(PathBuf),
+    Exists(PathBuf),
     /// The executable cannot be found.
     #[error("cannot tell where this program is: {0}")]
     Executable(#[source] io::Error),
@@ -49,8 +49,8 @@ pub(crate) fn links(folder: &Path, names: &[&str]) -> Result<(), InstallError> {
     for name in names {
         let link = folder.join(name);
         match fs::symlink_metadata(&link) {
-            Ok(present) if present.is_symlink() && leads_to(&link, &executable) => {}
-            Ok(_) => return Err(InstallError::Taken(link)),
+            Ok(present) if present.is_symlink() && resolves_to(&link, &executable) => {}
+            Ok(_) => return Err(InstallError::Exists(link)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(link),
             Err(source) => return Err(InstallError::Write { path: link, source }),
         }
@@ -81,7 +81,7 @@ pub(crate) fn files(
     Ok(())
 }
 
-fn leads_to(link: &Path, file: &Path) -> bool {
+fn resolves_to(link: &Path, file: &Path) -> bool {
     fs::canonicalize(link).is_ok_and(|target| target == file)
 }
 

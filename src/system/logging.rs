@@ -15,10 +15,10 @@ use stderrlog::{ColorChoice, StdErrLog, Timestamp};
 const TARGET: &str = env!("CARGO_PKG_NAME");
 
 /// Lines that may wait to be written.
-const LINES: usize = 1024;
+const QUEUED_LINES: usize = 1024;
 
 /// How long to wait at the end for lines to be written, if there is no deadline.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ impl Logging {
     /// standard error is not read. Lines for which there is no room are counted instead. If the
     /// thread cannot be started, all stays as it was.
     pub(crate) fn queue(&self) {
-        let (queue, entries) = mpsc::sync_channel(LINES);
+        let (queue, entries) = mpsc::sync_channel(QUEUED_LINES);
         let logger = Arc::clone(&self.logger);
         let write = move || logger.write_all(&entries);
         if thread::Builder::new().name("log".into()).spawn(write).is_ok() {
@@ -85,7 +85,7 @@ impl Logging {
 impl Drop for Logging {
     fn drop(&mut self) {
         let Some(queue) = self.logger.queue.get() else { return };
-        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + FAREWELL);
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + FLUSH_TIMEOUT);
         let (mark, reached) = mpsc::channel();
         let mut entry = Entry::Mark(mark);
         while let Err(TrySendError::Full(back)) = queue.try_send(entry) {

@@ -20,7 +20,7 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), TerminalError> {
 
 /// Writes a notice to standard error, in one line.
 pub(crate) fn notice(what: &dyn Display) {
-    say(notice_line(what).into_bytes());
+    write_line(notice_line(what).into_bytes());
 }
 
 /// The line of a notice, as a terminal may have it: what it quotes may hold anything.
@@ -33,10 +33,10 @@ pub(super) fn notice_line(what: &dyn Display) -> String {
 pub(crate) fn pass_on(before: &str, reason: &[u8]) {
     let line = [before.as_bytes(), reason].concat();
     let terminal = io::stderr().is_terminal();
-    say(if terminal { visible(&line).into_bytes() } else { line });
+    write_line(if terminal { visible(&line).into_bytes() } else { line });
 }
 
-fn say(mut line: Vec<u8>) {
+fn write_line(mut line: Vec<u8>) {
     line.push(b'\n');
     // A failure has no other place to be reported.
     let _ = io::stderr().write_all(&line);

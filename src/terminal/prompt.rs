@@ -35,7 +35,7 @@ pub(crate) trait Completion {
 
 /// A prompt at the terminal, which is set as it was before when this is dropped.
 pub(crate) struct Prompt<C: Completion> {
-    editor: Editor<Words<C>, FileHistory>,
+    editor: Editor<LineHelper<C>, FileHistory>,
     settings: Settings,
 }
 
@@ -48,20 +48,20 @@ impl<C: Completion> Prompt<C> {
     pub(crate) fn open(completion: C) -> Result<Self, TerminalError> {
         let settings = Settings::of_stdin().map_err(TerminalError::Input)?;
         let (ending, stopping) = (settings.clone(), settings.clone());
-        signals::intercept(move || leave(&ending), move || stopping.stop_process())?;
+        signals::intercept(move || release(&ending), move || stopping.stop_process())?;
         let mut editor = editor(completion, &settings).map_err(input_error)?;
         // A terminal that cannot move its cursor has no printer, and its lines are not edited.
         if editor.create_external_printer().is_ok() {
-            settings.pass_keys_on();
+            settings.set_cbreak();
         }
         Ok(Prompt { editor, settings })
     }
 
     /// A handle for another thread.
-    pub(crate) fn beside(&mut self) -> Beside {
+    pub(crate) fn handle(&mut self) -> Handle {
         let printer = self.editor.create_external_printer().ok();
         let printer = printer.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
-        Beside { printer, settings: self.settings.clone() }
+        Handle { printer, settings: self.settings.clone() }
     }
 
     /// What the Tab key completes.
@@ -79,7 +79,7 @@ impl<C: Completion> Prompt<C> {
         loop {
             match self.editor.readline(&prompt) {
                 Ok(line) => {
-                    remember(&mut self.editor, &line);
+                    add_to_history(&mut self.editor, &line);
                     return Ok(Some(line));
                 }
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(None),
@@ -99,13 +99,13 @@ impl<C: Completion> Drop for Prompt<C> {
 }
 
 /// What another thread can do while a prompt waits for a line.
-pub(crate) struct Beside {
+pub(crate) struct Handle {
     /// `None` on a terminal that cannot move its cursor.
     printer: Option<Box<dyn ExternalPrinter + Send>>,
     settings: Settings,
 }
 
-impl Beside {
+impl Handle {
     /// Writes a notice above the prompt, in one line. The line that is being typed stays as it is.
     pub(crate) fn notice(&mut self, what: &dyn Display) {
         match &mut self.printer {
@@ -117,12 +117,12 @@ impl Beside {
     }
 
     /// Sets the terminal as it was before there was a prompt. To be called before the process ends.
-    pub(crate) fn leave(&self) {
-        leave(&self.settings);
+    pub(crate) fn release(&self) {
+        release(&self.settings);
     }
 }
 
-fn leave(settings: &Settings) {
+fn release(settings: &Settings) {
     settings.restore();
     // The prompt stands on the line.
     let _ = io::stderr().write_all(b"\n");
@@ -131,11 +131,11 @@ fn leave(settings: &Settings) {
 fn editor<C: Completion>(
     completion: C,
     settings: &Settings,
-) -> rustyline::Result<Editor<Words<C>, FileHistory>> {
+) -> rustyline::Result<Editor<LineHelper<C>, FileHistory>> {
     // A pasted line break is the end of a line, as if it were typed.
     let config = Config::builder().bracketed_paste(false).max_history_size(1000)?.build();
     let mut editor = Editor::with_config(config)?;
-    editor.set_helper(Some(Words(completion)));
+    editor.set_helper(Some(LineHelper(completion)));
     editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(CtrlC)));
     let ctrl_z = CtrlZ { settings: settings.clone() };
     editor.bind_sequence(KeyEvent::ctrl('Z'), EventHandler::Conditional(Box::new(ctrl_z)));
@@ -154,7 +154,7 @@ fn input_error(error: ReadlineError) -> TerminalError {
 }
 
 /// Adds a line to the history. A history that cannot be written is no error.
-fn remember<H: Helper>(editor: &mut Editor<H, FileHistory>, line: &str) {
+fn add_to_history<H: Helper>(editor: &mut Editor<H, FileHistory>, line: &str) {
     if line.trim().is_empty() {
         return;
     }
@@ -196,9 +196,9 @@ impl ConditionalEventHandler for CtrlZ {
 }
 
 /// What can be completed, in the form that the editor wants.
-struct Words<C>(C);
+struct LineHelper<C>(C);
 
-impl<C: Completion> Completer for Words<C> {
+impl<C: Completion> Completer for LineHelper<C> {
     type Candidate = Pair;
 
     fn complete(
@@ -213,10 +213,10 @@ impl<C: Completion> Completer for Words<C> {
     }
 }
 
-impl<C> Hinter for Words<C> {
+impl<C> Hinter for LineHelper<C> {
     type Hint = String;
 }
 
-impl<C> Highlighter for Words<C> {}
-impl<C> Validator for Words<C> {}
-impl<C: Completion> Helper for Words<C> {}
+impl<C> Highlighter for LineHelper<C> {}
+impl<C> Validator for LineHelper<C> {}
+impl<C: Completion> Helper for LineHelper<C> {}

@@ -26,7 +26,7 @@ impl Settings {
     /// Sets the terminal so that it passes on each key and shows none. What is typed between two
     /// reads is then neither shown twice nor lost, as an end of input would be. Ctrl-C still
     /// interrupts.
-    pub(crate) fn pass_keys_on(&self) {
+    pub(crate) fn set_cbreak(&self) {
         let mut settings = self.0.clone();
         settings.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
         settings.input_modes.remove(InputModes::ICRNL);

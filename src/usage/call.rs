@@ -96,7 +96,7 @@ impl Call<'_> {
             ["-h" | "--help", ..] => return Err(self.help::<T>()),
             _ => {}
         }
-        let words = spell_out::<T>(self.words);
+        let words = expand_shorthands::<T>(self.words);
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         T::from_args(self.name, &words).map_err(|exit| match exit.status {
             Ok(()) => self.help::<T>(),
@@ -129,7 +129,7 @@ impl Call<'_> {
 
 /// Rewrites the usual shorthands that `argh` does not know: `-vv` as `-v -v`, and `--flag=value`
 /// as `--flag value`.
-fn spell_out<T: ArgsInfo>(words: &[&str]) -> Vec<String> {
+fn expand_shorthands<T: ArgsInfo>(words: &[&str]) -> Vec<String> {
     let flags = T::get_args_info().flags;
     let takes_value = |word: &str| {
         let matches = |flag: &&FlagInfo<'_>| {
@@ -141,25 +141,27 @@ fn spell_out<T: ArgsInfo>(words: &[&str]) -> Vec<String> {
             .find(matches)
             .is_some_and(|flag| matches!(flag.kind, FlagInfoKind::Option { .. }))
     };
-    let mut spelt = Vec::new();
+    let mut expanded = Vec::new();
     let mut words = words.iter();
     while let Some(&word) = words.next() {
         match word.split_once('=') {
-            Some((flag, value)) if takes_value(flag) => spelt.extend([flag.into(), value.into()]),
+            Some((flag, value)) if takes_value(flag) => {
+                expanded.extend([flag.into(), value.into()])
+            }
             _ if word == "--" => {
-                spelt.push(word.into());
-                spelt.extend(words.by_ref().map(|&word| word.into()));
+                expanded.push(word.into());
+                expanded.extend(words.by_ref().map(|&word| word.into()));
             }
             _ if word.starts_with("-v") && word[1..].bytes().all(|byte| byte == b'v') => {
-                spelt.extend(word[1..].bytes().map(|_| "-v".into()));
+                expanded.extend(word[1..].bytes().map(|_| "-v".into()));
             }
             _ => {
-                spelt.push(word.into());
+                expanded.push(word.into());
                 if takes_value(word) {
-                    spelt.extend(words.next().map(|&word| word.into()));
+                    expanded.extend(words.next().map(|&word| word.into()));
                 }
             }
         }
     }
-    spelt
+    expanded
 }

@@ -3,35 +3,35 @@
 use std::fmt::Display;
 
 use super::report::report;
-use crate::client::command::{self, Command, HELP, understand};
+use crate::client::command::{self, Command, HELP, parse_line};
 use crate::client::error::ClientError;
-use crate::client::link::{Link, Outage, Outcome};
+use crate::client::link::{Link, Outcome, Reconnect};
 use crate::client::watch::Watched;
 use crate::terminal::output::{self, notice};
-use crate::terminal::prompt::{Beside, Prompt};
+use crate::terminal::prompt::{Handle, Prompt};
 use crate::wire::lines::Line;
 use crate::wire::protocol::Request;
 
-/// Reads lines and sends what they ask for, until the end of input or `/quit`. `end` is called when
+/// Reads lines and sends what they ask for, until the end of input or `/quit`. `exit` is called when
 /// the server is gone for good while a line is waited for.
-pub(super) fn run(link: Link, end: fn(ClientError) -> !) -> Result<(), ClientError> {
+pub(super) fn run(link: Link, exit: fn(ClientError) -> !) -> Result<(), ClientError> {
     let mut room = link.identity.room.clone();
     let mut prompt = Prompt::open(command::Completion::new(room.as_deref()))?;
-    let beside = prompt.beside();
-    let link = Watched::start(link, prompt.beside(), move |error| {
-        beside.leave();
-        end(error)
+    let handle = prompt.handle();
+    let link = Watched::start(link, prompt.handle(), move |error| {
+        handle.release();
+        exit(error)
     })?;
     while let Some(line) = prompt.read(room.as_deref().unwrap_or_default())? {
         if line.trim() == "/help" {
             output::print(HELP)?;
             continue;
         }
-        let request = match understand(Line::Whole(line.as_bytes())) {
+        let request = match parse_line(Line::Whole(line.as_bytes())) {
             Ok(Command::Send(request)) => request,
             Ok(Command::Nothing) => continue,
-            Err(mistake) => {
-                notice(&mistake);
+            Err(error) => {
+                notice(&error);
                 continue;
             }
         };
@@ -59,13 +59,13 @@ fn carry_out(request: &Request<'_>, link: &Watched) -> Result<bool, ClientError>
     let sent = report(request, outcome, &"");
     if *request == Request::Quit || sent.is_err() {
         // The connection ends now, which is not to be reported.
-        Watched::end(link);
+        Watched::stop(link);
     }
     sent
 }
 
-impl Outage for Beside {
-    fn say(&mut self, what: &dyn Display) {
+impl Reconnect for Handle {
+    fn notice(&mut self, what: &dyn Display) {
         self.notice(what);
     }
 }

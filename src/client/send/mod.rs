@@ -11,7 +11,7 @@ mod report;
 use std::io::{self, IsTerminal};
 
 use super::error::ClientError;
-use super::link::{Identity, Link, Patience};
+use super::link::{Identity, KeepTrying, Link};
 
 /// How to send, and what.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     /// Texts to send, as they are, instead of lines of standard input.
     pub texts: Vec<String>,
     /// Ends the process when the server is gone while a prompt waits for a line.
-    pub end: fn(ClientError) -> !,
+    pub exit: fn(ClientError) -> !,
 }
 
 /// Sends texts, or what the lines of standard input ask for, until they end or one is `/quit`.
@@ -31,12 +31,12 @@ pub(crate) struct Options {
 /// [`ClientError`].
 pub(crate) fn run(identity: Identity, options: &Options) -> Result<(), ClientError> {
     let in_room = identity.room.is_some();
-    let link = Link::open(identity, options.reconnect, &mut Patience)?;
+    let link = Link::open(identity, options.reconnect, &mut KeepTrying)?;
     if !options.texts.is_empty() {
         return pipeline::send(link, &options.texts);
     }
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        return interactive::run(link, options.end);
+        return interactive::run(link, options.exit);
     }
     if in_room { pipeline::run(link) } else { plain::run(link) }
 }

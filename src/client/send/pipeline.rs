@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::report::UNSURE;
-use crate::client::command::{Command, MAX_INPUT, understand};
+use crate::client::command::{Command, MAX_INPUT, parse_line};
 use crate::client::error::ClientError;
-use crate::client::link::{Link, Outage};
+use crate::client::link::{Link, Reconnect};
 use crate::system::descriptors;
 use crate::terminal::TerminalError;
 use crate::terminal::output::{notice, pass_on};
@@ -34,16 +34,16 @@ pub(super) fn run(link: Link) -> Result<(), ClientError> {
     // Without a buffer of the library's, so that the system knows whether there is more.
     let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(TerminalError::Input)?;
     let input = LineReader::new(File::from(stdin), MAX_INPUT);
-    Pipeline::new(link, "line", Feed::Lines { input, ended: false, over: false }).run()
+    Pipeline::new(link, "line", Source::Lines { input, ended: false, over: false }).run()
 }
 
 /// Sends texts, as they are.
 pub(super) fn send(link: Link, texts: &[String]) -> Result<(), ClientError> {
-    Pipeline::new(link, "text", Feed::Texts(texts.iter())).run()
+    Pipeline::new(link, "text", Source::Texts(texts.iter())).run()
 }
 
 /// Where requests come from.
-enum Feed<'a> {
+enum Source<'a> {
     Lines {
         input: LineReader<File>,
         /// All input has been read.
@@ -57,68 +57,68 @@ enum Feed<'a> {
 /// What a unit of input asks for, encoded; `None` if it is nothing, or else what is wrong with it.
 type Unit = Result<Option<(Kind, Vec<u8>)>, String>;
 
-impl Feed<'_> {
+impl Source<'_> {
     /// The next unit of those that are here.
     fn next(&mut self) -> Option<Unit> {
         match self {
-            Feed::Texts(texts) => {
-                texts.next().map(|text| encoded(&Request::SendAll(text.as_bytes())))
+            Source::Texts(texts) => {
+                texts.next().map(|text| encode(&Request::SendAll(text.as_bytes())))
             }
-            Feed::Lines { over: true, .. } => None,
-            Feed::Lines { input, ended, over } => {
-                let unit = input.next_line().map(understood);
+            Source::Lines { over: true, .. } => None,
+            Source::Lines { input, ended, over } => {
+                let unit = input.next_line().map(requested);
                 if unit.is_some() || !*ended {
                     return unit;
                 }
                 *over = true;
                 // A last line need not have an end.
-                input.partial().map(understood)
+                input.partial().map(requested)
             }
         }
     }
 
     /// There is a unit here, or a part of one.
-    fn has_some(&self) -> bool {
+    fn has_buffered(&self) -> bool {
         match self {
-            Feed::Texts(texts) => texts.len() > 0,
-            Feed::Lines { input, over, .. } => !over && input.has_rest(),
+            Source::Texts(texts) => texts.len() > 0,
+            Source::Lines { input, over, .. } => !over && input.has_rest(),
         }
     }
 
     /// Nothing is here, and nothing will come.
     fn is_over(&self) -> bool {
         match self {
-            Feed::Texts(texts) => texts.len() == 0,
-            Feed::Lines { over, .. } => *over,
+            Source::Texts(texts) => texts.len() == 0,
+            Source::Lines { over, .. } => *over,
         }
     }
 
     /// Where more may come from.
-    fn source(&self) -> Option<&File> {
+    fn pipe(&self) -> Option<&File> {
         match self {
-            Feed::Lines { input, ended: false, .. } => Some(input.source()),
+            Source::Lines { input, ended: false, .. } => Some(input.source()),
             _ => None,
         }
     }
 
-    /// Reads more. To be called when there is no [`Feed::next`].
+    /// Reads more. To be called when there is no [`Source::next`].
     fn fill(&mut self) -> io::Result<()> {
-        if let Feed::Lines { input, ended, .. } = self {
+        if let Source::Lines { input, ended, .. } = self {
             *ended = !input.fill()?;
         }
         Ok(())
     }
 }
 
-fn understood(line: Line<'_>) -> Unit {
-    match understand(line) {
+fn requested(line: Line<'_>) -> Unit {
+    match parse_line(line) {
         Ok(Command::Nothing) => Ok(None),
-        Ok(Command::Send(request)) => encoded(&request),
-        Err(mistake) => Err(mistake.to_string()),
+        Ok(Command::Send(request)) => encode(&request),
+        Err(error) => Err(error.to_string()),
     }
 }
 
-fn encoded(request: &Request<'_>) -> Unit {
+fn encode(request: &Request<'_>) -> Unit {
     let kind = match request {
         Request::Join(room) => Kind::Join(room.to_vec()),
         Request::Leave => Kind::Leave,
@@ -139,7 +139,7 @@ fn has_ended(pipe: &File, within: Duration) -> bool {
 
 struct Pipeline<'a> {
     link: Link,
-    feed: Feed<'a>,
+    source: Source<'a>,
     /// What the feed's units are called.
     unit: &'static str,
     /// Units so far.
@@ -147,11 +147,11 @@ struct Pipeline<'a> {
     /// After `/quit`, nothing more is wanted.
     quits: bool,
     /// Requests without an answer, in order.
-    row: VecDeque<Pending>,
+    in_flight: VecDeque<Pending>,
     /// Bytes to be written.
     output: Vec<u8>,
     /// Bytes that this connection has been given.
-    given: u64,
+    written: u64,
     /// Something was not sent, or refused.
     failed: bool,
 }
@@ -173,34 +173,34 @@ enum Kind {
 }
 
 impl<'a> Pipeline<'a> {
-    fn new(link: Link, unit: &'static str, feed: Feed<'a>) -> Self {
+    fn new(link: Link, unit: &'static str, source: Source<'a>) -> Self {
         Pipeline {
             link,
-            feed,
+            source,
             unit,
             number: 0,
             quits: false,
-            row: VecDeque::new(),
+            in_flight: VecDeque::new(),
             output: Vec::new(),
-            given: 0,
+            written: 0,
             failed: false,
         }
     }
 
     fn run(mut self) -> Result<(), ClientError> {
         loop {
-            let exhausted = self.take_units();
+            let exhausted = self.fill_window();
             self.write()?;
-            self.take_answers()?;
-            if self.row.is_empty() && (self.quits || self.feed.is_over()) {
+            self.handle_answers()?;
+            if self.in_flight.is_empty() && (self.quits || self.source.is_over()) {
                 break;
             }
-            let (more_input, news) = self.wait(exhausted)?;
-            if news {
+            let (more_input, readable) = self.wait(exhausted)?;
+            if readable {
                 self.read()?;
             }
             if more_input {
-                self.feed.fill().map_err(TerminalError::Input)?;
+                self.source.fill().map_err(TerminalError::Input)?;
             }
         }
         if self.failed { Err(ClientError::Reported) } else { Ok(()) }
@@ -208,9 +208,9 @@ impl<'a> Pipeline<'a> {
 
     /// Appends requests as long as there are fewer than [`WINDOW`]. Returns `true` if all input that
     /// was read is used up.
-    fn take_units(&mut self) -> bool {
-        while !self.quits && self.row.len() < WINDOW {
-            let Some(unit) = self.feed.next() else { return true };
+    fn fill_window(&mut self) -> bool {
+        while !self.quits && self.in_flight.len() < WINDOW {
+            let Some(unit) = self.source.next() else { return true };
             self.number += 1;
             match unit {
                 Ok(None) => {}
@@ -228,22 +228,22 @@ impl<'a> Pipeline<'a> {
     }
 
     fn append(&mut self, mut pending: Pending) {
-        pending.start = self.given + self.output.len() as u64;
+        pending.start = self.written + self.output.len() as u64;
         self.output.extend_from_slice(&pending.line);
-        self.row.push_back(pending);
+        self.in_flight.push_back(pending);
     }
 
     /// Waits for answers, for the end of the connection, and, if what was read is `exhausted`, for
     /// input. Returns whether there is input, and whether there is something of the server.
     fn wait(&self, exhausted: bool) -> Result<(bool, bool), ClientError> {
-        if self.row.is_empty() && !exhausted {
+        if self.in_flight.is_empty() && !exhausted {
             return Ok((false, false));
         }
         // Answers that come before their requests are left for later.
-        let news = if self.row.is_empty() { PollFlags::RDHUP } else { PollFlags::IN };
-        let mut fds = vec![PollFd::new(&self.link.connection, news)];
+        let readable = if self.in_flight.is_empty() { PollFlags::RDHUP } else { PollFlags::IN };
+        let mut fds = vec![PollFd::new(&self.link.connection, readable)];
         if exhausted {
-            fds.extend(self.feed.source().map(|input| PollFd::new(input, PollFlags::IN)));
+            fds.extend(self.source.pipe().map(|input| PollFd::new(input, PollFlags::IN)));
         }
         descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
         let ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| !fd.revents().is_empty());
@@ -256,12 +256,12 @@ impl<'a> Pipeline<'a> {
             match self.link.connection.write(&self.output) {
                 Ok(count) => {
                     self.output.drain(..count);
-                    self.given += count as u64;
+                    self.written += count as u64;
                 }
                 Err(loss) => {
                     // The server may have sent answers, and a reason, before it closed.
                     while self.link.connection.fill().is_ok() {
-                        self.take_answers()?;
+                        self.handle_answers()?;
                     }
                     self.recover(loss)?;
                 }
@@ -272,21 +272,21 @@ impl<'a> Pipeline<'a> {
 
     /// Reads answers, waiting for at least one byte of them or the end.
     fn read(&mut self) -> Result<(), ClientError> {
-        if self.row.is_empty() {
-            let loss = self.link.connection.last_words();
+        if self.in_flight.is_empty() {
+            let loss = self.link.connection.close_reason();
             return self.recover(loss);
         }
         match self.link.connection.fill() {
-            Ok(()) => self.take_answers(),
+            Ok(()) => self.handle_answers(),
             Err(loss) => self.recover(loss),
         }
     }
 
     /// Matches the answers that have been read to the requests that wait for one.
-    fn take_answers(&mut self) -> Result<(), ClientError> {
-        while !self.row.is_empty()
+    fn handle_answers(&mut self) -> Result<(), ClientError> {
+        while !self.in_flight.is_empty()
             && let Some(answer) = self.link.connection.next_answer()?
-            && let Some(Pending { number, kind, .. }) = self.row.pop_front()
+            && let Some(Pending { number, kind, .. }) = self.in_flight.pop_front()
         {
             match (answer, kind) {
                 // Whatever the answer to `quit` is, it is over.
@@ -306,44 +306,44 @@ impl<'a> Pipeline<'a> {
     /// Makes the connection again, if that is wanted and there is, or may come, something to send.
     /// Sends once more what the server cannot have seen, or what does no harm twice.
     fn recover(&mut self, loss: ClientError) -> Result<(), ClientError> {
-        if let Some(Pending { kind: Kind::Quit, .. }) = self.row.front() {
-            self.give_up();
+        if let Some(Pending { kind: Kind::Quit, .. }) = self.in_flight.front() {
+            self.stop();
             return Ok(());
         }
         if !self.link.retries(&loss) {
             return Err(self.unanswered(loss));
         }
-        self.sort_out();
-        let has_text = self.row.iter().any(|pending| matches!(pending.kind, Kind::Text));
-        let has_some = has_text || !self.quits && self.feed.has_some();
-        let Pipeline { link, feed, quits, .. } = self;
-        let source = feed.source().filter(|source| !*quits && !has_ended(source, Duration::ZERO));
-        if !has_some && source.is_none() {
+        self.requeue();
+        let has_text = self.in_flight.iter().any(|pending| matches!(pending.kind, Kind::Text));
+        let has_buffered = has_text || !self.quits && self.source.has_buffered();
+        let Pipeline { link, source, quits, .. } = self;
+        let pipe = source.pipe().filter(|pipe| !*quits && !has_ended(pipe, Duration::ZERO));
+        if !has_buffered && pipe.is_none() {
             notice(&loss);
-            self.give_up();
+            self.stop();
             return Ok(());
         }
-        let mut outage = WhileNeeded { source: source.filter(|_| !has_some), over: false };
-        match link.reopen(loss, &mut outage) {
-            Err(_) if outage.over => self.give_up(),
+        let mut reconnect = WhileInput { pipe: pipe.filter(|_| !has_buffered), over: false };
+        match link.reopen(loss, &mut reconnect) {
+            Err(_) if reconnect.over => self.stop(),
             result => result?,
         }
         Ok(())
     }
 
     /// Nothing more is sent.
-    fn give_up(&mut self) {
-        self.row.clear();
+    fn stop(&mut self) {
+        self.in_flight.clear();
         self.output.clear();
         self.quits = true;
     }
 
     /// Keeps what can be sent once more, and reports the rest.
-    fn sort_out(&mut self) {
-        let given = mem::take(&mut self.given);
+    fn requeue(&mut self) {
+        let written = mem::take(&mut self.written);
         self.output.clear();
-        for pending in mem::take(&mut self.row) {
-            if matches!(pending.kind, Kind::Text) && pending.start < given {
+        for pending in mem::take(&mut self.in_flight) {
+            if matches!(pending.kind, Kind::Text) && pending.start < written {
                 notice(&format_args!("{} {}: {UNSURE}", self.unit, pending.number));
                 self.failed = true;
             } else {
@@ -354,7 +354,7 @@ impl<'a> Pipeline<'a> {
 
     /// The error that the connection is lost, and with it the answers.
     fn unanswered(&self, loss: ClientError) -> ClientError {
-        match (self.row.front(), self.row.back()) {
+        match (self.in_flight.front(), self.in_flight.back()) {
             (Some(Pending { number: first, .. }), Some(Pending { number: last, .. })) => {
                 ClientError::Unanswered {
                     loss: Box::new(loss),
@@ -369,17 +369,17 @@ impl<'a> Pipeline<'a> {
 }
 
 /// Reconnects as long as there is, or may come, something to send.
-struct WhileNeeded<'a> {
+struct WhileInput<'a> {
     /// Where input may come from, if there is nothing to send so far.
-    source: Option<&'a File>,
+    pipe: Option<&'a File>,
     /// No input came, and none can come any more.
     over: bool,
 }
 
-impl Outage for WhileNeeded<'_> {
+impl Reconnect for WhileInput<'_> {
     fn pause(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        self.over = self.source.is_some_and(|source| has_ended(source, time));
+        self.over = self.pipe.is_some_and(|pipe| has_ended(pipe, time));
         if !self.over {
             thread::sleep(until.saturating_duration_since(Instant::now()));
         }

@@ -3,9 +3,9 @@
 use std::io;
 
 use super::report::report;
-use crate::client::command::{Command, MAX_INPUT, understand};
+use crate::client::command::{Command, MAX_INPUT, parse_line};
 use crate::client::error::ClientError;
-use crate::client::link::{Link, Patience};
+use crate::client::link::{KeepTrying, Link};
 use crate::terminal::TerminalError;
 use crate::terminal::output::notice;
 use crate::wire::lines::{Line, LineReader};
@@ -35,11 +35,11 @@ pub(super) fn run(mut link: Link) -> Result<(), ClientError> {
 
 /// Does what a line asks for. Returns `false` after `/quit`.
 fn carry_out(number: usize, line: Line<'_>, link: &mut Link) -> Result<bool, ClientError> {
-    match understand(line) {
-        Err(mistake) => notice(&mistake),
+    match parse_line(line) {
+        Err(error) => notice(&error),
         Ok(Command::Nothing) => {}
         Ok(Command::Send(request)) => {
-            let outcome = link.request(&request, &mut Patience);
+            let outcome = link.request(&request, &mut KeepTrying);
             report(&request, outcome, &format_args!("line {number}: "))?;
             return Ok(request != Request::Quit);
         }
