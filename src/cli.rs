@@ -4,63 +4,63 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::process::ExitCode;
 
-use argh::{
-    CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, FlagInfoKind, Optionality, SubCommandInfo,
-};
+use argh::{CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, SubCommandInfo};
 
-use crate::applets::{self, APPLETS};
-use crate::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG};
-use crate::documents;
+use crate::applets::{self, APPLETS, Applet};
 use crate::error::Error;
-use crate::help;
 use crate::install;
-use crate::output;
+use crate::install::documents::{self, Program};
+use crate::terminal::output;
+use crate::usage::call::{Call, HELP_FLAG, UsageError, VERSION, VERSION_FLAG, flag};
+use crate::usage::help;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
 const FLAGS: &[FlagInfo<'static>] = &[
     HELP_FLAG,
     VERSION_FLAG,
-    FlagInfo {
-        long: "--list",
-        kind: FlagInfoKind::Switch,
-        optionality: Optionality::Optional,
-        short: None,
-        description: "name the applets that have links, one a line",
-        hidden: false,
-    },
-    of_folder("--install-links", "make those links in a folder, where they are not there yet"),
-    of_folder(
+    flag("--list", None, None, "name the applets that have links, one a line"),
+    flag(
+        "--install-links",
+        None,
+        Some("DIR"),
+        "make those links in a folder, where they are not there yet",
+    ),
+    flag(
         "--export",
+        None,
+        Some("DIR"),
         "write manual pages and completions below a folder, as below PREFIX/share",
     ),
 ];
 
-const fn of_folder(long: &'static str, description: &'static str) -> FlagInfo<'static> {
-    let kind = FlagInfoKind::Option { arg_name: "DIR" };
-    let optionality = Optionality::Optional;
-    FlagInfo { kind, optionality, long, short: None, description, hidden: false }
-}
-
-/// Runs the applet that `args`, the first of which is the program's own name, ask for.
-///
-/// # Errors
-///
-/// Whatever the applet ends with; [`UsageError`] if there is none.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
+/// Runs the applet that `args`, the first of which is the program's own name, ask for. What it ends
+/// with is said, and is the exit status.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
     let program = args.next().unwrap_or_default();
     let args: Vec<OsString> = args.collect();
+    let result = match words(&args).and_then(|words| dispatch(&program, &words)) {
+        Err(Error::Usage(UsageError::Help(text))) => output::print(&text).map_err(Error::from),
+        result => result,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.print();
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+fn words(args: &[OsString]) -> Result<Vec<&str>, Error> {
     let words = args.iter().enumerate().map(|(index, word)| {
         let not_utf8 = || UsageError::NotUtf8 { position: index + 1, word: word.clone() };
-        word.to_str().ok_or_else(not_utf8)
+        Ok(word.to_str().ok_or_else(not_utf8)?)
     });
-    let words = words.collect::<Result<Vec<_>, _>>()?;
-    match dispatch(&program, &words) {
-        Err(Error::Usage(UsageError::Help(text))) => output::print(&text),
-        result => result,
-    }
+    words.collect()
 }
 
 fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
@@ -76,9 +76,11 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
         ["--install-links", folder] => {
             let names: Vec<_> = applets::linked().map(|applet| applet.name).collect();
             install::links(Path::new(folder), &names)?;
-            output::print(format!("{folder} has links for {}\n", names.join(", ")))
+            Ok(output::print(format!("{folder} has links for {}\n", names.join(", ")))?)
         }
-        ["--export", folder] => Ok(install::documents(Path::new(folder), documents::all(&info()))?),
+        ["--export", folder] => {
+            Ok(install::files(Path::new(folder), documents::all(&info(), &programs()))?)
+        }
         [flag @ ("--install-links" | "--export"), ..] => {
             let call = Call { name: &[NAME], words };
             Err(call.wrong(&format!("{flag} takes one folder")).into())
@@ -94,7 +96,7 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
 
 /// All there is to know about the command line, in the form that `argh` has for it.
 fn info() -> CommandInfoWithArgs {
-    let command = |applet: &applets::Applet| SubCommandInfo {
+    let command = |applet: &Applet| SubCommandInfo {
         name: applet.name,
         command: CommandInfoWithArgs {
             name: applet.name,
@@ -121,6 +123,15 @@ fn info() -> CommandInfoWithArgs {
         ],
         ..CommandInfoWithArgs::default()
     }
+}
+
+/// What the documents of an installation are about.
+fn programs() -> Vec<Program> {
+    let program = |applet: &Applet| {
+        let Applet { name, linked, info, .. } = *applet;
+        Program { name, linked, info: info() }
+    };
+    APPLETS.iter().map(program).collect()
 }
 
 /// The names that an installation has links for.

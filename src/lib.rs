@@ -3,47 +3,33 @@
 //!
 //! # Map
 //!
-//! | module | what it is for |
-//! |---|---|
-//! | [`cli`] | the name the program was called by, or its first argument → an applet |
-//! | [`documents`] | the manual pages and completions of an installation |
-//! | [`manual`] | what is known of a command line → a manual page |
-//! | [`applets`] | the table of applets; each one's flags and what it does with them |
-//! | [`signals`] | signals → what they ask for |
-//! | [`output`] | standard output |
-//! | [`error`] | what a user is told, and the exit status |
-//! | [`install`] | links and documents → files |
-//! | [`call`] | how an applet was called → its arguments |
-//! | [`help`] | what is known of a command line → its help text |
-//! | [`server`] | rooms and everything between a client's socket and them |
-//! | [`mod@bench`] | a load for any server, and the count of what came of it |
-//! | [`client`] | what senders and receivers share: connect, log in, request → answer |
-//! | [`logging`] | what goes to standard error beside errors |
-//! | [`terminal`] | what may be shown on a terminal, and in which colour |
-//! | [`sockets`] | what every connection wants of its socket |
-//! | [`descriptors`] | how many descriptors there may be, and are, and room for them |
-//! | [`lines`] | bytes, cut anywhere → lines with a limit on their length |
-//! | [`protocol`] | names, requests, replies: parse and encode |
+//! | module | what it is for | what it uses |
+//! |---|---|---|
+//! | [`cli`] | the name the program was called by, or its first argument → an applet | `applets`, `error`, `install`, `terminal`, `usage` |
+//! | [`applets`] | the table of applets; each one's flags → one call | `error`, `bench`, `client`, `server`, `terminal`, `usage`, `wire`, `system` |
+//! | [`error`] | every error → what a user is told, and the exit status | `install`, `bench`, `client`, `server`, `terminal`, `usage`, `system` |
+//! | [`install`] | links, manual pages and completions → files | `usage` |
+//! | [`mod@bench`] | a load for any server, and the count of what came of it | `client`, `terminal`, `wire`, `system` |
+//! | [`client`] | what senders and receivers do: connect, log in, request → answer, delivery → output | `terminal`, `wire`, `system` |
+//! | [`server`] | rooms, and everything between a client's socket and them | `wire`, `system` |
+//! | [`terminal`] | what a person types and sees | `wire`, `system` |
+//! | [`usage`] | how a command is called, and how that is told | |
+//! | [`wire`] | bytes → lines, and lines ↔ requests, answers and deliveries | |
+//! | [`system`] | descriptors, sockets, signals, the log | |
 //!
-//! Imports go one way: a module uses only what stands below it in the map. The server and the
-//! clients never meet.
+//! Imports go one way: a module uses only what stands below it, and of that only what its row says.
+//! In a folder, too, no files use each other in a circle.
 
-pub mod applets;
-pub mod bench;
-pub mod call;
+#![warn(unreachable_pub, clippy::match_bool)]
+
+mod applets;
+mod bench;
 pub mod cli;
-pub mod client;
-pub mod descriptors;
-pub mod documents;
-pub mod error;
-pub mod help;
-pub mod install;
-pub mod lines;
-pub mod logging;
-pub mod manual;
-pub mod output;
-pub mod protocol;
-pub mod server;
-pub mod signals;
-pub mod sockets;
-pub mod terminal;
+mod client;
+mod error;
+mod install;
+mod server;
+pub mod system;
+mod terminal;
+mod usage;
+pub mod wire;

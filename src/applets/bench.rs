@@ -1,18 +1,16 @@
-//! The `bench` applet: a load for any server that speaks the protocol.
+//! The `bench` applet.
 
-use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
-use log::LevelFilter;
 
-use super::Applet;
-use crate::bench::{self, End, MIN_SIZE, Plan};
-use crate::call::Call;
+use super::applet::{Applet, start_log};
+use crate::bench::{self, End, MIN_SIZE, Options, Plan};
+use crate::client::transport::Address;
 use crate::error::Error;
-use crate::logging::{self, Verbosity};
-use crate::output;
-use crate::protocol::MAX_TEXT;
+use crate::usage::call::Call;
+use crate::usage::values::{port_to_connect_to, positive, seconds};
+use crate::wire::protocol::MAX_TEXT;
 
 pub(super) const APPLET: Applet = Applet {
     name: "bench",
@@ -21,6 +19,9 @@ pub(super) const APPLET: Applet = Applet {
     run,
     info: Arguments::get_args_info,
 };
+
+/// How long to send if nothing says so.
+const SECONDS: Duration = Duration::from_secs(5);
 
 /// Loads a chat server and reports deliveries a second, the time from send to delivery, and what
 /// was lost, duplicated, reordered or refused.
@@ -39,19 +40,19 @@ struct Arguments {
     host: String,
 
     /// the server's port
-    #[argh(positional, arg_name = "PORT", from_str_fn(super::port_to_connect_to))]
+    #[argh(positional, arg_name = "PORT", from_str_fn(port_to_connect_to))]
     port: u16,
 
     /// clients that send (default: 1)
-    #[argh(option, arg_name = "N", default = "1", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", default = "1", from_str_fn(positive))]
     senders: usize,
 
     /// clients that receive (default: 10)
-    #[argh(option, arg_name = "N", default = "10", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", default = "10", from_str_fn(positive))]
     receivers: usize,
 
     /// rooms that they are spread over (default: 1)
-    #[argh(option, arg_name = "N", default = "1", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", default = "1", from_str_fn(positive))]
     rooms: usize,
 
     /// texts that each sender sends; without it, --seconds says when to stop
@@ -64,11 +65,11 @@ struct Arguments {
 
     /// texts that a sender may have without an answer; 1 is a person who waits (default: 1, or any
     /// number with --rate)
-    #[argh(option, arg_name = "N", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", from_str_fn(positive))]
     window: Option<usize>,
 
     /// seconds to send for (default: 5)
-    #[argh(option, arg_name = "SECS", from_str_fn(super::seconds))]
+    #[argh(option, arg_name = "SECS", from_str_fn(seconds))]
     seconds: Option<Duration>,
 
     /// texts a second, of all senders together; a text counts as sent when it is due, so that a
@@ -95,15 +96,10 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let (more, quiet) = (arguments.verbose, arguments.quiet);
-    let _log = logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false);
-    let end = match (arguments.messages, arguments.seconds) {
-        (Some(_), Some(_)) => {
-            return Err(call.wrong("--messages and --seconds exclude each other").into());
-        }
-        (Some(messages), None) => End::Texts(messages),
-        (None, seconds) => End::After(seconds.unwrap_or(Duration::from_secs(5))),
-    };
+    let _log = start_log(arguments.verbose, arguments.quiet);
+    if arguments.messages.is_some() && arguments.seconds.is_some() {
+        return Err(call.wrong("--messages and --seconds exclude each other").into());
+    }
     if arguments.json && arguments.histogram {
         return Err(call.wrong("--json and --histogram exclude each other").into());
     }
@@ -111,46 +107,20 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         return Err(call.wrong("there can be 65536 senders at most").into());
     }
     let plan = Plan {
-        host: arguments.host,
-        port: arguments.port,
+        address: Address { host: arguments.host, port: arguments.port },
         senders: arguments.senders,
         receivers: arguments.receivers,
         rooms: arguments.rooms,
-        end,
+        end: match arguments.messages {
+            Some(messages) => End::Texts(messages),
+            None => End::After(arguments.seconds.unwrap_or(SECONDS)),
+        },
         size: arguments.size,
         window: arguments.window.or(arguments.rate.is_none().then_some(1)),
         rate: arguments.rate,
     };
-    let mut progress = Progress { shown: io::stderr().is_terminal() && !arguments.quiet };
-    let report = bench::run(&plan, |report| progress.show(&report.progress()));
-    progress.show("");
-    let report = report?;
-    let mut text = match arguments.json {
-        true => format!("{}\n", report.json(&plan)),
-        false => report.table(&plan),
-    };
-    if arguments.histogram {
-        text += &format!("\n{}", report.picture());
-    }
-    output::print(&text)?;
-    match report.is_clean() {
-        true => Ok(()),
-        false => Err(Error::Unclean),
-    }
-}
-
-/// One line on a terminal, written over again and again.
-struct Progress {
-    shown: bool,
-}
-
-impl Progress {
-    fn show(&mut self, text: &str) {
-        // Nobody misses it if it cannot be written.
-        if self.shown && write!(io::stderr(), "\r\x1b[K{text}").is_err() {
-            self.shown = false;
-        }
-    }
+    let Arguments { json, histogram, quiet, .. } = arguments;
+    Ok(bench::run(&plan, Options { json, histogram, quiet })?)
 }
 
 fn size(word: &str) -> Result<usize, String> {
@@ -161,7 +131,7 @@ fn size(word: &str) -> Result<usize, String> {
 }
 
 fn messages(word: &str) -> Result<u32, String> {
-    let number = super::positive(word)?;
+    let number = positive(word)?;
     number.try_into().map_err(|_| format!("a number up to {} is needed", u32::MAX))
 }
 
@@ -169,5 +139,25 @@ fn rate(word: &str) -> Result<f64, String> {
     match word.parse() {
         Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
         _ => Err("a number above 0 is needed".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::applets::applet::tests::assert_default;
+
+    #[test]
+    fn the_help_quotes_the_defaults_and_limits() {
+        let defaults = Arguments::from_args(&["bench"], &["localhost", "5000"]).unwrap();
+        assert_default::<Arguments>("--senders", defaults.senders);
+        assert_default::<Arguments>("--receivers", defaults.receivers);
+        assert_default::<Arguments>("--rooms", defaults.rooms);
+        assert_default::<Arguments>("--size", defaults.size);
+        assert_default::<Arguments>("--seconds", SECONDS.as_secs_f64());
+        let sizes = format!("from {MIN_SIZE} to {MAX_TEXT} ");
+        assert!(
+            Arguments::get_args_info().flags.iter().any(|one| one.description.contains(&sizes))
+        );
     }
 }

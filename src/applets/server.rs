@@ -1,16 +1,17 @@
-//! The `server` applet: its flags.
+//! The `server` applet.
 
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 use log::{LevelFilter, info};
 
-use super::Applet;
-use crate::call::Call;
+use super::applet::Applet;
 use crate::error::Error;
-use crate::logging::{self, Verbosity};
-use crate::server::{Config, Limits, Server, listen};
-use crate::signals;
+use crate::server::{Config, Event, Limits, Server, listen};
+use crate::system::logging::{self, Verbosity};
+use crate::system::signals::{self, Signal};
+use crate::usage::call::Call;
+use crate::usage::values::{port_to_listen_on, positive, seconds};
 
 pub(super) const APPLET: Applet = Applet {
     name: "server",
@@ -39,48 +40,33 @@ struct Arguments {
     bind: Vec<String>,
 
     /// serve this many clients at most (default: as many as the limit on descriptors allows)
-    #[argh(option, arg_name = "N", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", from_str_fn(positive))]
     max_clients: Option<usize>,
 
     /// serve this many clients from one address at most, loopback too; an IPv6 network of 64 bits
     /// counts as one (default: no limit)
-    #[argh(option, arg_name = "N", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", from_str_fn(positive))]
     max_per_address: Option<usize>,
 
     /// close clients that have not logged in after this many seconds (default: 300)
-    #[argh(
-        option,
-        arg_name = "SECS",
-        default = "Duration::from_secs(300)",
-        from_str_fn(super::seconds)
-    )]
+    #[argh(option, arg_name = "SECS", default = "Duration::from_secs(300)", from_str_fn(seconds))]
     login_timeout: Duration,
 
     /// hold back a room's senders while more than this many bytes are queued for one of its
     /// receivers (default: 1048576)
-    #[argh(option, arg_name = "BYTES", default = "1024 * 1024", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "BYTES", default = "1024 * 1024", from_str_fn(positive))]
     queue_limit: usize,
 
     /// cut off a receiver whose queue stays above that limit for this many seconds (default: 5)
-    #[argh(
-        option,
-        arg_name = "SECS",
-        default = "Duration::from_secs(5)",
-        from_str_fn(super::seconds)
-    )]
+    #[argh(option, arg_name = "SECS", default = "Duration::from_secs(5)", from_str_fn(seconds))]
     stall_timeout: Duration,
 
     /// take this many seconds at most to stop (default: 5)
-    #[argh(
-        option,
-        arg_name = "SECS",
-        default = "Duration::from_secs(5)",
-        from_str_fn(super::seconds)
-    )]
+    #[argh(option, arg_name = "SECS", default = "Duration::from_secs(5)", from_str_fn(seconds))]
     stop_timeout: Duration,
 
     /// serve clients with this many threads (default: one for each processor)
-    #[argh(option, arg_name = "N", from_str_fn(super::positive))]
+    #[argh(option, arg_name = "N", from_str_fn(positive))]
     workers: Option<usize>,
 
     /// log logins, joins, departures and refusals too; twice for every refused request
@@ -96,7 +82,10 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
     let (more, quiet) = (arguments.verbose, arguments.quiet);
     let mut log = logging::start(Verbosity { normal: LevelFilter::Info, more, quiet }, true);
-    let events = signals::server_events().map_err(Error::Signals)?;
+    let events = signals::for_server()?.map(|signal| match signal {
+        Signal::Stop => Event::Stop,
+        Signal::User1 => Event::Report,
+    });
     let listeners = listen::listen_on(&arguments.bind, arguments.port)?;
     let config = Config {
         max_clients: arguments.max_clients,
@@ -118,6 +107,17 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn port_to_listen_on(word: &str) -> Result<u16, String> {
-    word.parse().map_err(|_| "a port is a number from 1 to 65535, or 0 for any".into())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::applets::applet::tests::assert_default;
+
+    #[test]
+    fn the_help_quotes_the_defaults() {
+        let defaults = Arguments::from_args(&["server"], &["5000"]).unwrap();
+        assert_default::<Arguments>("--login-timeout", defaults.login_timeout.as_secs_f64());
+        assert_default::<Arguments>("--queue-limit", defaults.queue_limit);
+        assert_default::<Arguments>("--stall-timeout", defaults.stall_timeout.as_secs_f64());
+        assert_default::<Arguments>("--stop-timeout", defaults.stop_timeout.as_secs_f64());
+    }
 }

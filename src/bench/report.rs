@@ -1,24 +1,24 @@
-//! What came of a load: the figures, as a table for people, as JSON for programs, and as a picture.
+//! The results of a load: as a table, as JSON, and as a histogram.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
+use super::plan::Plan;
 use super::text::Arrival;
-use super::{End, Plan};
 
 /// Percentiles that are reported.
 const PERCENTILES: [(&str, f64); 5] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
 
-/// Columns of the longest bar in the picture.
+/// Columns of the longest bar in the histogram.
 const BAR: usize = 60;
 
-/// What came of a load, so far.
-#[derive(Debug)]
-pub struct Report {
+/// The results of a load, so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
     /// From the first text to the last answer or delivery.
     pub seconds: f64,
     /// Texts sent.
@@ -37,59 +37,53 @@ pub struct Report {
     pub unanswered: u64,
     /// Connections that the server closed.
     pub cut: u64,
-    /// Lines that have no place in the protocol, or texts that nobody sent.
+    /// Lines that have no place in the protocol, or texts that were not sent.
     pub strays: u64,
-    /// From send to delivery, in nanoseconds.
-    latency: Histogram<u64>,
-    /// From send to answer, in nanoseconds.
-    answer: Histogram<u64>,
+    /// From send to delivery.
+    latency: Times,
+    /// From send to answer.
+    answer: Times,
 }
 
-impl Default for Report {
+/// How long things took, in nanoseconds, from a microsecond to an hour, to three digits.
+#[derive(Debug)]
+struct Times(Histogram<u64>);
+
+impl Default for Times {
+    #[allow(clippy::expect_used, reason = "the bounds are constants that make sense")]
     fn default() -> Self {
-        Report {
-            seconds: 0.0,
-            texts: 0,
-            deliveries: 0,
-            lost: 0,
-            duplicated: 0,
-            reordered: 0,
-            refused: 0,
-            unanswered: 0,
-            cut: 0,
-            strays: 0,
-            latency: histogram(),
-            answer: histogram(),
-        }
+        let times = Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3);
+        Times(times.expect("bounds make sense"))
     }
 }
 
-/// From a microsecond to an hour, to three digits.
-#[allow(clippy::expect_used, reason = "the bounds are constants that make sense")]
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3).expect("bounds make sense")
+impl Times {
+    /// The percentiles that are reported.
+    fn percentiles(&self) -> [(&'static str, u64); 5] {
+        PERCENTILES.map(|(name, percentile)| (name, self.0.value_at_percentile(percentile)))
+    }
 }
 
 impl Report {
-    /// Takes down a delivery and how long it took, in nanoseconds.
-    pub fn take_delivery(&mut self, arrival: Arrival, took: u64) {
+    /// Records a delivery and how long it took, in nanoseconds.
+    pub(super) fn record_delivery(&mut self, arrival: Arrival, took: u64) {
         match arrival {
-            Arrival::Again => self.duplicated += 1,
-            Arrival::InOrder | Arrival::Late => {
+            Arrival::Duplicate => self.duplicated += 1,
+            Arrival::InOrder | Arrival::Reordered => {
                 self.deliveries += 1;
-                self.reordered += u64::from(arrival == Arrival::Late);
-                self.latency.saturating_record(took);
+                self.reordered += u64::from(arrival == Arrival::Reordered);
+                self.latency.0.saturating_record(took);
             }
         }
     }
 
-    /// Takes down an answer and how long it took, in nanoseconds.
-    pub fn take_answer(&mut self, took: u64) {
-        self.answer.saturating_record(took);
+    /// Records an answer and how long it took, in nanoseconds.
+    pub(super) fn record_answer(&mut self, took: u64) {
+        self.answer.0.saturating_record(took);
     }
 
     /// Nothing was lost, duplicated or reordered, and the server was there to the end.
-    pub fn is_clean(&self) -> bool {
+    pub(super) fn is_clean(&self) -> bool {
         self.lost + self.duplicated + self.reordered + self.unanswered + self.cut == 0
     }
 
@@ -98,7 +92,7 @@ impl Report {
     }
 
     /// One line about how far it is.
-    pub fn progress(&self) -> String {
+    pub(super) fn progress(&self) -> String {
         format!(
             "{:.1} s: {} texts, {} deliveries, {} a second",
             self.seconds,
@@ -108,8 +102,8 @@ impl Report {
         )
     }
 
-    /// The table for people.
-    pub fn table(&self, plan: &Plan) -> String {
+    /// The results as a table.
+    pub(super) fn table(&self, plan: &Plan) -> String {
         let mut table = format!("{plan}\n\n");
         let mut row = |name: &str, count: u64| {
             let rate = grouped(self.a_second(count) as u64);
@@ -120,12 +114,9 @@ impl Report {
         table.push('\n');
         let heads = PERCENTILES.map(|(name, _)| format!("{name:>10}"));
         let _ = writeln!(table, "{:<22}{}", "", heads.concat());
-        for (name, histogram) in
-            [("send to delivery", &self.latency), ("send to answer", &self.answer)]
+        for (name, times) in [("send to delivery", &self.latency), ("send to answer", &self.answer)]
         {
-            let values = PERCENTILES.map(|(_, percentile)| {
-                format!("{:>10}", time(histogram.value_at_percentile(percentile)))
-            });
+            let values = times.percentiles().map(|(_, value)| format!("{:>10}", time(value)));
             let _ = writeln!(table, "{name:<22}{}", values.concat());
         }
         table.push('\n');
@@ -142,19 +133,18 @@ impl Report {
             ("reordered", self.reordered),
             ("refused", self.refused),
         ];
-        // What should not be at all.
+        // Shown only if there are any.
         let rare =
             [("unanswered", self.unanswered), ("cut off", self.cut), ("strays", self.strays)];
         faults.extend(rare.into_iter().filter(|(_, count)| *count > 0));
         faults
     }
 
-    /// One object for programs. Times are in microseconds.
-    pub fn json(&self, plan: &Plan) -> Value {
-        let times = |histogram: &Histogram<u64>| {
-            let values = PERCENTILES.map(|(name, percentile)| {
-                (name.to_owned(), json!(histogram.value_at_percentile(percentile) as f64 / 1e3))
-            });
+    /// The results as one object. Times are in microseconds.
+    pub(super) fn json(&self, plan: &Plan) -> Value {
+        let times = |times: &Times| {
+            let values = times.percentiles();
+            let values = values.map(|(name, value)| (name.to_owned(), json!(value as f64 / 1e3)));
             Value::Object(values.into_iter().collect())
         };
         json!({
@@ -182,41 +172,22 @@ impl Report {
     }
 
     /// How the times from send to delivery are distributed, as bars.
-    pub fn picture(&self) -> String {
-        let mut picture = String::from("send to delivery\n");
-        // Four bars a doubling make a picture that fits on a screen.
+    pub(super) fn histogram(&self) -> String {
+        let mut histogram = String::from("send to delivery\n");
+        // Four bars a doubling make a histogram that fits on a screen.
         let mut bars = Vec::new();
-        for bar in self.latency.iter_log(self.latency.min().max(1_000), 2f64.powf(0.25)) {
+        let latency = &self.latency.0;
+        for bar in latency.iter_log(latency.min().max(1_000), 2f64.powf(0.25)) {
             bars.push((bar.value_iterated_to(), bar.count_since_last_iteration()));
         }
         let most = bars.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
         for (upto, count) in bars {
             let columns = (count as f64 * BAR as f64 / most as f64).ceil() as usize;
-            let share = 100.0 * count as f64 / self.latency.len().max(1) as f64;
+            let share = 100.0 * count as f64 / latency.len().max(1) as f64;
             let line = format!("{:>9} {share:>6.2} % {}", time(upto), "#".repeat(columns));
-            let _ = writeln!(picture, "{}", line.trim_end());
+            let _ = writeln!(histogram, "{}", line.trim_end());
         }
-        picture
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { senders, receivers, rooms, size, window, rate, end, .. } = self;
-        write!(
-            f,
-            "{senders} senders, {receivers} receivers, {rooms} rooms, texts of {size} bytes"
-        )?;
-        if let Some(rate) = rate {
-            write!(f, ", {rate} texts a second")?;
-        }
-        if let Some(window) = window {
-            write!(f, ", at most {window} of a sender without an answer")?;
-        }
-        match end {
-            End::Texts(count) => write!(f, ", {count} of each sender"),
-            End::After(duration) => write!(f, ", for {} s", duration.as_secs_f64()),
-        }
+        histogram
     }
 }
 
@@ -263,11 +234,11 @@ mod tests {
     fn faults_are_counted_as_what_they_are() {
         let mut report = Report::default();
         assert!(report.is_clean());
-        report.take_delivery(Arrival::InOrder, 5_000);
+        report.record_delivery(Arrival::InOrder, 5_000);
         assert!(report.is_clean() && report.deliveries == 1);
-        report.take_delivery(Arrival::Again, 5_000);
+        report.record_delivery(Arrival::Duplicate, 5_000);
         assert_eq!((report.deliveries, report.duplicated, report.is_clean()), (1, 1, false));
-        report.take_delivery(Arrival::Late, 5_000);
+        report.record_delivery(Arrival::Reordered, 5_000);
         assert_eq!((report.deliveries, report.reordered), (2, 1));
     }
 }

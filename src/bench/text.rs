@@ -1,4 +1,4 @@
-//! What a text carries, and the check that a receiver gets each once and in order.
+//! The stamp in each text, and the check that a receiver gets each once and in order.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 const DIGITS: [usize; 3] = [4, 8, 16];
 
 /// The shortest text, in bytes: a stamp and nothing else.
-pub const MIN_SIZE: usize = DIGITS[0] + DIGITS[1] + DIGITS[2];
+pub(crate) const MIN_SIZE: usize = DIGITS[0] + DIGITS[1] + DIGITS[2];
 
 /// What every text starts with, in hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub(super) struct Stamp {
     /// The sender's number.
     pub sender: u16,
     /// Counts the sender's texts.
@@ -21,7 +21,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// Writes the stamp over the start of `text`, which has at least [`MIN_SIZE`] bytes.
-    pub fn write(self, text: &mut [u8]) {
+    pub(super) fn write(self, text: &mut [u8]) {
         let parts = [u64::from(self.sender), u64::from(self.number), self.sent];
         let mut rest = text;
         for (mut part, digits) in parts.into_iter().zip(DIGITS) {
@@ -35,7 +35,7 @@ impl Stamp {
     }
 
     /// The stamp at the start of `text`, if there is one.
-    pub fn read(text: &[u8]) -> Option<Self> {
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
         let mut rest = text;
         let mut parts = [0; 3];
         for (part, digits) in parts.iter_mut().zip(DIGITS) {
@@ -50,9 +50,9 @@ impl Stamp {
     }
 }
 
-/// What has become of one sender's texts, as far as the server has said.
+/// The answers to one sender's texts.
 #[derive(Debug, Default)]
-pub struct Answers {
+pub(super) struct Answers {
     /// Texts sent. They have the numbers below this.
     pub sent: u32,
     /// Texts answered. Answers come in order, so these are the first ones.
@@ -62,8 +62,8 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Takes down the answer to the first text that has none.
-    pub fn take(&mut self, refused: bool) {
+    /// Records the answer to the first text that has none.
+    pub(super) fn record(&mut self, refused: bool) {
         if refused {
             self.refused.insert(self.answered);
         }
@@ -77,7 +77,7 @@ impl Answers {
 
 /// What one receiver has got of one sender.
 #[derive(Debug, Default)]
-pub struct Track {
+pub(super) struct Tracker {
     /// The number that comes next, if all goes well.
     next: u32,
     /// Numbers below `next` that have not come.
@@ -86,31 +86,31 @@ pub struct Track {
 
 /// How a text comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub(super) enum Arrival {
     /// In order, though some before it may be missing.
     InOrder,
     /// After one that was sent after it.
-    Late,
+    Reordered,
     /// Once more.
-    Again,
+    Duplicate,
 }
 
-impl Track {
-    /// Takes down that number `number` has come.
-    pub fn take(&mut self, number: u32) -> Arrival {
+impl Tracker {
+    /// Records that number `number` has come.
+    pub(super) fn record(&mut self, number: u32) -> Arrival {
         if number >= self.next {
             self.missing.extend(self.next..number);
             self.next = number + 1;
             Arrival::InOrder
         } else if self.missing.remove(&number) {
-            Arrival::Late
+            Arrival::Reordered
         } else {
-            Arrival::Again
+            Arrival::Duplicate
         }
     }
 
     /// How many of a sender's texts were answered `ok` and have not come.
-    pub fn lost(&self, answers: &Answers) -> u64 {
+    pub(super) fn lost(&self, answers: &Answers) -> u64 {
         let missing = self.missing.iter().filter(|number| answers.is_accepted(**number)).count();
         let rest = self.next..answers.answered;
         let refused = answers.refused.range(self.next..).count();
@@ -136,13 +136,13 @@ mod tests {
     fn only_what_was_answered_ok_can_be_lost() {
         let mut answers = Answers { sent: 10, ..Answers::default() };
         // Texts 0 to 7 have answers, 2 and 5 are refused.
-        (0..8).for_each(|number| answers.take(number == 2 || number == 5));
+        (0..8).for_each(|number| answers.record(number == 2 || number == 5));
         let lost = |numbers: &[u32]| {
-            let mut track = Track::default();
+            let mut tracker = Tracker::default();
             for number in numbers {
-                track.take(*number);
+                tracker.record(*number);
             }
-            track.lost(&answers)
+            tracker.lost(&answers)
         };
         assert_eq!(lost(&[]), 6);
         assert_eq!(lost(&[0, 1, 3, 4, 6, 7]), 0);
@@ -154,10 +154,13 @@ mod tests {
 
     #[test]
     fn a_track_tells_late_ones_from_doubles() {
-        let mut track = Track::default();
-        let arrivals: Vec<_> = [0, 3, 1, 1, 4, 4, 2].map(|number| track.take(number)).into();
-        use Arrival::{Again, InOrder, Late};
-        assert_eq!(arrivals, [InOrder, InOrder, Late, Again, InOrder, Again, Late]);
-        assert!(track.missing.is_empty());
+        let mut tracker = Tracker::default();
+        let arrivals: Vec<_> = [0, 3, 1, 1, 4, 4, 2].map(|number| tracker.record(number)).into();
+        use Arrival::{Duplicate, InOrder, Reordered};
+        assert_eq!(
+            arrivals,
+            [InOrder, InOrder, Reordered, Duplicate, InOrder, Duplicate, Reordered]
+        );
+        assert!(tracker.missing.is_empty());
     }
 }

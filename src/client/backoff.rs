@@ -12,18 +12,18 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// A row of growing pauses.
 #[derive(Debug)]
-pub struct Backoff {
+pub(super) struct Backoff {
     next: Duration,
 }
 
 impl Backoff {
     /// A new row.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Backoff { next: FIRST }
     }
 
     /// The next pause: twice as long as the one before, give or take half of it at random.
-    pub fn pause(&mut self) -> Duration {
+    pub(super) fn pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = (self.next * 2).min(LONGEST);
         pause.mul_f64(0.5 + random())

@@ -1,21 +1,25 @@
 //! A connection that can be made again: logged in, and in the room that it was in.
+//!
+//! Knows when to try again, and which request may be sent twice. Must not know where requests come
+//! from.
 
 use std::fmt::Display;
 use std::thread;
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::{Answer, ClientError, Connection};
-use crate::protocol::Request;
+use super::connection::{Answer, Connection};
+use super::error::ClientError;
+use super::transport::Address;
+use crate::terminal::output::notice;
+use crate::wire::protocol::Request;
 
-/// What a client is, to every server that it connects to.
+/// What a client connects as.
 #[derive(Clone, Debug)]
-pub struct Identity {
-    /// The server's name or address.
-    pub host: String,
-    /// The server's port.
-    pub port: u16,
-    /// It receives, rather than sends.
+pub(crate) struct Identity {
+    /// The server.
+    pub address: Address,
+    /// As a receiver, rather than a sender.
     pub receives: bool,
     /// The user's name.
     pub user: String,
@@ -23,21 +27,29 @@ pub struct Identity {
     pub room: Option<Vec<u8>>,
 }
 
-/// What a client does while its server is away.
-pub trait Outage {
-    /// Takes what there is to say, in one line.
-    fn say(&mut self, what: &dyn Display);
+/// What to do while the server is away.
+pub(crate) trait Reconnect {
+    /// Writes a notice, in one line: to standard error by default.
+    fn notice(&mut self, what: &dyn Display) {
+        notice(what);
+    }
 
-    /// Lets so much time pass; tells whether to try again.
+    /// Waits before the next attempt. Returns `false` if there is to be none.
     fn pause(&mut self, time: Duration) -> bool {
         thread::sleep(time);
         true
     }
 }
 
+/// Tries again until the server is back.
+#[derive(Debug)]
+pub(crate) struct KeepTrying;
+
+impl Reconnect for KeepTrying {}
+
 /// A connection to a server, logged in and in its room.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// What it is.
     pub identity: Identity,
     /// The connection, as it is now.
@@ -54,25 +66,25 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or the
-    /// outage is to end.
-    pub fn open(
+    /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or `reconnect`
+    /// wants no other attempt.
+    pub(crate) fn open(
         identity: Identity,
         retry: bool,
-        outage: &mut dyn Outage,
+        reconnect: &mut dyn Reconnect,
     ) -> Result<Self, ClientError> {
         let mut backoff = Backoff::new();
         loop {
             match connect(&identity) {
                 Ok(connection) => return Ok(Link { identity, connection, retry, lost: None }),
-                Err(error) if retry && error.is_loss() => pause(error, &mut backoff, outage)?,
+                Err(error) if retry && error.is_loss() => pause(error, &mut backoff, reconnect)?,
                 Err(error) => return Err(error),
             }
         }
     }
 
     /// The connection is made again after `loss`.
-    pub fn retries(&self, loss: &ClientError) -> bool {
+    pub(crate) fn retries(&self, loss: &ClientError) -> bool {
         self.retry && loss.is_loss()
     }
 
@@ -80,11 +92,12 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// `loss`, if it is none or it is not wanted; the last error, if the outage is to end.
-    pub fn reopen(
+    /// `loss`, if it is no loss of a connection, or that is not to be made again; the last error, if
+    /// `reconnect` wants no other attempt.
+    pub(crate) fn reopen(
         &mut self,
         loss: ClientError,
-        outage: &mut dyn Outage,
+        reconnect: &mut dyn Reconnect,
     ) -> Result<(), ClientError> {
         if !self.retries(&loss) {
             return Err(loss);
@@ -92,15 +105,15 @@ impl Link {
         let mut backoff = Backoff::new();
         let mut reason = loss;
         loop {
-            pause(reason, &mut backoff, outage)?;
+            pause(reason, &mut backoff, reconnect)?;
             match connect(&self.identity) {
                 Ok(connection) => {
                     self.connection = connection;
                     self.lost = None;
-                    outage.say(&"connected again");
+                    reconnect.notice(&"connected again");
                     return Ok(());
                 }
-                // Also a refusal: it was let in before.
+                // Also a refusal: the first login was accepted.
                 Err(error) => reason = error,
             }
         }
@@ -112,16 +125,16 @@ impl Link {
     /// # Errors
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
-    pub fn request(
+    pub(crate) fn request(
         &mut self,
         request: &Request<'_>,
-        outage: &mut dyn Outage,
+        reconnect: &mut dyn Reconnect,
     ) -> Result<Outcome, ClientError> {
         loop {
             match self.try_request(request)? {
                 Outcome::NotSent => {
                     if let Some(loss) = self.loss() {
-                        self.reopen(loss, outage)?;
+                        self.reopen(loss, reconnect)?;
                     }
                 }
                 outcome => return Ok(outcome),
@@ -135,15 +148,15 @@ impl Link {
     /// # Errors
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
-    pub fn try_request(&mut self, request: &Request<'_>) -> Result<Outcome, ClientError> {
-        // Who quits does not need a connection any more.
+    pub(crate) fn try_request(&mut self, request: &Request<'_>) -> Result<Outcome, ClientError> {
+        // After `quit` no connection is needed.
         let retry = self.retry && *request != Request::Quit;
         if retry && (self.lost.is_some() || self.connection.has_ended()) {
             return Ok(Outcome::NotSent);
         }
         match self.connection.request(request) {
             Ok(answer) => {
-                self.note(request, &answer);
+                self.follow_room(request, &answer);
                 Ok(Outcome::Answered(answer))
             }
             Err(error) if retry && error.is_loss() => {
@@ -162,8 +175,8 @@ impl Link {
         self.lost.take().or_else(|| self.connection.has_ended().then_some(ClientError::Closed))
     }
 
-    /// Keeps in mind which room it is in.
-    fn note(&mut self, request: &Request<'_>, answer: &Answer) {
+    /// Updates the room that the client is in.
+    fn follow_room(&mut self, request: &Request<'_>, answer: &Answer) {
         match request {
             Request::Join(room) if answer.is_ok() => self.identity.room = Some(room.to_vec()),
             Request::Leave if answer.is_ok() => self.identity.room = None,
@@ -172,9 +185,9 @@ impl Link {
     }
 }
 
-/// What has become of a request.
+/// The result of a request.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The server has answered.
     Answered(Answer),
     /// The connection was lost before the answer to a text.
@@ -184,30 +197,25 @@ pub enum Outcome {
 }
 
 fn connect(identity: &Identity) -> Result<Connection, ClientError> {
-    let Identity { host, port, receives, user, room } = identity;
-    let mut connection = Connection::open(host, *port)?;
+    let Identity { address, receives, user, room } = identity;
+    let mut connection = Connection::open(address)?;
     let user = user.as_bytes();
-    connection.demand(&match receives {
-        true => Request::LogInReceiver(user),
-        false => Request::LogInSender(user),
-    })?;
+    let login = if *receives { Request::LogInReceiver } else { Request::LogInSender };
+    connection.require_ok(&login(user))?;
     if let Some(room) = room {
-        connection.demand(&Request::Join(room))?;
+        connection.require_ok(&Request::Join(room))?;
     }
     Ok(connection)
 }
 
-/// Says what is wrong, and waits before the next attempt; passes the error on if there is to be
-/// none.
+/// Reports why there is no connection, and waits before the next attempt. Returns that error if
+/// there is to be none.
 fn pause(
     reason: ClientError,
     backoff: &mut Backoff,
-    outage: &mut dyn Outage,
+    reconnect: &mut dyn Reconnect,
 ) -> Result<(), ClientError> {
     let time = backoff.pause();
-    outage.say(&format_args!("{reason}; trying again in {:.1} s", time.as_secs_f64()));
-    match outage.pause(time) {
-        true => Ok(()),
-        false => Err(reason),
-    }
+    reconnect.notice(&format_args!("{reason}; trying again in {:.1} s", time.as_secs_f64()));
+    if reconnect.pause(time) { Ok(()) } else { Err(reason) }
 }

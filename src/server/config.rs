@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// Clients there may be; as many as there are descriptors for if `None`.
     pub max_clients: Option<usize>,
     /// Clients there may be from one address; no limit if `None`.
@@ -20,7 +20,7 @@ pub struct Config {
 
 /// What holds for every client.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// How long a client may take to log in.
     pub login_timeout: Duration,
     /// Bytes that may be queued for a receiver before its room's senders have to wait.

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// What keeps a server from running.
 #[derive(Debug, Error)]
-pub enum ServerError {
+pub(crate) enum ServerError {
     /// A name to listen on means nothing.
     #[error("cannot listen on {host}: {source}")]
     UnknownHost {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 use super::error::ServerError;
-use crate::sockets;
+use crate::system::sockets;
 
 /// Clients that may have connected and wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -28,7 +28,7 @@ const TRIES: usize = 20;
 ///
 /// [`ServerError`] if a host is unknown or has no address of this machine, or if an address cannot
 /// be used.
-pub fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>, ServerError> {
+pub(crate) fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>, ServerError> {
     let mut addresses = Vec::new();
     for host in hosts {
         let unknown = |source| ServerError::UnknownHost { host: host.clone(), source };

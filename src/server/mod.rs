@@ -3,8 +3,7 @@
 mod chat;
 mod config;
 mod error;
-pub mod listen;
-mod rate_limited;
+pub(crate) mod listen;
 mod shutdown;
 mod status;
 mod worker;
@@ -21,13 +20,13 @@ use chat::admission::Admission;
 use chat::placement::Placement;
 use chat::rooms::Rooms;
 use chat::tally::Tally;
-pub use config::{Config, Limits};
-pub use error::ServerError;
+pub(crate) use config::{Config, Limits};
+pub(crate) use error::ServerError;
 use shutdown::Pace;
 use worker::shared::Shared;
 use worker::{ACCEPTING, Worker, spawn};
 
-use crate::descriptors;
+use crate::system::descriptors;
 
 /// Descriptors that are none of the clients': a few that are open for a moment only.
 const SPARE_DESCRIPTORS: usize = 8;
@@ -38,7 +37,7 @@ const RESERVED_DESCRIPTORS: usize = 64 * 1024;
 
 /// What the server is asked for from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// Log the state.
     Report,
     /// Stop in an orderly way.
@@ -47,7 +46,7 @@ pub enum Event {
 
 /// A running server.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     shared: Arc<Shared>,
     /// Ends when all workers have ended.
     ended: mpsc::Receiver<Infallible>,
@@ -61,7 +60,7 @@ impl Server {
     /// # Errors
     ///
     /// [`ServerError::Start`] if it cannot have its threads.
-    pub fn start(
+    pub(crate) fn start(
         config: Config,
         listeners: Vec<TcpListener>,
     ) -> Result<(Self, Vec<SocketAddr>), ServerError> {
@@ -105,7 +104,7 @@ impl Server {
 
     /// Runs until `events` end or hold [`Event::Stop`], then stops in an orderly way. Returns when
     /// what was logged has to be written.
-    pub fn run(self, events: impl Iterator<Item = Event>) -> Instant {
+    pub(crate) fn run(self, events: impl Iterator<Item = Event>) -> Instant {
         for event in events {
             match event {
                 Event::Report => status::log(&self.shared, self.started.elapsed()),

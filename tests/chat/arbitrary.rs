@@ -1,7 +1,7 @@
 //! Properties that hold for any input: what is encoded parses back, and any bytes, cut anywhere,
 //! get one answer a line.
 
-use chatbox::protocol::{Delivery, EncodeError, MAX_REQUEST, Reply, Request};
+use chatbox::wire::protocol::{Delivery, EncodeError, MAX_REQUEST, Reply, Request};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -6,6 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use chatbox::wire::protocol::MAX_REQUEST;
+
 use crate::command_line::scratch;
 use crate::harness::{Program, bash, chatbox};
 
@@ -171,5 +173,39 @@ fn links_take_nobodys_place() {
     }
     for flag in ["--install-links", "--export"] {
         Program::start(chatbox([flag, "/dev/null/x"])).finish().assert_one_error(1, "/dev/null/x");
+    }
+}
+
+/// The help has its numbers from the code.
+#[test]
+fn the_readme_quotes_the_numbers_that_the_help_has() {
+    let readme = include_str!("../../README.md");
+    let helps = [help(&["server"]), help(&["bench"])].join(" ");
+    let helps = helps.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut quoted = 0;
+    for row in readme.lines().filter(|line| line.starts_with("| `--")) {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").collect();
+        let [flags, _, defaults] = cells[..] else { continue };
+        let flags = flags.split('`').skip(1).step_by(2);
+        for (flag, default) in flags.zip(defaults.split(", ")) {
+            let number = default.trim().split(';').next().unwrap();
+            if number.parse::<u64>().is_ok() {
+                let (_, about) = helps.split_once(&format!(" {flag} ")).expect(flag);
+                let about = about.split(" --").next().unwrap();
+                assert!(about.contains(&format!("(default: {number}")), "{flag}: {about}");
+                quoted += 1;
+            }
+        }
+    }
+    assert!(quoted >= 5, "the tables look different");
+    let (_, sizes) = helps.split_once("bytes of a text, ").unwrap();
+    let sizes = sizes.split(" (").next().unwrap();
+    let longest = sizes.rsplit(' ').next().unwrap();
+    for quote in [
+        sizes,
+        &format!("A text can be {longest} bytes long"),
+        &format!("at most {MAX_REQUEST} bytes, its end included"),
+    ] {
+        assert!(readme.contains(quote), "{quote}");
     }
 }

@@ -92,7 +92,7 @@ fn there_is_room_for_all_descriptors_before_a_crowd_comes() {
     // Any program that is started inherits room for what this process has open just now.
     let other = Program::start(Command::new("cat"));
     let descriptors = proc_status(other.pid(), "FDSize") + 1;
-    let limit = chatbox::descriptors::raise_limit();
+    let limit = chatbox::system::descriptors::raise_limit();
     if descriptors > limit as u64 {
         return left_out(&format!("a server inherits room for all {limit} descriptors here"));
     }

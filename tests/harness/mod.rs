@@ -54,7 +54,7 @@ pub struct Crowd(usize);
 impl Crowd {
     /// Waits until other crowds have left room for this one. `None` if there never can be.
     pub fn of(descriptors: usize) -> Option<Self> {
-        let limit = chatbox::descriptors::raise_limit();
+        let limit = chatbox::system::descriptors::raise_limit();
         let most = limit.saturating_sub(COMMON);
         if descriptors > most {
             left_out(&format!("{descriptors} of {limit} descriptors are too many for one test"));

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, Write};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner, thread};
 
-use protocol::Name;
+use wire::protocol::Name;
 
 #[path = "../../src/server/chat/effects.rs"]
 mod effects;
@@ -29,10 +29,7 @@ mod rooms;
 #[path = "../../src/server/chat/session_queue.rs"]
 mod session_queue;
 
-/// Where the server's files look for names.
-mod protocol {
-    pub use chatbox::protocol::*;
-}
+mod wire;
 
 mod sync {
     pub(crate) use shuttle::sync::atomic;

@@ -78,7 +78,7 @@ impl Evictable {
 
 impl Admission {
     /// `max` free places, of which `max_per_address` may be taken from one address.
-    pub fn new(max: usize, max_per_address: Option<usize>) -> Self {
+    pub(crate) fn new(max: usize, max_per_address: Option<usize>) -> Self {
         Admission {
             max,
             max_per_address,
@@ -96,7 +96,7 @@ impl Admission {
     /// # Errors
     ///
     /// [`NotAdmitted`] if there is none for it.
-    pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<Permit, NotAdmitted> {
+    pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Permit, NotAdmitted> {
         let address = self.count_address(address)?;
         // Gives the address's share back where there is no place.
         let mut permit = Permit { admission: Arc::clone(self), kind: None, address, number: None };
@@ -133,29 +133,29 @@ impl Admission {
     }
 
     /// How many clients of that kind there are.
-    pub fn taken(&self, kind: Kind) -> usize {
+    pub(crate) fn taken(&self, kind: Kind) -> usize {
         self.count(kind).load(Ordering::SeqCst)
     }
 
     /// How many places have been given back so far.
-    pub fn released(&self) -> u64 {
+    pub(crate) fn released(&self) -> u64 {
         self.released.load(Ordering::SeqCst)
     }
 
     /// Somebody waits for a place to be given back, or no longer does.
-    pub fn set_awaited(&self, awaited: bool) {
+    pub(crate) fn set_awaited(&self, awaited: bool) {
         self.awaited.store(awaited, Ordering::SeqCst);
     }
 
     /// Somebody waits for a place to be given back.
-    pub fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         self.awaited.load(Ordering::SeqCst)
     }
 
     /// The session that has to go first if others need the place, no longer on the list: the client that has
     /// not logged in for the longest time, if that is long enough at the time `now`; else the
     /// receiver that shut down its writing side the longest time ago.
-    pub fn next_to_evict(&self, now: Instant) -> Option<(Kind, SessionId)> {
+    pub(crate) fn next_to_evict(&self, now: Instant) -> Option<(Kind, SessionId)> {
         let mut evictable = lock(&self.evictable);
         if let Some(first) = evictable.newcomers.first_entry()
             && now.saturating_duration_since(first.get().1) > NEWCOMER
@@ -167,7 +167,7 @@ impl Admission {
 
     /// How many are listed as those who may have to go.
     #[cfg(test)]
-    pub fn listed(&self) -> usize {
+    pub(crate) fn listed(&self) -> usize {
         let evictable = lock(&self.evictable);
         evictable.newcomers.len() + evictable.half_closed.len()
     }
@@ -202,7 +202,7 @@ pub(crate) struct Permit {
 
 impl Permit {
     /// What the client is from now on.
-    pub fn set_kind(&mut self, kind: Kind) {
+    pub(crate) fn set_kind(&mut self, kind: Kind) {
         self.forget();
         self.admission.count(kind).fetch_add(1, Ordering::SeqCst);
         if let Some(before) = self.kind.replace(kind) {
@@ -212,7 +212,7 @@ impl Permit {
 
     /// Lists the client among those who may have to go, as that session, if it is of a kind that
     /// may; until it is of another kind, moves, or is gone.
-    pub fn list(&mut self, session: SessionId) {
+    pub(crate) fn list(&mut self, session: SessionId) {
         let mut evictable = lock(&self.admission.evictable);
         let number = evictable.next_number();
         match self.kind {
@@ -228,7 +228,7 @@ impl Permit {
     }
 
     /// Takes the client off that list.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         if let Some(number) = self.number.take() {
             let mut evictable = lock(&self.admission.evictable);
             match self.kind {
@@ -239,7 +239,7 @@ impl Permit {
     }
 
     /// What the client is.
-    pub fn is(&self, kind: Kind) -> bool {
+    pub(crate) fn is(&self, kind: Kind) -> bool {
         self.kind == Some(kind)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::protocol::Reply;
+use crate::wire::protocol::Reply;
 
 /// The answers to one session's lines.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ enum Awaited {
 
 impl Answers {
     /// Adds an answer.
-    pub fn push(&mut self, reply: Reply<'_>) {
+    pub(crate) fn push(&mut self, reply: Reply<'_>) {
         if self.closed {
             return;
         }
@@ -48,7 +48,7 @@ impl Answers {
     }
 
     /// The next answer is that of a text of so many bytes, which a log has.
-    pub fn await_text(&mut self, bytes: usize) {
+    pub(crate) fn await_text(&mut self, bytes: usize) {
         if self.closed {
             return;
         }
@@ -62,7 +62,7 @@ impl Answers {
     }
 
     /// So many texts have this answer, those that have been awaited the longest.
-    pub fn settle(&mut self, count: usize, reply: Reply<'_>) {
+    pub(crate) fn settle(&mut self, count: usize, reply: Reply<'_>) {
         for _ in 0..count {
             let Some(Awaited::Texts(texts)) = self.awaited.front_mut() else {
                 // Nobody awaits them any more.
@@ -83,12 +83,12 @@ impl Answers {
     }
 
     /// Some answers are awaited.
-    pub fn are_awaited(&self) -> bool {
+    pub(crate) fn are_awaited(&self) -> bool {
         !self.awaited.is_empty()
     }
 
     /// Texts whose answers are awaited.
-    pub fn awaited_texts(&self) -> usize {
+    pub(crate) fn awaited_texts(&self) -> usize {
         let texts = self.awaited.iter().map(|awaited| match awaited {
             Awaited::Texts(texts) => texts.len(),
             Awaited::Lines(_) => 0,
@@ -97,22 +97,22 @@ impl Answers {
     }
 
     /// Bytes of all that is awaited, or waits for that.
-    pub fn awaited_bytes(&self) -> usize {
+    pub(crate) fn awaited_bytes(&self) -> usize {
         self.awaited_bytes
     }
 
     /// What can be written.
-    pub fn ready(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn ready(&mut self) -> &mut Vec<u8> {
         &mut self.ready
     }
 
     /// Bytes that can be written.
-    pub fn ready_bytes(&self) -> usize {
+    pub(crate) fn ready_bytes(&self) -> usize {
         self.ready.len()
     }
 
     /// There is nobody to read them any more.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         *self = Answers { closed: true, ..Answers::default() };
     }
 }

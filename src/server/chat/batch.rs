@@ -42,12 +42,12 @@ pub(crate) struct Publisher<'a> {
 
 impl Batch {
     /// An empty batch for a room, of senders on that worker; uses the memory of `buffer`.
-    pub fn new(room: Arc<Room>, worker: usize, buffer: Vec<u8>) -> Self {
+    pub(crate) fn new(room: Arc<Room>, worker: usize, buffer: Vec<u8>) -> Self {
         Batch { room, lines: buffer, texts: 0, worker, senders: Vec::new() }
     }
 
     /// Adds a text, given as the parts of its line, and its sender if that is to be answered later.
-    pub fn add(&mut self, parts: &[&[u8]], sender: Option<SessionId>) {
+    pub(crate) fn add(&mut self, parts: &[&[u8]], sender: Option<SessionId>) {
         parts.iter().for_each(|part| self.lines.extend_from_slice(part));
         self.texts += 1;
         if let Some(sender) = sender {
@@ -56,30 +56,30 @@ impl Batch {
     }
 
     /// Bytes of its lines.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.lines.len()
     }
 
     /// Its memory, for another one.
-    pub fn into_buffer(self) -> Vec<u8> {
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
         self.lines
     }
 
     /// The room.
-    pub fn room(&self) -> &Arc<Room> {
+    pub(crate) fn room(&self) -> &Arc<Room> {
         &self.room
     }
 
     /// The batch is in the log, as the next of its room: publishes it, and its senders are answered.
     #[cfg_attr(not(test), expect(dead_code, reason = "only a log calls it"))]
-    pub fn ordered(mut self, publisher: &mut Publisher<'_>) {
+    pub(crate) fn ordered(mut self, publisher: &mut Publisher<'_>) {
         self.publish(publisher);
         self.answer(None, publisher.effects);
     }
 
     /// The log has refused the batch, for that reason, one line.
     #[cfg_attr(not(test), expect(dead_code, reason = "only a log calls it"))]
-    pub fn refused(self, reason: Arc<str>, effects: &Effects) {
+    pub(crate) fn refused(self, reason: Arc<str>, effects: &Effects) {
         self.answer(Some(reason), effects);
     }
 
@@ -96,7 +96,7 @@ impl Batch {
     }
 
     /// Takes all that is in it.
-    pub fn take(&mut self) -> Self {
+    pub(crate) fn take(&mut self) -> Self {
         Batch {
             room: Arc::clone(&self.room),
             lines: mem::take(&mut self.lines),
@@ -107,7 +107,7 @@ impl Batch {
     }
 
     /// Publishes all that is in it, as the next of its room.
-    pub fn publish(&mut self, publisher: &mut Publisher<'_>) {
+    pub(crate) fn publish(&mut self, publisher: &mut Publisher<'_>) {
         if self.lines.is_empty() {
             return;
         }

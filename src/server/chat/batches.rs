@@ -27,17 +27,17 @@ pub(crate) struct Batches {
 
 impl Batches {
     /// No texts, with a log or without.
-    pub fn new(log: Option<Arc<dyn Log>>) -> Self {
+    pub(crate) fn new(log: Option<Arc<dyn Log>>) -> Self {
         Batches { log, ..Batches::default() }
     }
 
     /// The log, if there is one. Then the answer of a text is awaited.
-    pub fn log(&self) -> Option<&Arc<dyn Log>> {
+    pub(crate) fn log(&self) -> Option<&Arc<dyn Log>> {
         self.log.as_ref()
     }
 
     /// Adds a text of a session; `head` is what comes before it in its line.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         room: &Arc<Room>,
         head: &[u8],
@@ -63,7 +63,7 @@ impl Batches {
 
     /// Publishes all that has been added, or gives it to the log. Should that panic, the rest is left
     /// for the next time.
-    pub fn publish(&mut self, publisher: &mut Publisher<'_>) {
+    pub(crate) fn publish(&mut self, publisher: &mut Publisher<'_>) {
         while let Some(mut batch) = self.open.pop_front() {
             match &self.log {
                 Some(log) if batch.bytes() > 0 => log.append(batch, publisher),
@@ -79,7 +79,7 @@ impl Batches {
     }
 
     /// There is nothing to publish.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
@@ -102,10 +102,10 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::protocol::Name;
     use crate::server::chat::effects::Effects;
     use crate::server::chat::session_queue::SessionQueue;
     use crate::server::chat::tally::Tally;
+    use crate::wire::protocol::Name;
 
     /// How long so many texts take that are for so many rooms in turn, the fastest of a few times.
     fn time(texts: usize, rooms: usize) -> Duration {

@@ -37,18 +37,18 @@ pub(crate) struct Effects(mpsc::Sender<Effect>);
 
 impl Effects {
     /// A new queue.
-    pub fn new() -> (Self, mpsc::Receiver<Effect>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Effect>) {
         let (sender, receiver) = mpsc::channel();
         (Effects(sender), receiver)
     }
 
     /// Adds an effect. Never blocks. A loop that has ended carries out no more.
-    pub fn add(&self, effect: Effect) {
+    pub(crate) fn add(&self, effect: Effect) {
         let _ = self.0.send(effect);
     }
 
     /// These sessions need no longer wait.
-    pub fn resume(&self, sessions: Vec<SessionId>) {
+    pub(crate) fn resume(&self, sessions: Vec<SessionId>) {
         for session in sessions {
             self.add(Effect::Resume(session));
         }

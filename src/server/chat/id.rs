@@ -43,15 +43,15 @@ pub(crate) struct WorkerSet(u64);
 
 impl WorkerSet {
     /// The most workers there can be.
-    pub const MAX: usize = 64;
+    pub(crate) const MAX: usize = 64;
 
     /// Adds one.
-    pub fn add(&mut self, worker: usize) {
+    pub(crate) fn add(&mut self, worker: usize) {
         self.0 |= 1 << worker;
     }
 
     /// All in the set, in order.
-    pub fn iter(self) -> impl Iterator<Item = usize> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
         (0..Self::MAX).filter(move |worker| self.0 >> worker & 1 == 1)
     }
 }

@@ -17,10 +17,10 @@ pub(crate) enum Lane {
 
 impl Lane {
     /// The quiet one first.
-    pub const ALL: [Lane; 2] = [Lane::Quiet, Lane::Loud];
+    pub(crate) const ALL: [Lane; 2] = [Lane::Quiet, Lane::Loud];
 
     /// The lane of a room with so many receivers.
-    pub fn of_room(receivers: usize) -> Self {
+    pub(crate) fn of_room(receivers: usize) -> Self {
         if receivers > SMALL { Lane::Loud } else { Lane::Quiet }
     }
 }

@@ -6,7 +6,7 @@ use super::outbox::OutboxSender;
 use super::room::{MemberKey, Room};
 use super::rooms::Rooms;
 use super::sync::Arc;
-use crate::protocol::Name;
+use crate::wire::protocol::Name;
 
 /// A client's membership in a room, which exists at least as long. When it is dropped, for whatever
 /// reason, nothing of it is left in the room, and senders that had to wait for it go on.
@@ -25,7 +25,7 @@ pub(crate) struct Membership {
 impl Membership {
     /// Enters the room called `name`, which `make` makes if there is none. Nothing is delivered until
     /// a queue is attached.
-    pub fn new(
+    pub(crate) fn new(
         rooms: &Arc<Rooms>,
         name: &Name,
         make: impl FnOnce() -> Room,
@@ -41,13 +41,13 @@ impl Membership {
     }
 
     /// The room.
-    pub fn room(&self) -> &Arc<Room> {
+    pub(crate) fn room(&self) -> &Arc<Room> {
         &self.room
     }
 
     /// From now on, every frame goes into this queue, whose session is `token` on `worker`, and
     /// effects go to that worker. If it was attached before, the session has moved.
-    pub fn attach(
+    pub(crate) fn attach(
         &mut self,
         worker: usize,
         token: usize,
@@ -63,33 +63,33 @@ impl Membership {
 
     /// Puts a sender into the line of those who wait until no queue of the room is above its mark;
     /// `false` if there is nothing to wait for.
-    pub fn wait(&mut self, session: SessionId) -> bool {
+    pub(crate) fn wait(&mut self, session: SessionId) -> bool {
         let waits = self.room.wait(session);
         self.waits = waits.then_some(session);
         waits
     }
 
     /// The sender stands in that line, or has not heard yet that it need not.
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.waits.is_some()
     }
 
     /// The sender need no longer stand in that line.
-    pub fn stop_waiting(&mut self) {
+    pub(crate) fn stop_waiting(&mut self) {
         if let Some(session) = self.waits.take() {
             self.effects.resume(self.room.leave(None, Some(session)));
         }
     }
 
     /// A receiver's queue may have got below its mark.
-    pub fn relieve(&self) {
+    pub(crate) fn relieve(&self) {
         if let Some(key) = self.key {
             self.effects.resume(self.room.relieve(key));
         }
     }
 
     /// Sets how to call a receiver that the room has waited for a lot lately; `None` if it has not.
-    pub fn set_slow(&self, slow: Option<Box<str>>) {
+    pub(crate) fn set_slow(&self, slow: Option<Box<str>>) {
         if let Some(key) = self.key {
             self.room.set_slow(key, slow);
         }

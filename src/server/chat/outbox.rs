@@ -33,33 +33,33 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     /// Bytes queued.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::SeqCst)
     }
 
     /// More is queued than should be.
-    pub fn above_mark(&self) -> bool {
+    pub(crate) fn above_mark(&self) -> bool {
         self.bytes() > self.mark
     }
 
     /// The receiver's room counts it as being above its mark.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
 
     /// The receiver has shut down its writing side.
-    pub fn is_half_closed(&self) -> bool {
+    pub(crate) fn is_half_closed(&self) -> bool {
         self.half_closed.load(Ordering::Relaxed)
     }
 
     /// Notes that the receiver has shut down its writing side.
-    pub fn set_half_closed(&self) {
+    pub(crate) fn set_half_closed(&self) {
         self.half_closed.store(true, Ordering::Relaxed);
     }
 
     /// Sets whether the room counts the receiver; returns whether that is a change. Only for the
     /// holder of the room's lock.
-    pub fn set_over(&self, over: bool) -> bool {
+    pub(crate) fn set_over(&self, over: bool) -> bool {
         self.over.swap(over, Ordering::SeqCst) != over
     }
 }
@@ -73,14 +73,14 @@ pub(crate) struct OutboxSender {
 
 impl OutboxSender {
     /// Queues `frame`. Never blocks. What is queued for a session that has ended is dropped.
-    pub fn push(&self, frame: Frame) {
+    pub(crate) fn push(&self, frame: Frame) {
         // Counted first: a writer at the other end must not take off what was never added.
         self.backlog.bytes.fetch_add(frame.len(), Ordering::SeqCst);
         let _ = self.queue.send(frame);
     }
 
     /// The accounting of the queue.
-    pub fn backlog(&self) -> &Backlog {
+    pub(crate) fn backlog(&self) -> &Backlog {
         &self.backlog
     }
 }
@@ -107,7 +107,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// A new queue that should not hold more than `mark` bytes.
-    pub fn new(mark: usize) -> Self {
+    pub(crate) fn new(mark: usize) -> Self {
         let (sender, receiver) = mpsc::channel();
         let backlog = Backlog {
             bytes: AtomicUsize::new(0),
@@ -124,12 +124,12 @@ impl Outbox {
     }
 
     /// The other end.
-    pub fn sender(&self) -> &OutboxSender {
+    pub(crate) fn sender(&self) -> &OutboxSender {
         &self.sender
     }
 
     /// The accounting of the queue.
-    pub fn backlog(&self) -> &Backlog {
+    pub(crate) fn backlog(&self) -> &Backlog {
         self.sender.backlog()
     }
 
@@ -138,7 +138,7 @@ impl Outbox {
     /// # Errors
     ///
     /// What `out` fails with, other than `WouldBlock` and `Interrupted`.
-    pub fn drain(&mut self, out: &mut impl Write) -> io::Result<Drained> {
+    pub(crate) fn drain(&mut self, out: &mut impl Write) -> io::Result<Drained> {
         loop {
             let room = GATHER - self.head.len();
             self.head.extend(self.queue.try_iter().take(room));

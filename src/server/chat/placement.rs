@@ -45,29 +45,29 @@ struct Load {
 
 impl Placement {
     /// So many workers, of which the first `regulars` get sessions from the start.
-    pub fn new(workers: usize, regulars: usize) -> Self {
+    pub(crate) fn new(workers: usize, regulars: usize) -> Self {
         let loads = (0..workers).map(|_| Load::default()).collect();
         Placement { loads, regulars, begun: Instant::now() }
     }
 
     /// How many workers there are.
-    pub fn workers(&self) -> usize {
+    pub(crate) fn workers(&self) -> usize {
         self.loads.len()
     }
 
     /// One more session is on a worker, or on its way there, for as long as that is not dropped.
-    pub fn assign(self: &Arc<Self>, worker: usize) -> Assignment {
+    pub(crate) fn assign(self: &Arc<Self>, worker: usize) -> Assignment {
         self.loads[worker].sessions.fetch_add(1, Ordering::Relaxed);
         Assignment { placement: Arc::clone(self), worker }
     }
 
     /// Sessions on a worker, or on their way to it.
-    pub fn sessions(&self, worker: usize) -> usize {
+    pub(crate) fn sessions(&self, worker: usize) -> usize {
         self.loads[worker].sessions.load(Ordering::Relaxed)
     }
 
     /// A worker is busy with large rooms.
-    pub fn set_loud(&self, worker: usize) {
+    pub(crate) fn set_loud(&self, worker: usize) {
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.loads[worker].loud.store(now.max(1), Ordering::Relaxed);
     }
@@ -93,27 +93,25 @@ impl Placement {
 
     /// The worker for a newcomer or a new room: the one with the fewest sessions, `preferred` among
     /// equals. Never the reserve: to log in there would take a wake-up for each line.
-    pub fn least_busy(&self, preferred: usize) -> usize {
+    pub(crate) fn least_busy(&self, preferred: usize) -> usize {
         let load = |worker: &usize| (self.sessions(*worker), *worker != preferred);
         (0..self.regulars).min_by_key(load).unwrap_or(preferred)
     }
 
     /// Where a small room can go that has to wait for large ones: the worker with the fewest sessions
     /// of those that have not been busy with large rooms of late, a reserve included.
-    pub fn calm_worker(&self) -> Option<usize> {
+    pub(crate) fn calm_worker(&self) -> Option<usize> {
         let calm = (0..self.loads.len()).filter(|worker| !self.is_loud(*worker));
         calm.min_by_key(|worker| self.sessions(*worker))
     }
 
     /// Where a receiver should live that is on worker `here` and is to be in that room.
-    pub fn for_receiver(&self, room: &Room, here: usize) -> usize {
-        match room.receivers() < SPREAD_FROM {
-            true => self.or_reserve(room.home(), here),
-            false => {
-                let sizes = room.receivers_by_worker();
-                self.in_service().min_by_key(|worker| sizes[*worker]).unwrap_or(here)
-            }
+    pub(crate) fn for_receiver(&self, room: &Room, here: usize) -> usize {
+        if room.receivers() < SPREAD_FROM {
+            return self.or_reserve(room.home(), here);
         }
+        let sizes = room.receivers_by_worker();
+        self.in_service().min_by_key(|worker| sizes[*worker]).unwrap_or(here)
     }
 
     /// The room's home, or the reserve if that has less load, the session itself aside.

@@ -14,7 +14,7 @@ use super::outbox::{Frame, OutboxSender};
 use super::session_queue::SessionQueue;
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::sync::{Mutex, lock};
-use crate::protocol::Name;
+use crate::wire::protocol::Name;
 
 /// A room.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ pub(crate) struct Published {
 
 impl Room {
     /// An empty room on one of `workers` workers.
-    pub fn new(name: Name, home: usize, workers: usize) -> Self {
+    pub(crate) fn new(name: Name, home: usize, workers: usize) -> Self {
         let mut shards = Vec::new();
         shards.resize_with(workers, Shard::default);
         Room {
@@ -114,51 +114,51 @@ impl Room {
     }
 
     /// Where a worker finds or keeps the place of the room's batch among its open ones.
-    pub fn open_batch(&self, worker: usize) -> &AtomicUsize {
+    pub(crate) fn open_batch(&self, worker: usize) -> &AtomicUsize {
         &self.open_batches[worker]
     }
 
     /// The lane of all that is done for those in the room.
-    pub fn lane(&self) -> Lane {
+    pub(crate) fn lane(&self) -> Lane {
         Lane::of_room(self.receivers())
     }
 
     /// The room's name.
-    pub fn name(&self) -> &Name {
+    pub(crate) fn name(&self) -> &Name {
         &self.name
     }
 
     /// The worker where a sender in this room should live.
-    pub fn home(&self) -> usize {
+    pub(crate) fn home(&self) -> usize {
         self.home.load(Ordering::Relaxed)
     }
 
     /// The room has a new home, where all in it are to follow.
-    pub fn move_to(&self, home: usize) {
+    pub(crate) fn move_to(&self, home: usize) {
         self.home.store(home, Ordering::Relaxed);
         self.has_moved.store(true, Ordering::Relaxed);
     }
 
     /// The home that those in the room have to follow to, if it has moved and has not grown large
     /// since.
-    pub fn home_to_follow_to(&self) -> Option<usize> {
+    pub(crate) fn home_to_follow_to(&self) -> Option<usize> {
         let moved = self.has_moved.load(Ordering::Relaxed) && self.lane() == Lane::Quiet;
         moved.then(|| self.home())
     }
 
     /// How many receivers there are.
-    pub fn receivers(&self) -> usize {
+    pub(crate) fn receivers(&self) -> usize {
         self.receivers.load(Ordering::Relaxed)
     }
 
     /// How many receivers there are on each worker.
-    pub fn receivers_by_worker(&self) -> Vec<usize> {
+    pub(crate) fn receivers_by_worker(&self) -> Vec<usize> {
         lock(&self.state).shards.iter().map(|shard| shard.members.len()).collect()
     }
 
     /// A receiver enters, whose session is `token` on `worker`. Every frame published from now
     /// on goes into its queue.
-    pub fn enter(&self, worker: usize, token: usize, sender: &OutboxSender) -> MemberKey {
+    pub(crate) fn enter(&self, worker: usize, token: usize, sender: &OutboxSender) -> MemberKey {
         let mut state = lock(&self.state);
         let member = Member { sender: sender.clone(), token, slow: None };
         let key = state.shards[worker].members.insert(member);
@@ -171,7 +171,7 @@ impl Room {
 
     /// A receiver's session has moved, with its queue, and is now `token` on `worker`, which has to
     /// look into the queue.
-    pub fn move_member(&self, key: MemberKey, worker: usize, token: usize) -> MemberKey {
+    pub(crate) fn move_member(&self, key: MemberKey, worker: usize, token: usize) -> MemberKey {
         let mut state = lock(&self.state);
         let member = state.shards[key.worker].members.remove(key.key);
         let key = state.shards[worker].members.insert(Member { token, ..member });
@@ -180,7 +180,7 @@ impl Room {
 
     /// A receiver leaves the room, or a sender the line of those who wait. Returns the senders who
     /// need no longer wait. Does not panic, for it may be called while something else does.
-    pub fn leave(&self, key: Option<MemberKey>, waits: Option<SessionId>) -> Vec<SessionId> {
+    pub(crate) fn leave(&self, key: Option<MemberKey>, waits: Option<SessionId>) -> Vec<SessionId> {
         let mut state = lock(&self.state);
         if let Some(session) = waits {
             state.waiting.retain(|waiting| *waiting != session);
@@ -199,7 +199,7 @@ impl Room {
 
     /// Queues `frame` for every receiver. If the caller is a worker, adds the sessions there to its
     /// queue: they are the caller's to write to.
-    pub fn publish(
+    pub(crate) fn publish(
         &self,
         frame: &Frame,
         mut here: Option<(usize, &mut SessionQueue)>,
@@ -233,7 +233,7 @@ impl Room {
     }
 
     /// Adds the sessions on `worker` to `writes`, after another worker published.
-    pub fn look(&self, worker: usize, writes: &mut SessionQueue) {
+    pub(crate) fn look(&self, worker: usize, writes: &mut SessionQueue) {
         let mut state = lock(&self.state);
         let shard = &mut state.shards[worker];
         shard.notified = false;
@@ -241,17 +241,17 @@ impl Room {
     }
 
     /// What that worker was notified of may have been lost.
-    pub fn forget_notified(&self, worker: usize) {
+    pub(crate) fn forget_notified(&self, worker: usize) {
         lock(&self.state).shards[worker].notified = false;
     }
 
     /// A receiver's queue is above its mark, so the room's senders have to wait.
-    pub fn is_congested(&self) -> bool {
+    pub(crate) fn is_congested(&self) -> bool {
         self.congested.load(Ordering::SeqCst) > 0
     }
 
     /// Puts a sender into the line of those who wait, or tells that there is nothing to wait for.
-    pub fn wait(&self, session: SessionId) -> bool {
+    pub(crate) fn wait(&self, session: SessionId) -> bool {
         let mut state = lock(&self.state);
         let wait = state.congested > 0;
         if wait {
@@ -262,13 +262,13 @@ impl Room {
 
     /// Senders in the line.
     #[cfg(test)]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         lock(&self.state).waiting.len()
     }
 
     /// A receiver's queue may have got below its mark. Returns the senders who need no longer
     /// wait.
-    pub fn relieve(&self, key: MemberKey) -> Vec<SessionId> {
+    pub(crate) fn relieve(&self, key: MemberKey) -> Vec<SessionId> {
         let mut state = lock(&self.state);
         let backlog = state.shards[key.worker].members[key.key].sender.backlog();
         if !backlog.above_mark() && backlog.set_over(false) {
@@ -279,19 +279,20 @@ impl Room {
 
     /// Sets how to call a receiver that the room has waited for a lot lately, or that this is
     /// over.
-    pub fn set_slow(&self, key: MemberKey, slow: Option<Box<str>>) {
+    pub(crate) fn set_slow(&self, key: MemberKey, slow: Option<Box<str>>) {
         lock(&self.state).shards[key.worker].members[key.key].slow = slow;
     }
 
     /// What there is in the room.
-    pub fn census(&self) -> Census {
+    pub(crate) fn census(&self) -> Census {
         let state = lock(&self.state);
         let mut census = Census::default();
         for (_, member) in state.shards.iter().flat_map(|shard| shard.members.iter()) {
             let backlog = member.sender.backlog();
-            match backlog.is_half_closed() {
-                true => census.half_closed += 1,
-                false => census.receivers += 1,
+            if backlog.is_half_closed() {
+                census.half_closed += 1;
+            } else {
+                census.receivers += 1;
             }
             census.bytes += backlog.bytes();
             census.waits_for.extend(member.slow.clone());

@@ -17,7 +17,7 @@ use super::lane::Lane;
 use super::outbox::{Drained, Outbox};
 use super::room::{Census, MemberKey, Room};
 use super::session_queue::SessionQueue;
-use crate::protocol::Name;
+use crate::wire::protocol::Name;
 
 const WORKERS: usize = 2;
 

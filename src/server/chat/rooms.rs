@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::room::Room;
 use super::sync::{Arc, Mutex, lock};
-use crate::protocol::Name;
+use crate::wire::protocol::Name;
 
 /// Rooms by name.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ struct Entry {
 
 impl Rooms {
     /// One more member is in the room called `name`, which `make` makes if there is none.
-    pub fn enter(&self, name: &Name, make: impl FnOnce() -> Room) -> Arc<Room> {
+    pub(crate) fn enter(&self, name: &Name, make: impl FnOnce() -> Room) -> Arc<Room> {
         let mut rooms = lock(&self.by_name);
         let new = || Entry { room: Arc::new(make()), members: 0 };
         let entry = rooms.entry(name.clone()).or_insert_with(new);
@@ -30,12 +30,12 @@ impl Rooms {
     }
 
     /// All rooms, in no order.
-    pub fn all(&self) -> Vec<Arc<Room>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Room>> {
         lock(&self.by_name).values().map(|entry| Arc::clone(&entry.room)).collect()
     }
 
     /// One member has left the room.
-    pub fn leave(&self, name: &Name) {
+    pub(crate) fn leave(&self, name: &Name) {
         let mut rooms = lock(&self.by_name);
         let Some(entry) = rooms.get_mut(name) else {
             return;

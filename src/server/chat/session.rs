@@ -22,8 +22,8 @@ use super::placement::Placement;
 use super::room::Room;
 use super::rooms::Rooms;
 use super::sync::Arc;
-use crate::lines::Line;
-use crate::protocol::{self, Name, Reply, Request, RequestError};
+use crate::wire::lines::Line;
+use crate::wire::protocol::{self, Name, Reply, Request, RequestError};
 
 /// The answer to a text that was carried out.
 const SENT: Reply<'static> = Reply::Ok(b"sent");
@@ -130,7 +130,7 @@ struct Sending {
 
 impl Session {
     /// A client that has just connected.
-    pub fn new(peer: Peer, permit: Permit) -> Self {
+    pub(crate) fn new(peer: Peer, permit: Permit) -> Self {
         Session {
             peer,
             permit,
@@ -142,7 +142,7 @@ impl Session {
     }
 
     /// Carries out one line and appends its answer.
-    pub fn carry_out(&mut self, line: Line<'_>, turn: &mut Turn<'_>) -> Step {
+    pub(crate) fn carry_out(&mut self, line: Line<'_>, turn: &mut Turn<'_>) -> Step {
         *turn.lines += 1;
         let request = match line {
             Line::Whole(line) | Line::TooLong(line) if self.is_new_and_hears_http(line) => {
@@ -234,7 +234,7 @@ impl Session {
     }
 
     /// Enters the room that the session was on its way to, or has followed.
-    pub fn arrive(&mut self, turn: &Turn<'_>) {
+    pub(crate) fn arrive(&mut self, turn: &Turn<'_>) {
         let Some(membership) = self.arriving.take() else {
             return self.attach(turn);
         };
@@ -248,7 +248,7 @@ impl Session {
     }
 
     /// The log knows about the room that the session is on its way to, or says why it does not.
-    pub fn opened(&mut self, outcome: Result<(), Arc<str>>, turn: &Turn<'_>) {
+    pub(crate) fn opened(&mut self, outcome: Result<(), Arc<str>>, turn: &Turn<'_>) {
         if !mem::take(&mut self.is_opening) {
             return;
         }
@@ -351,13 +351,13 @@ impl Session {
 
     /// A log has said what became of so many of this session's texts, the ones that it has had the
     /// longest.
-    pub fn settle(&mut self, texts: usize, refused: Option<&str>) {
+    pub(crate) fn settle(&mut self, texts: usize, refused: Option<&str>) {
         let reply = refused.map_or(SENT, |reason| Reply::Err(reason.as_bytes()));
         self.answers.settle(texts, reply);
     }
 
     /// Moves a receiver's answers into its queue, where they keep their place among deliveries.
-    pub fn queue_answers(&mut self) {
+    pub(crate) fn queue_answers(&mut self) {
         if let Role::Receiver { outbox, .. } = &self.role
             && self.answers.ready_bytes() > 0
         {
@@ -367,48 +367,48 @@ impl Session {
 
     /// Bytes that the client has not been given yet, in whatever buffer they lie, those left out that
     /// a log has.
-    pub fn owed(&self) -> usize {
+    pub(crate) fn owed(&self) -> usize {
         self.answers.ready_bytes() + self.backlog().map_or(0, Backlog::bytes)
     }
 
     /// Bytes of texts that a log has and of answers that wait for it.
-    pub fn awaited(&self) -> usize {
+    pub(crate) fn awaited(&self) -> usize {
         self.answers.awaited_bytes()
     }
 
     /// Answers are awaited from a log.
-    pub fn is_awaiting(&self) -> bool {
+    pub(crate) fn is_awaiting(&self) -> bool {
         self.is_opening || self.answers.are_awaited()
     }
 
     /// The log has to know about a room before anything else can be carried out.
-    pub fn is_opening(&self) -> bool {
+    pub(crate) fn is_opening(&self) -> bool {
         self.is_opening
     }
 
     /// Texts of which it is not known yet what becomes of them.
-    pub fn unanswered_texts(&self) -> usize {
+    pub(crate) fn unanswered_texts(&self) -> usize {
         self.answers.awaited_texts()
     }
 
     /// Tells the client something that it has not asked for.
-    pub fn tell(&mut self, reason: &[u8]) {
+    pub(crate) fn tell(&mut self, reason: &[u8]) {
         self.answers.push(Reply::Err(reason));
     }
 
     /// There is nobody to read answers any more.
-    pub fn close_answers(&mut self) {
+    pub(crate) fn close_answers(&mut self) {
         self.answers.close();
         self.is_opening = false;
     }
 
     /// Answers not yet written nor queued, in bytes.
-    pub fn answers(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn answers(&mut self) -> &mut Vec<u8> {
         self.answers.ready()
     }
 
     /// A receiver's queue.
-    pub fn outbox(&mut self) -> Option<&mut Outbox> {
+    pub(crate) fn outbox(&mut self) -> Option<&mut Outbox> {
         match &mut self.role {
             Role::Receiver { outbox, .. } => Some(outbox),
             _ => None,
@@ -416,7 +416,7 @@ impl Session {
     }
 
     /// The accounting of a receiver's queue.
-    pub fn backlog(&self) -> Option<&Backlog> {
+    pub(crate) fn backlog(&self) -> Option<&Backlog> {
         match &self.role {
             Role::Receiver { outbox, .. } => Some(outbox.backlog()),
             _ => None,
@@ -424,7 +424,7 @@ impl Session {
     }
 
     /// A receiver has shut down its writing side, and has nothing more to ask for.
-    pub fn set_half_closed(&mut self) {
+    pub(crate) fn set_half_closed(&mut self) {
         if let Some(backlog) = self.backlog() {
             backlog.set_half_closed();
             self.permit.set_kind(Kind::HalfClosed);
@@ -432,34 +432,34 @@ impl Session {
     }
 
     /// A receiver has shut down its writing side, and that is known.
-    pub fn is_half_closed(&self) -> bool {
+    pub(crate) fn is_half_closed(&self) -> bool {
         self.permit.is(Kind::HalfClosed)
     }
 
     /// Lists the client among those who may have to go for others, if it is one of them.
-    pub fn evictable(&mut self, id: SessionId) {
+    pub(crate) fn evictable(&mut self, id: SessionId) {
         self.permit.list(id);
     }
 
     /// The client moves to another worker.
-    pub fn depart(&mut self) {
+    pub(crate) fn depart(&mut self) {
         self.permit.forget();
     }
 
     /// Sets whether the room has waited for this receiver a lot lately.
-    pub fn set_slow(&self, slow: bool) {
+    pub(crate) fn set_slow(&self, slow: bool) {
         if let Some(membership) = self.membership() {
             membership.set_slow(slow.then(|| self.to_string().into()));
         }
     }
 
     /// The lane of what is done for this client.
-    pub fn lane(&self) -> Lane {
+    pub(crate) fn lane(&self) -> Lane {
         self.room().map_or(Lane::Quiet, |room| room.lane())
     }
 
     /// A receiver's queue has become shorter: senders who waited for that go on.
-    pub fn relieve_room(&self) {
+    pub(crate) fn relieve_room(&self) {
         if let Role::Receiver { outbox, room: Some(membership), .. } = &self.role
             && outbox.backlog().is_over()
             && !outbox.backlog().above_mark()
@@ -469,7 +469,7 @@ impl Session {
     }
 
     /// A sender whose room has a receiver above its mark.
-    pub fn has_to_wait(&self) -> bool {
+    pub(crate) fn has_to_wait(&self) -> bool {
         match &self.role {
             Role::Sender { room: Some(Sending { membership, .. }), .. } => {
                 membership.room().is_congested()
@@ -480,7 +480,7 @@ impl Session {
 
     /// Puts such a sender into the line of those who wait until there is none; `false` if there is
     /// nothing to wait for.
-    pub fn wait(&mut self, id: SessionId) -> bool {
+    pub(crate) fn wait(&mut self, id: SessionId) -> bool {
         match &mut self.role {
             Role::Sender { room: Some(Sending { membership, .. }), .. } => membership.wait(id),
             _ => false,
@@ -488,12 +488,12 @@ impl Session {
     }
 
     /// It stands in that line.
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.membership().is_some_and(Membership::is_waiting)
     }
 
     /// It need no longer stand in that line.
-    pub fn stop_waiting(&mut self) {
+    pub(crate) fn stop_waiting(&mut self) {
         if let Role::Sender { room: Some(Sending { membership, .. }), .. } = &mut self.role {
             membership.stop_waiting();
         }
@@ -508,17 +508,17 @@ impl Session {
     }
 
     /// The room that the client is in.
-    pub fn room(&self) -> Option<&Arc<Room>> {
+    pub(crate) fn room(&self) -> Option<&Arc<Room>> {
         self.membership().map(Membership::room)
     }
 
     /// Deliveries may come for this client.
-    pub fn is_receiving(&self) -> bool {
+    pub(crate) fn is_receiving(&self) -> bool {
         matches!(self.role, Role::Receiver { room: Some(_), .. })
     }
 
     /// The client has logged in.
-    pub fn is_logged_in(&self) -> bool {
+    pub(crate) fn is_logged_in(&self) -> bool {
         self.user().is_some()
     }
 

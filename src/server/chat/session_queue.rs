@@ -21,7 +21,7 @@ struct Tokens {
 
 impl SessionQueue {
     /// Adds a session, unless it is there already.
-    pub fn add(&mut self, token: usize, lane: Lane) {
+    pub(crate) fn add(&mut self, token: usize, lane: Lane) {
         let Tokens { queue, listed } = &mut self.lanes[lane];
         if listed.len() <= token {
             listed.resize(token + 1, false);
@@ -32,7 +32,7 @@ impl SessionQueue {
     }
 
     /// Takes out the one that has been there the longest.
-    pub fn take(&mut self, lane: Lane) -> Option<usize> {
+    pub(crate) fn take(&mut self, lane: Lane) -> Option<usize> {
         let Tokens { queue, listed } = &mut self.lanes[lane];
         let token = queue.pop_front()?;
         listed[token] = false;
@@ -40,23 +40,23 @@ impl SessionQueue {
     }
 
     /// All of them, in order.
-    pub fn iter(&self, lane: Lane) -> impl Iterator<Item = usize> {
+    pub(crate) fn iter(&self, lane: Lane) -> impl Iterator<Item = usize> {
         self.lanes[lane].queue.iter().copied()
     }
 
     /// How many there are.
-    pub fn len(&self, lane: Lane) -> usize {
+    pub(crate) fn len(&self, lane: Lane) -> usize {
         self.lanes[lane].queue.len()
     }
 
     /// There are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         Lane::ALL.iter().all(|lane| self.lanes[*lane].queue.is_empty())
     }
 
     /// The session is among them.
     #[cfg(test)]
-    pub fn holds(&self, token: usize) -> bool {
+    pub(crate) fn holds(&self, token: usize) -> bool {
         Lane::ALL.iter().any(|lane| self.iter(*lane).any(|listed| listed == token))
     }
 }

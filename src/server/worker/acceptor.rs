@@ -16,11 +16,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::transport::{Tcp, Transport};
-use crate::protocol::Reply;
 use crate::server::chat::admission::{Admission, Kind, NotAdmitted, Permit};
 use crate::server::chat::id::{Peer, SessionId};
-use crate::server::rate_limited::Warning;
-use crate::sockets;
+use crate::system::rate_limited::Warning;
+use crate::system::sockets;
+use crate::wire::protocol::Reply;
 
 /// The pause after a refusal: connecting must not keep a processor busy.
 const REST: Duration = Duration::from_millis(5);

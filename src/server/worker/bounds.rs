@@ -53,7 +53,7 @@ fn a_turn_carries_out_so_many_lines_of_a_client_and_so_many_in_all() {
 
 #[test]
 fn a_turn_serves_so_many_clients_and_accepts_so_many() {
-    crate::descriptors::raise_limit();
+    crate::system::descriptors::raise_limit();
     let mut server = TestServer::with_reserve();
     let mut clients: Vec<_> = (0..300).map(|_| server.client(0)).collect();
     clients.iter_mut().for_each(|client| client.send("!\n"));

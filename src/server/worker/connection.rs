@@ -12,12 +12,12 @@ use std::mem;
 use mio::event::Event;
 
 use super::transport::{Got, Transport};
-use crate::lines::{Line, LineSplitter};
-use crate::protocol::MAX_REQUEST;
 use crate::server::chat::admission::Permit;
 use crate::server::chat::id::Peer;
 use crate::server::chat::outbox::Drained;
 use crate::server::chat::session::{Session, Step, Turn};
+use crate::wire::lines::{Line, LineSplitter};
+use crate::wire::protocol::MAX_REQUEST;
 
 /// With this many bytes owed to a client, its next lines wait until they are written.
 const OWED: usize = 16 * 1024;

@@ -9,12 +9,12 @@ use rustix::net::sockopt::set_socket_linger;
 use super::Worker;
 use super::shared::{Message, Shared};
 use super::test_server::{Client, MINUTE, TestServer, WORKERS};
-use crate::protocol::Name;
 use crate::server::chat::admission::Kind;
 use crate::server::chat::effects::{Effect, Effects};
 use crate::server::chat::membership::Membership;
 use crate::server::chat::outbox::{Frame, Outbox};
 use crate::server::chat::room::Room;
+use crate::wire::protocol::Name;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {

@@ -244,10 +244,10 @@ fn a_stop_waits_for_the_log_until_its_deadline() {
         late.say("sendall:1\nsendall:2\n");
         let now = Instant::now();
         let soon = now + Duration::from_millis(300);
-        let pace = match in_time {
-            true => Pace::within(2 * MINUTE),
-            false => Pace { finish: soon, halt: soon, ..Pace::within(2 * MINUTE) },
-        };
+        let mut pace = Pace::within(2 * MINUTE);
+        if !in_time {
+            pace = Pace { finish: soon, halt: soon, ..pace };
+        }
         let stopping = late.server.stop(pace);
         if in_time {
             while now.elapsed() < Duration::from_millis(200) {

@@ -30,7 +30,7 @@ use crate::server::chat::session::Session;
 use crate::server::chat::session::Turn;
 use crate::server::chat::session_queue::SessionQueue;
 use crate::server::chat::sync::lock;
-use crate::server::rate_limited::Warning;
+use crate::system::rate_limited::Warning;
 
 /// The worker that accepts clients.
 pub(crate) const ACCEPTING: usize = 0;

@@ -18,7 +18,7 @@ use crate::server::chat::room::Room;
 use crate::server::chat::rooms::Rooms;
 use crate::server::chat::tally::Tally;
 use crate::server::config::Limits;
-use crate::server::rate_limited::Warning;
+use crate::system::rate_limited::Warning;
 
 /// What a worker is told.
 #[derive(Debug)]

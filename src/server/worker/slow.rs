@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::stall::Stall;
 use crate::server::chat::id::SessionId;
 use crate::server::chat::session::Session;
-use crate::server::rate_limited::Warning;
+use crate::system::rate_limited::Warning;
 
 /// How often they are looked at.
 pub(crate) const CHECK: Duration = Duration::from_millis(100);

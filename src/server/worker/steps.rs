@@ -12,7 +12,6 @@ use rustix::net::sockopt::set_socket_linger;
 use super::Worker;
 use super::shared::Message;
 use super::test_server::{BURST, Client, MINUTE, PATIENT, TestServer, WORKERS, listen};
-use crate::protocol::Name;
 use crate::server::chat::admission::Kind;
 use crate::server::chat::effects::Effects;
 use crate::server::chat::membership::Membership;
@@ -22,11 +21,12 @@ use crate::server::chat::room::Room;
 use crate::server::chat::session::Session;
 use crate::server::config::Limits;
 use crate::server::shutdown::Pace;
+use crate::wire::protocol::Name;
 
 /// What comes while a room is written to is heard, answered, and on its way with the rest.
 #[test]
 fn nobody_waits_until_a_room_is_written_to() {
-    crate::descriptors::raise_limit();
+    crate::system::descriptors::raise_limit();
     for size in [10, 300] {
         let mut server = TestServer::with_reserve();
         let mut receivers = server.receivers(size);

@@ -11,7 +11,7 @@ use crate::server::chat::log::{Log, Opened};
 use crate::server::chat::room::Room;
 
 #[derive(Debug, Default)]
-pub struct TestLog {
+pub(crate) struct TestLog {
     /// What is not decided yet.
     pub batches: Mutex<Vec<Batch>>,
     /// Sessions that wait until a room is known.
@@ -44,17 +44,17 @@ impl Log for TestLog {
 
 impl TestLog {
     /// How many batches are not decided yet.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.batches.lock().unwrap().len()
     }
 
     /// Bytes of them.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.batches.lock().unwrap().iter().map(Batch::bytes).sum()
     }
 
     /// Says of the batch at that place that it is in the log, or is refused.
-    pub fn decide(&self, place: usize, outcome: Result<(), &str>, shared: &Shared) {
+    pub(crate) fn decide(&self, place: usize, outcome: Result<(), &str>, shared: &Shared) {
         let batch = self.batches.lock().unwrap().remove(place);
         let (effects, wanted) = Effects::new();
         match outcome {
@@ -68,14 +68,14 @@ impl TestLog {
     }
 
     /// Says of all batches, the oldest first, that they are in the log.
-    pub fn decide_all(&self, shared: &Shared) {
+    pub(crate) fn decide_all(&self, shared: &Shared) {
         while self.len() > 0 {
             self.decide(0, Ok(()), shared);
         }
     }
 
     /// Says to all who wait for a room that it is known, or why not.
-    pub fn open_all(&self, outcome: Result<(), &str>, shared: &Shared) {
+    pub(crate) fn open_all(&self, outcome: Result<(), &str>, shared: &Shared) {
         for session in self.opening.lock().unwrap().drain(..) {
             shared.carry_out(Effect::Opened(session, outcome.map_err(Into::into)));
         }

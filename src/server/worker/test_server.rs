@@ -24,47 +24,47 @@ use crate::server::chat::tally::Tally;
 use crate::server::config::Limits;
 use crate::server::shutdown::{Pace, wind_down};
 
-pub const WORKERS: usize = 2;
+pub(crate) const WORKERS: usize = 2;
 
 /// Texts that a sender sends in one go.
-pub const BURST: usize = 100;
+pub(crate) const BURST: usize = 100;
 
-pub const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-pub const PATIENT: Limits =
+pub(crate) const PATIENT: Limits =
     Limits { login_timeout: MINUTE, queue_limit: 1000, stall_timeout: MINUTE };
 
 /// The workers, and where clients come from.
-pub struct TestServer {
+pub(crate) struct TestServer {
     pub shared: Arc<Shared>,
     pub workers: Vec<Worker>,
     listener: TcpListener,
 }
 
 /// A client's end of a connection.
-pub struct Client(pub TcpStream);
+pub(crate) struct Client(pub TcpStream);
 
 impl Client {
-    pub fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).unwrap();
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
 
     /// Sends as much of it as fits.
-    pub fn try_send(&mut self, text: &str) {
+    pub(crate) fn try_send(&mut self, text: &str) {
         let _ = self.0.write(text.as_bytes());
     }
 
     /// What has arrived.
-    pub fn heard(&mut self) -> String {
+    pub(crate) fn heard(&mut self) -> String {
         String::from_utf8(self.heard_bytes()).unwrap()
     }
 
     /// What has arrived.
-    pub fn heard_bytes(&mut self) -> Vec<u8> {
+    pub(crate) fn heard_bytes(&mut self) -> Vec<u8> {
         let mut heard = Vec::new();
         // A server that has stopped reads no more, and says so with a reset.
         let expected = [ErrorKind::WouldBlock, ErrorKind::ConnectionReset];
@@ -76,36 +76,36 @@ impl Client {
 }
 
 /// Adds what has arrived to what was heard before.
-pub fn listen(receivers: &mut [Client], heard: &mut [String]) {
+pub(crate) fn listen(receivers: &mut [Client], heard: &mut [String]) {
     for (heard, receiver) in heard.iter_mut().zip(receivers) {
         heard.push_str(&receiver.heard());
     }
 }
 
 impl TestServer {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(PATIENT)
     }
 
-    pub fn with(limits: Limits) -> Self {
+    pub(crate) fn with(limits: Limits) -> Self {
         Self::of(WORKERS, limits, 1000)
     }
 
     /// Worker 1 is a reserve.
-    pub fn with_reserve() -> Self {
+    pub(crate) fn with_reserve() -> Self {
         Self::of(1, PATIENT, 1000)
     }
 
-    pub fn with_places(places: usize) -> Self {
+    pub(crate) fn with_places(places: usize) -> Self {
         Self::of(WORKERS, PATIENT, places)
     }
 
     /// One whose texts are kept, and whose worker 1 is a regular one.
-    pub fn with_log(log: Arc<dyn Log>) -> Self {
+    pub(crate) fn with_log(log: Arc<dyn Log>) -> Self {
         Self::build(WORKERS, PATIENT, 1000, Some(log))
     }
 
-    pub fn of(regulars: usize, limits: Limits, places: usize) -> Self {
+    pub(crate) fn of(regulars: usize, limits: Limits, places: usize) -> Self {
         Self::build(regulars, limits, places, None)
     }
 
@@ -134,19 +134,19 @@ impl TestServer {
     }
 
     /// A new client on a worker.
-    pub fn client(&mut self, worker: usize) -> Client {
+    pub(crate) fn client(&mut self, worker: usize) -> Client {
         let client = self.connect(worker);
         self.step(worker);
         client
     }
 
     /// A new client that its worker has not heard of yet.
-    pub fn connect(&mut self, worker: usize) -> Client {
+    pub(crate) fn connect(&mut self, worker: usize) -> Client {
         self.connect_over(worker, |stream| Transport::Tcp(Tcp::new(stream)))
     }
 
     /// Such a client, over that transport.
-    pub fn connect_over(
+    pub(crate) fn connect_over(
         &mut self,
         worker: usize,
         transport: impl FnOnce(mio::net::TcpStream) -> Transport,
@@ -172,7 +172,7 @@ impl TestServer {
     }
 
     /// From now on worker 0 accepts clients; returns where.
-    pub fn accept(&mut self) -> SocketAddr {
+    pub(crate) fn accept(&mut self) -> SocketAddr {
         self.listener.set_nonblocking(true).unwrap();
         let socket = mio::net::TcpListener::from_std(self.listener.try_clone().unwrap());
         self.workers[0].accept_at(vec![socket]).unwrap();
@@ -180,7 +180,7 @@ impl TestServer {
     }
 
     /// A client on a worker, which says this and is heard.
-    pub fn client_saying(&mut self, worker: usize, text: &str) -> Client {
+    pub(crate) fn client_saying(&mut self, worker: usize, text: &str) -> Client {
         let mut client = self.client(worker);
         client.send(text);
         self.step_all();
@@ -189,29 +189,29 @@ impl TestServer {
     }
 
     /// So many receivers in the room `hall`.
-    pub fn receivers(&mut self, count: usize) -> Vec<Client> {
+    pub(crate) fn receivers(&mut self, count: usize) -> Vec<Client> {
         (0..count).map(|_| self.client_saying(0, "rlogin:eve\njoin:hall\n")).collect()
     }
 
     /// A room in which somebody is.
-    pub fn room(&self, name: &str) -> Arc<Room> {
+    pub(crate) fn room(&self, name: &str) -> Arc<Room> {
         let rooms = self.shared.rooms.all();
         rooms.into_iter().find(|room| room.name().as_str() == name).unwrap()
     }
 
     /// A worker looks at its sockets and its messages.
-    pub fn look(&mut self, worker: usize) {
+    pub(crate) fn look(&mut self, worker: usize) {
         self.workers[worker].look(Some(Duration::ZERO));
     }
 
     /// A whole turn of a worker.
-    pub fn step(&mut self, worker: usize) {
+    pub(crate) fn step(&mut self, worker: usize) {
         self.look(worker);
         self.workers[worker].work();
     }
 
     /// A sender sends [`BURST`] texts, if it can; returns how many answers it gets.
-    pub fn answered(&mut self, sender: &mut Client) -> usize {
+    pub(crate) fn answered(&mut self, sender: &mut Client) -> usize {
         let texts = format!("sendall:{}\n", "x".repeat(200)).repeat(BURST);
         let _ = sender.0.write_all(texts.as_bytes());
         self.step_all();
@@ -219,13 +219,13 @@ impl TestServer {
     }
 
     /// The server begins to stop.
-    pub fn stop(&self, pace: Pace) -> JoinHandle<()> {
+    pub(crate) fn stop(&self, pace: Pace) -> JoinHandle<()> {
         let shared = Arc::clone(&self.shared);
         thread::spawn(move || wind_down(&shared, pace))
     }
 
     /// The workers go on until the server has stopped, and what it wrote has arrived.
-    pub fn step_until(&mut self, stopped: &JoinHandle<()>) {
+    pub(crate) fn step_until(&mut self, stopped: &JoinHandle<()>) {
         while !stopped.is_finished() {
             (0..WORKERS).for_each(|worker| self.step(worker));
         }
@@ -233,7 +233,7 @@ impl TestServer {
     }
 
     /// A worker goes on until it has nothing to do.
-    pub fn step_until_idle(&mut self, worker: usize) {
+    pub(crate) fn step_until_idle(&mut self, worker: usize) {
         self.step(worker);
         while self.workers[worker].wait() == Some(Duration::ZERO) {
             self.step(worker);
@@ -241,7 +241,7 @@ impl TestServer {
     }
 
     /// Waits until something holds, for which `step` does what there is to do.
-    pub fn wait_for(&mut self, mut step: impl FnMut(&mut Self) -> bool, otherwise: &str) {
+    pub(crate) fn wait_for(&mut self, mut step: impl FnMut(&mut Self) -> bool, otherwise: &str) {
         let deadline = Instant::now() + MINUTE;
         while !step(self) {
             assert!(Instant::now() < deadline, "{otherwise}");
@@ -249,7 +249,7 @@ impl TestServer {
         }
     }
 
-    pub fn step_all(&mut self) {
+    pub(crate) fn step_all(&mut self) {
         for _ in 0..5 {
             (0..WORKERS).for_each(|worker| self.step(worker));
         }
@@ -259,17 +259,17 @@ impl TestServer {
 /// What tests look at, and in which pieces they let a worker do its work.
 impl Worker {
     /// Serves those who are to be served in a turn.
-    pub fn serve_all(&mut self) {
+    pub(crate) fn serve_all(&mut self) {
         self.serve();
     }
 
     /// The worker writes what is queued, and closes connections.
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.sessions.phase.is_draining()
     }
 
     /// How many there are on each list, after slow receivers have been looked at.
-    pub fn lists(&mut self) -> String {
+    pub(crate) fn lists(&mut self) -> String {
         let sessions = &mut self.sessions;
         sessions.slow.check_soon();
         sessions.check_slow();
@@ -285,7 +285,7 @@ impl Worker {
     }
 
     /// Lines, newcomers and messages since receivers were written to last.
-    pub fn intake(&self) -> usize {
+    pub(crate) fn intake(&self) -> usize {
         self.sessions.intake
     }
 }

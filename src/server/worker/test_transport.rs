@@ -26,7 +26,7 @@ const HANDED_OUT: usize = 30;
 
 /// The server's end.
 #[derive(Debug)]
-pub struct TestTransport {
+pub(crate) struct TestTransport {
     pub stream: TcpStream,
     received: Vec<u8>,
     plain: Vec<u8>,
@@ -37,7 +37,7 @@ pub struct TestTransport {
 }
 
 impl TestTransport {
-    pub fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         TestTransport {
             stream,
             received: Vec::new(),
@@ -49,7 +49,7 @@ impl TestTransport {
         }
     }
 
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
         if self.plain.is_empty() && !self.has_ended {
             let mut raw = [0; 1000];
             let most = self.quota.map_or(raw.len(), |quota| quota.min(raw.len()));
@@ -84,7 +84,7 @@ impl TestTransport {
         self.has_ended |= ended;
     }
 
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.to_send.len() >= PENDING {
             self.flush()?;
         }
@@ -93,12 +93,12 @@ impl TestTransport {
         Ok(count)
     }
 
-    pub fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
         let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
         self.write(&all)
     }
 
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         while !self.to_send.is_empty() {
             let count = self.stream.write(&self.to_send)?;
             self.to_send.drain(..count);
@@ -106,16 +106,16 @@ impl TestTransport {
         Ok(())
     }
 
-    pub fn pending(&self) -> usize {
+    pub(crate) fn pending(&self) -> usize {
         self.to_send.len()
     }
 
-    pub fn limit_to_received(&mut self) {
+    pub(crate) fn limit_to_received(&mut self) {
         let received = rustix::io::ioctl_fionread(&self.stream).unwrap() as usize;
         self.quota.get_or_insert(received);
     }
 
-    pub fn close(&mut self, cut: bool) {
+    pub(crate) fn close(&mut self, cut: bool) {
         if cut {
             rustix::net::sockopt::set_socket_linger(&self.stream, Some(std::time::Duration::ZERO))
                 .unwrap();
@@ -153,7 +153,7 @@ fn unveil(records: &mut Vec<u8>) -> (Vec<u8>, bool) {
 
 /// A client's end, over a socket that does not block.
 #[derive(Debug, Default)]
-pub struct TestClient {
+pub(crate) struct TestClient {
     to_send: Vec<u8>,
     records: Vec<u8>,
     received: Vec<u8>,
@@ -165,17 +165,17 @@ pub struct TestClient {
 
 impl TestClient {
     /// Takes bytes to be sent.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         bytes.chunks(RECORD).for_each(|chunk| veil(chunk, &mut self.records));
     }
 
     /// Says that no more comes.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.records.push(0);
     }
 
     /// Sends what may be sent, and returns what has arrived.
-    pub fn exchange(&mut self, mut stream: &std::net::TcpStream) -> Vec<u8> {
+    pub(crate) fn exchange(&mut self, mut stream: &std::net::TcpStream) -> Vec<u8> {
         if !self.has_said_hello {
             self.to_send.push(HELLO);
             self.has_said_hello = true;

@@ -1,0 +1,60 @@
+//! What an applet is, and what several of them share.
+
+use std::thread;
+use std::time::Duration;
+
+use argh::CommandInfoWithArgs;
+use log::LevelFilter;
+
+use crate::client::ClientError;
+use crate::error::Error;
+use crate::system::logging::{self, Logging, Verbosity};
+use crate::usage::call::Call;
+
+/// One of the programs that the executable can be.
+#[derive(Debug)]
+pub(crate) struct Applet {
+    /// The name that it is called by.
+    pub name: &'static str,
+    /// An installation has a link of that name.
+    pub linked: bool,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// Runs it.
+    pub run: fn(&Call<'_>) -> Result<(), Error>,
+    /// What it is called with.
+    pub info: fn() -> CommandInfoWithArgs,
+}
+
+/// Starts the log of a client.
+pub(super) fn start_log(more: u8, quiet: bool) -> Logging {
+    logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false)
+}
+
+/// Ends the process with [`Error::TimedOut`] after `time`.
+pub(super) fn exit_after(time: Duration) -> Result<(), Error> {
+    let end = move || {
+        thread::sleep(time);
+        Error::TimedOut.exit();
+    };
+    Ok(thread::Builder::new().spawn(end).map(drop).map_err(ClientError::Thread)?)
+}
+
+/// Ends the process with an error, from any thread.
+pub(super) fn exit_with(error: ClientError) -> ! {
+    Error::from(error).exit()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fmt::Display;
+
+    use argh::ArgsInfo;
+
+    /// Asserts what the help quotes of a flag's default.
+    pub(in crate::applets) fn assert_default<T: ArgsInfo>(flag: &str, default: impl Display) {
+        let flags = T::get_args_info().flags;
+        let help = flags.iter().find(|one| one.long == flag).expect(flag).description;
+        assert!(help.contains(&format!("(default: {default}")), "{flag} is {default}: {help}");
+    }
+}

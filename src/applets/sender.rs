@@ -1,0 +1,91 @@
+//! The `sender` applet.
+
+use argh::{ArgsInfo, FromArgs};
+
+use super::applet::{Applet, exit_with, start_log};
+use crate::client::link::Identity;
+use crate::client::send::{self, Options};
+use crate::client::transport::Address;
+use crate::error::Error;
+use crate::usage::call::Call;
+use crate::usage::values::port_to_connect_to;
+
+pub(super) const APPLET: Applet = Applet {
+    name: "sender",
+    linked: true,
+    summary: "send lines of standard input to a room",
+    run,
+    info: Arguments::get_args_info,
+};
+
+/// Sends what it reads from standard input, line by line, to a room of a chat. '/join ROOM' enters
+/// a room, '/leave' leaves it, '/quit' ends.
+#[derive(Debug, FromArgs, ArgsInfo)]
+#[argh(
+    help_triggers("-h", "--help"),
+    note = "At a terminal there is a prompt, with line editing, history and completion; '/help' tells \
+            more there. In a pipe, each line waits for the server's answer, unless there is a \
+            --room: then many lines are on their way at a time, and an error names the line that it \
+            is about.",
+    note = "The lines typed at the prompt are remembered in chatbox/history below $XDG_STATE_HOME, \
+            or else ~/.local/state, for nobody else to read.",
+    example = "{command_name} localhost 5000 bob",
+    example = "{command_name} --room cafe -m 'dinner is ready' localhost 5000 bob",
+    example = "tail -f log | {command_name} --room ops --reconnect localhost 5000 web1",
+    error_code(0, "all went well; at a terminal or without --room, also if texts were refused"),
+    error_code(
+        1,
+        "the server refused, or went away; with -m, or --room in a pipe, also if a text was not sent"
+    ),
+    error_code(2, "wrong usage")
+)]
+struct Arguments {
+    /// the server's name or address
+    #[argh(positional, arg_name = "HOST")]
+    host: String,
+
+    /// the server's port
+    #[argh(positional, arg_name = "PORT", from_str_fn(port_to_connect_to))]
+    port: u16,
+
+    /// the name to send under, letters and digits
+    #[argh(positional, arg_name = "USER")]
+    user: String,
+
+    /// enter this room before anything is read
+    #[argh(option, arg_name = "ROOM")]
+    room: Option<String>,
+
+    /// send this text, as it is, and end; may be given again for more; needs --room
+    #[argh(option, short = 'm', arg_name = "TEXT")]
+    message: Vec<String>,
+
+    /// when the server goes away, try again and again; a text whose answer got lost is reported,
+    /// and not sent twice
+    #[argh(switch)]
+    reconnect: bool,
+
+    /// say more of what goes on
+    #[argh(switch, short = 'v')]
+    verbose: u8,
+
+    /// say errors alone
+    #[argh(switch, short = 'q')]
+    quiet: bool,
+}
+
+fn run(call: &Call<'_>) -> Result<(), Error> {
+    let arguments: Arguments = call.arguments()?;
+    let _log = start_log(arguments.verbose, arguments.quiet);
+    if !arguments.message.is_empty() && arguments.room.is_none() {
+        return Err(call.wrong("--message needs a --room").into());
+    }
+    let identity = Identity {
+        address: Address { host: arguments.host, port: arguments.port },
+        receives: false,
+        user: arguments.user,
+        room: arguments.room.map(String::into_bytes),
+    };
+    let (reconnect, texts) = (arguments.reconnect, arguments.message);
+    Ok(send::run(identity, &Options { reconnect, texts, exit: exit_with })?)
+}

@@ -1,0 +1,103 @@
+//! Why a client cannot go on.
+
+use std::io::{self, ErrorKind};
+
+use thiserror::Error;
+
+use crate::terminal::TerminalError;
+use crate::terminal::visible::visible;
+use crate::wire::protocol::EncodeError;
+
+/// Why a client cannot go on.
+#[derive(Debug, Error)]
+pub(crate) enum ClientError {
+    /// The host's name does not resolve.
+    #[error("cannot find host {host}: {source}")]
+    UnknownHost {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// No address of the host accepts a connection.
+    #[error("cannot connect to {host} port {port}: {source}")]
+    Connect {
+        /// The host's name.
+        host: String,
+        /// The port.
+        port: u16,
+        /// What the system said of the last address tried.
+        source: io::Error,
+    },
+    /// The server has closed the connection.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The server has closed the connection, with this reason.
+    #[error("the server closed the connection: {}", visible(.0))]
+    ClosedWith(Vec<u8>),
+    /// The server has reset a receiver's connection, as it does if that reads too slowly.
+    #[error(
+        "the server cut this receiver off, since it took too little for too long: texts are missing"
+    )]
+    Cut,
+    /// The connection broke.
+    #[error("the connection to the server broke: {0}")]
+    Broken(#[source] io::Error),
+    /// The server sent a line that is far too long, when it should have answered.
+    #[error("the server's answer has more than {0} bytes")]
+    Overlong(usize),
+    /// The server answered `err`; this is its payload.
+    #[error("{}", visible(.0))]
+    Refused(Vec<u8>),
+    /// The request does not fit the wire.
+    #[error(transparent)]
+    Unsendable(#[from] EncodeError),
+    /// The connection was lost, and with it the answers to some requests.
+    #[error("{loss}; {}", between(.unit, *.first, *.last))]
+    Unanswered {
+        /// How it was lost.
+        #[source]
+        loss: Box<ClientError>,
+        /// What input comes in: lines, or texts.
+        unit: &'static str,
+        /// The first unit without an answer.
+        first: usize,
+        /// The last one.
+        last: usize,
+    },
+    /// Something was not sent, or refused, and that has been reported.
+    #[error("something was not sent")]
+    Reported,
+    /// Standard input or output failed.
+    #[error(transparent)]
+    Terminal(#[from] TerminalError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+impl ClientError {
+    /// The connection is lost, and may be made again later.
+    pub(crate) fn is_loss(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Closed | Self::Cut | Self::ClosedWith(_) | Self::Broken(_)
+        )
+    }
+
+    /// The same for a receiver, which knows what a reset means.
+    pub(crate) fn of_receiver(self) -> Self {
+        match self {
+            Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => Self::Cut,
+            error => error,
+        }
+    }
+}
+
+fn between(unit: &str, first: usize, last: usize) -> String {
+    if first == last {
+        format!("{unit} {first} has no answer")
+    } else {
+        format!("{unit}s {first} to {last} have no answer")
+    }
+}

@@ -1,0 +1,159 @@
+//! The log, on standard error.
+//!
+//! Knows how to write lines without holding up those who log. Must not know what is logged.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::{Level, LevelFilter, Log, Metadata, Record, error};
+use stderrlog::{ColorChoice, StdErrLog, Timestamp};
+
+const TARGET: &str = env!("CARGO_PKG_NAME");
+
+/// Lines that may wait to be written.
+const QUEUED_LINES: usize = 1024;
+
+/// How long to wait at the end for lines to be written, if there is no deadline.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verbosity {
+    /// The level if nothing is asked for.
+    pub normal: LevelFilter,
+    /// Levels more.
+    pub more: u8,
+    /// Errors alone.
+    pub quiet: bool,
+}
+
+/// Starts logging, with the time in every line if `times`. A panic is an error, in one line.
+pub(crate) fn start(verbosity: Verbosity, times: bool) -> Logging {
+    let louder = |level: LevelFilter, _| level.increment_severity();
+    let level = (0..verbosity.more).fold(verbosity.normal, louder);
+    let level = if verbosity.quiet { LevelFilter::Error } else { level };
+    let color =
+        if std::io::stderr().is_terminal() { ColorChoice::Auto } else { ColorChoice::Never };
+    let mut writer = stderrlog::new();
+    writer.module(TARGET).verbosity(level).color(color);
+    writer.timestamp(if times { Timestamp::Second } else { Timestamp::Off });
+    let logger = Logger { writer, queue: OnceLock::new(), dropped: AtomicU64::new(0) };
+    let logger = Arc::new(logger);
+    log::set_max_level(level);
+    // Fails only if there is a logger already.
+    let _ = log::set_boxed_logger(Box::new(Arc::clone(&logger)));
+    std::panic::set_hook(Box::new(|bug| {
+        let thread = thread::current();
+        let thread = thread.name().unwrap_or("a thread");
+        error!("a bug in {thread}, please report it: {}", bug.to_string().escape_debug());
+    }));
+    Logging { logger, deadline: None }
+}
+
+/// The log of this process. When it is dropped, what was logged is written, though not if that
+/// takes for ever.
+#[derive(Debug)]
+pub(crate) struct Logging {
+    logger: Arc<Logger>,
+    /// Until when to wait at the end, if it is set.
+    deadline: Option<Instant>,
+}
+
+impl Logging {
+    /// From now on, a thread of its own writes the log: to log something never waits, also when
+    /// standard error is not read. Lines for which there is no room are counted instead. If the
+    /// thread cannot be started, all stays as it was.
+    pub(crate) fn queue(&self) {
+        let (queue, entries) = mpsc::sync_channel(QUEUED_LINES);
+        let logger = Arc::clone(&self.logger);
+        let write = move || logger.write_all(&entries);
+        if thread::Builder::new().name("log".into()).spawn(write).is_ok() {
+            let _ = self.logger.queue.set(queue);
+        }
+    }
+
+    /// Sets until when to wait, at the end, for what was logged to be written.
+    pub(crate) fn end_by(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let Some(queue) = self.logger.queue.get() else { return };
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + FLUSH_TIMEOUT);
+        let (mark, reached) = mpsc::channel();
+        let mut entry = Entry::Mark(mark);
+        while let Err(TrySendError::Full(back)) = queue.try_send(entry) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            entry = back;
+            thread::sleep(Duration::from_millis(10));
+        }
+        // Either the mark is reached, and dropped, or it takes too long.
+        let _ = reached.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// What the thread that writes gets.
+#[derive(Debug)]
+enum Entry {
+    Line(Level, String),
+    /// Dropped when all before it is written.
+    Mark(mpsc::Sender<()>),
+}
+
+#[derive(Debug)]
+struct Logger {
+    writer: StdErrLog,
+    /// The way to the thread that writes, if there is one.
+    queue: OnceLock<SyncSender<Entry>>,
+    /// Lines for which the queue had no room.
+    dropped: AtomicU64,
+}
+
+impl Logger {
+    fn write(&self, level: Level, text: &str) {
+        let line = format_args!("{text}");
+        self.writer.log(&Record::builder().level(level).target(TARGET).args(line).build());
+    }
+
+    fn write_all(&self, entries: &Receiver<Entry>) {
+        for entry in entries {
+            match entry {
+                Entry::Line(level, text) => self.write(level, &text),
+                Entry::Mark(mark) => drop(mark),
+            }
+            let dropped = self.dropped.swap(0, Ordering::Relaxed);
+            if dropped > 0 {
+                self.write(Level::Warn, &format!("{dropped} lines could not be logged in time"));
+            }
+        }
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.writer.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let Some(queue) = self.queue.get() else { return self.writer.log(record) };
+        let line = Entry::Line(record.level(), record.args().to_string());
+        if queue.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self) {
+        self.writer.flush();
+    }
+}

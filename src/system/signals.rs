@@ -1,0 +1,101 @@
+//! Signals: as events for a program that serves, and as an end or a stop that can be prepared.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGTSTP, SIGUSR1, SIGXFSZ};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use thiserror::Error;
+
+/// Signals cannot be handled.
+#[derive(Debug, Error)]
+#[error("cannot handle signals: {0}")]
+pub(crate) struct SignalsError(#[from] io::Error);
+
+/// A signal, by what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// To stop.
+    Stop,
+    /// SIGUSR1.
+    User1,
+}
+
+/// The signals for a program that serves, as they arrive. To be called before any thread is started.
+///
+/// SIGINT, SIGTERM and SIGHUP ask it to stop; the second of them ends the process at once, the way
+/// the signal would have without all this. SIGHUP asks for nothing if it was ignored from the start,
+/// as `nohup` does. SIGPIPE and SIGXFSZ ask for nothing: a client that
+/// goes away, or a log that is full, is an error of the write that notices.
+///
+/// # Errors
+///
+/// [`SignalsError`] if the system refuses a handler.
+pub(crate) fn for_server() -> Result<impl Iterator<Item = Signal>, SignalsError> {
+    let stopping = Arc::new(AtomicBool::new(false));
+    let mut stops = vec![SIGINT, SIGTERM];
+    stops.extend((!is_ignored(SIGHUP)).then_some(SIGHUP));
+    for &signal in &stops {
+        // In this order: the first signal finds the flag unset and sets it.
+        flag::register_conditional_default(signal, Arc::clone(&stopping))?;
+        flag::register(signal, Arc::clone(&stopping))?;
+    }
+    for signal in [SIGPIPE, SIGXFSZ] {
+        flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    let mut signals = Signals::new(stops.iter().chain([&SIGUSR1]))?;
+    let arrived = std::iter::repeat_with(move || signals.wait().collect::<Vec<_>>()).flatten();
+    Ok(arrived.map(|signal| if signal == SIGUSR1 { Signal::User1 } else { Signal::Stop }))
+}
+
+/// The process was started with this signal ignored, as far as the system tells.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// From now on, a thread of its own calls `before_end` when a signal is about to end the process, and
+/// `stop` in place of stopping it.
+///
+/// # Errors
+///
+/// [`SignalsError`] if the system refuses a handler, or a thread.
+pub(crate) fn intercept(
+    before_end: impl Fn() + Send + 'static,
+    stop: impl Fn() + Send + 'static,
+) -> Result<(), SignalsError> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGTSTP])?;
+    let intercept = move || {
+        for signal in signals.forever() {
+            if signal == SIGTSTP {
+                stop();
+            } else {
+                before_end();
+                let _ = emulate_default_handler(signal);
+            }
+        }
+    };
+    Ok(thread::Builder::new().name("signals".into()).spawn(intercept).map(drop)?)
+}
+
+/// Stops the process as SIGTSTP does. Returns when it continues.
+pub(crate) fn stop_process() {
+    let _ = emulate_default_handler(SIGTSTP);
+}
+
+/// Ends the process as SIGPIPE does: that is what a shell expects of a program whose output is not
+/// read any more.
+///
+/// # Errors
+///
+/// Returns only with one.
+pub(crate) fn end_by_sigpipe() -> io::Result<()> {
+    emulate_default_handler(SIGPIPE)
+}

@@ -1,0 +1,32 @@
+//! The options of every connection's socket.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+
+/// How long a connection may be quiet before the first keepalive probe.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// How long to wait for the answer to a probe before the next.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Sends each line at once, and notices when the other end vanishes without closing.
+///
+/// # Errors
+///
+/// If the system refuses an option.
+pub(crate) fn set_options(socket: impl AsFd) -> rustix::io::Result<()> {
+    let socket = socket.as_fd();
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)
+}
+
+/// Chooses the cheapest congestion control, for a connection over loopback: nothing can get congested
+/// between its ends.
+pub(crate) fn expect_no_congestion(socket: impl AsFd) {
+    // Where this one is not available, the default will do.
+    let _ = sockopt::set_tcp_congestion(socket, "reno");
+}

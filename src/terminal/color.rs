@@ -1,0 +1,67 @@
+//! Colours: when there are any, and whose is which.
+
+use std::io::IsTerminal;
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Color {
+    /// On a terminal, unless the environment is against it.
+    Auto,
+    /// In any case.
+    Always,
+    /// In no case.
+    Never,
+}
+
+impl Color {
+    /// Whether that means colour on `stream`.
+    pub(crate) fn applies_to(self, stream: &impl IsTerminal) -> bool {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+                stream.is_terminal() && !set("NO_COLOR") && !dumb
+            }
+        }
+    }
+}
+
+impl std::str::FromStr for Color {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "auto" => Ok(Color::Auto),
+            "always" => Ok(Color::Always),
+            "never" => Ok(Color::Never),
+            _ => Err("auto, always or never is needed"),
+        }
+    }
+}
+
+/// The colour of a name, the same each time: a number for the `m` sequence of terminals.
+pub(crate) fn color_of(name: &[u8]) -> u8 {
+    // All but black and white, which are most terminals' background and foreground, plain and bright.
+    const COLORS: [u8; 12] = [31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96];
+    // FNV-1a, which spreads short names well.
+    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    COLORS[(hash % COLORS.len() as u64) as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_keeps_its_colour_and_names_differ() {
+        let names = ["alice", "bob", "carol", "dave", "eve", "frank", "grace", "heidi"];
+        let colors: std::collections::BTreeSet<_> =
+            names.iter().map(|name| color_of(name.as_bytes())).collect();
+        assert!(colors.len() >= 4, "{colors:?}");
+        assert_eq!(color_of(b"alice"), color_of(b"alice"));
+    }
+}

@@ -1,0 +1,193 @@
+//! How a delivery is printed.
+//!
+//! Knows the parts of a delivery, colours and the clock. Must not know where the lines go.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use chrono::{DateTime, Local, SecondsFormat};
+use serde_json::{Map, Value, json};
+
+use super::color::color_of;
+use super::visible::{is_harmful, visible};
+use crate::wire::protocol::Delivery;
+
+/// How deliveries are to be printed.
+#[derive(Debug)]
+pub(crate) struct Format {
+    /// As JSON, one object a line, without colours. Control characters are always visible there, and
+    /// the time always present.
+    pub json: bool,
+    /// With the time.
+    pub timestamps: bool,
+    /// With colours.
+    pub color: bool,
+    /// With control characters made visible.
+    pub visible: bool,
+    /// The user whose name stands out.
+    pub user: String,
+}
+
+impl Format {
+    /// Appends the line for a delivery that has just come.
+    pub(crate) fn append(&self, lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
+        self.append_at(Local::now, lines, delivery);
+    }
+
+    /// The same, with the clock to look at where the time is wanted.
+    fn append_at(
+        &self,
+        now: impl FnOnce() -> DateTime<Local>,
+        lines: &mut Vec<u8>,
+        delivery: &Delivery<'_>,
+    ) {
+        let Delivery { sender, text, .. } = delivery;
+        if self.json {
+            let object = as_json(now(), delivery).to_string();
+            lines.extend_from_slice(json_in_visible(&object).as_bytes());
+            lines.push(b'\n');
+            return;
+        }
+        if self.timestamps {
+            // Nothing fails that is written to memory.
+            let _ = write!(lines, "{} ", now().format("%Y-%m-%d %H:%M:%S"));
+        }
+        let (shown_sender, mut shown_text) = (self.show(sender), self.show(text));
+        if self.color {
+            let _ = write!(lines, "\x1b[{}m", color_of(sender));
+            shown_text = highlight(&shown_text, self.user.as_bytes()).into();
+        }
+        lines.extend_from_slice(&shown_sender);
+        if self.color {
+            lines.extend_from_slice(b"\x1b[0m");
+        }
+        for part in [b": ", &*shown_text, b"\n"] {
+            lines.extend_from_slice(part);
+        }
+    }
+
+    fn show<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.visible { visible(bytes).into_bytes().into() } else { bytes.into() }
+    }
+}
+
+fn as_json(now: DateTime<Local>, delivery: &Delivery<'_>) -> Value {
+    let mut object = Map::new();
+    let strings = [("room", delivery.room), ("sender", delivery.sender), ("text", delivery.text)];
+    for (name, bytes) in strings {
+        object.insert(name.into(), json!(String::from_utf8_lossy(bytes)));
+        // What the replacement characters stand for.
+        if std::str::from_utf8(bytes).is_err() {
+            object.insert(format!("{name}_bytes"), json!(bytes));
+        }
+    }
+    object.insert("time".into(), json!(now.to_rfc3339_opts(SecondsFormat::Millis, false)));
+    Value::Object(object)
+}
+
+/// Writes what could do harm to a terminal as the escapes that JSON has for it. It occurs in strings
+/// alone.
+fn json_in_visible(json: &str) -> String {
+    let mut shown = String::new();
+    for char in json.chars() {
+        if is_harmful(char) {
+            // All of them are of the kind that one escape is enough for.
+            shown += &format!("\\u{:04x}", u32::from(char));
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
+/// Makes a name stand out wherever `text` mentions it, as a word of its own in any case.
+fn highlight(text: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::new();
+    let mut rest = text;
+    // A word is what names can be made of; anything else parts words.
+    while !rest.is_empty() {
+        let is_word = rest[0].is_ascii_alphanumeric();
+        let same = |byte: &u8| byte.is_ascii_alphanumeric() == is_word;
+        let end = rest.iter().position(|byte| !same(byte)).unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(end);
+        if piece.eq_ignore_ascii_case(name) {
+            shown.extend_from_slice(b"\x1b[1;7m");
+            shown.extend_from_slice(piece);
+            shown.extend_from_slice(b"\x1b[0m");
+        } else {
+            shown.extend_from_slice(piece);
+        }
+        rest = after;
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(format: &Format, sender: &[u8], text: &[u8]) -> String {
+        let mut lines = Vec::new();
+        let now = DateTime::parse_from_rfc3339("2026-11-24T12:34:56.789+00:00").unwrap();
+        let delivery = Delivery { room: b"cafe", sender, text };
+        format.append_at(|| now.with_timezone(&Local), &mut lines, &delivery);
+        String::from_utf8(lines).unwrap()
+    }
+
+    fn plain() -> Format {
+        let user = "alice".to_owned();
+        Format { json: false, timestamps: false, color: false, visible: false, user }
+    }
+
+    #[test]
+    fn without_a_wish_the_bytes_are_what_was_sent() {
+        assert_eq!(line(&plain(), b"bob", b"hi \x1b[2J alice"), "bob: hi \x1b[2J alice\n");
+    }
+
+    #[test]
+    fn a_terminal_gets_no_control_characters() {
+        let format = Format { visible: true, ..plain() };
+        assert_eq!(line(&format, b"bo\x07b", b"\x1b[2J"), "bo\\x07b: \\x1b[2J\n");
+    }
+
+    #[test]
+    fn a_mention_is_a_word_of_its_own() {
+        let format = Format { color: true, ..plain() };
+        let text = |text: &str| {
+            let line = line(&format, b"bob", text.as_bytes());
+            line.split_once("\x1b[0m: ").unwrap().1.trim_end().to_owned()
+        };
+        assert_eq!(text("hi alice!"), "hi \x1b[1;7malice\x1b[0m!");
+        assert_eq!(text("ALICE,alice"), "\x1b[1;7mALICE\x1b[0m,\x1b[1;7malice\x1b[0m");
+        assert_eq!(text("malice alices \u{e9}"), "malice alices \u{e9}");
+    }
+
+    #[test]
+    fn the_time_comes_first() {
+        let format = Format { timestamps: true, ..plain() };
+        let line = line(&format, b"bob", b"hi");
+        let (time, rest) = line.split_at("2026-11-24 12:34:56".len());
+        assert!(time.ends_with(":56") && time.starts_with("2026-11-2"), "{line}");
+        assert_eq!(rest, " bob: hi\n");
+    }
+
+    #[test]
+    fn json_keeps_every_byte() {
+        let format = Format { json: true, ..plain() };
+        let object: Value =
+            serde_json::from_str(&line(&format, b"bob", b"a\"b\\\n\0\x1b\xff")).unwrap();
+        assert_eq!(object["room"], "cafe");
+        assert_eq!(object["sender"], "bob");
+        assert_eq!(object["text"], "a\"b\\\n\0\x1b\u{fffd}");
+        let harmful = "\x7f \u{9b}2J \u{202e}mad \u{2066} \u{2028}";
+        let shown = line(&format, b"bob", harmful.as_bytes());
+        assert!(shown.trim_end().is_ascii() && !shown.contains('\x7f'), "{shown}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["text"], harmful);
+        assert_eq!(object["text_bytes"], json!(b"a\"b\\\n\0\x1b\xff"));
+        assert!(object.get("sender_bytes").is_none());
+        let time = DateTime::parse_from_rfc3339(object["time"].as_str().unwrap()).unwrap();
+        assert_eq!(time.timestamp_millis(), 1_795_523_696_789);
+        let clean = line(&format, b"bob", "\u{1f980}".as_bytes());
+        assert!(clean.contains("\"text\":\"\u{1f980}\"") && !clean.contains("_bytes"), "{clean}");
+    }
+}

@@ -1,0 +1,8 @@
+//! How a command is called, and how that is told: arguments, help texts, manual pages.
+//!
+//! Knows what `argh` knows of a command line. Must not know which commands there are.
+
+pub(crate) mod call;
+pub(crate) mod help;
+pub(crate) mod man;
+pub(crate) mod values;

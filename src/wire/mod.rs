@@ -1,0 +1,6 @@
+//! What goes over a connection: bytes → lines, and what lines mean.
+//!
+//! Knows bytes and nothing else: neither sockets nor what is done about a line.
+
+pub(crate) mod lines;
+pub mod protocol;
