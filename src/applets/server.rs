@@ -57,6 +57,11 @@ struct Arguments {
     #[argh(option, arg_name = "BYTES", default = "1024 * 1024", from_str_fn(positive))]
     queue_limit: usize,
 
+    /// above this many bytes queued for all receivers together, hold a room's senders back when one
+    /// of its receivers has more than its share of them (default: 268435456)
+    #[argh(option, arg_name = "BYTES", default = "256 * 1024 * 1024", from_str_fn(positive))]
+    total_queue_limit: usize,
+
     /// cut off a receiver whose queue stays above that limit for this many seconds (default: 5)
     #[argh(option, arg_name = "SECS", default = "Duration::from_secs(5)", from_str_fn(seconds))]
     stall_timeout: Duration,
@@ -95,6 +100,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         limits: Limits {
             login_timeout: arguments.login_timeout,
             queue_limit: arguments.queue_limit,
+            total_queue_limit: arguments.total_queue_limit,
             stall_timeout: arguments.stall_timeout,
         },
     };

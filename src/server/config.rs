@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     pub login_timeout: Duration,
     /// Bytes that may be queued for a receiver before its room's senders have to wait.
     pub queue_limit: usize,
+    /// Bytes that may be queued for all receivers together before each has but a share of them.
+    pub total_queue_limit: usize,
     /// How long a receiver's queue may stay above `queue_limit`.
     pub stall_timeout: Duration,
 }

@@ -24,6 +24,16 @@ pub(crate) enum ServerError {
         /// What the system said.
         source: io::Error,
     },
+    /// There may be so few descriptors that nobody could connect.
+    #[error(
+        "the limit on descriptors is {limit}, and {needed} are needed for one client: raise it"
+    )]
+    Descriptors {
+        /// How many there may be.
+        limit: usize,
+        /// How many there have to be.
+        needed: usize,
+    },
     /// A thread, or what it needs, is not to be had.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use log::{debug, info, warn};
 
 use chat::admission::Admission;
+use chat::frame::Budget;
 use chat::placement::Placement;
 use chat::rooms::Rooms;
 use chat::tally::Tally;
@@ -73,13 +74,14 @@ impl Server {
         let (mailboxes, threads) =
             spawn::spawn(config.workers, descriptors).map_err(ServerError::Start)?;
         let reserve = usize::from(config.workers.is_none() && mailboxes.len() > 1);
-        let max_clients = max_clients(config.max_clients, descriptors);
+        let max_clients = max_clients(config.max_clients, descriptors)?;
         let shared = Arc::new(Shared {
             log: None,
             placement: Arc::new(Placement::new(mailboxes.len(), mailboxes.len() - reserve)),
             mailboxes,
             rooms: Arc::new(Rooms::default()),
             admission: Arc::new(Admission::new(max_clients, config.max_per_address)),
+            budget: Arc::new(Budget::new(config.limits.total_queue_limit)),
             limits: config.limits,
             tally: Tally::default(),
             slow_receivers: Mutex::default(),
@@ -130,12 +132,15 @@ impl Server {
 }
 
 /// How many clients there may be: as many as are wanted, if there are descriptors for them.
-fn max_clients(wanted: Option<usize>, descriptors: usize) -> usize {
+fn max_clients(wanted: Option<usize>, descriptors: usize) -> Result<usize, ServerError> {
     let reserved = descriptors::open_now() + SPARE_DESCRIPTORS;
-    let affordable = descriptors.saturating_sub(reserved).max(1);
+    if descriptors <= reserved {
+        return Err(ServerError::Descriptors { limit: descriptors, needed: reserved + 1 });
+    }
+    let affordable = descriptors - reserved;
     let wanted = wanted.unwrap_or(affordable);
     if wanted > affordable {
         warn!("the limit on descriptors allows {affordable} clients, not {wanted}");
     }
-    wanted.min(affordable)
+    Ok(wanted.min(affordable))
 }

@@ -28,19 +28,18 @@ pub(crate) enum Signal {
 
 /// The signals for a program that serves, as they arrive. To be called before any thread is started.
 ///
-/// SIGINT, SIGTERM and SIGHUP ask it to stop; the second of them ends the process at once, the way
-/// the signal would have without all this. SIGHUP asks for nothing if it was ignored from the start,
-/// as `nohup` does. SIGPIPE and SIGXFSZ ask for nothing: a client that
-/// goes away, or a log that is full, is an error of the write that notices.
+/// SIGINT, SIGTERM and SIGHUP ask it to stop. A second SIGINT or SIGTERM ends the process at once, the
+/// way the signal would have without all this; SIGHUP counts for neither, since it may come together
+/// with one of the others. SIGHUP asks for nothing if it was ignored from the start, as `nohup` does.
+/// SIGPIPE and SIGXFSZ ask for nothing: a client that goes away, or a log that is full, is an error
+/// of the write that notices.
 ///
 /// # Errors
 ///
 /// [`SignalsError`] if the system refuses a handler.
 pub(crate) fn for_server() -> Result<impl Iterator<Item = Signal>, SignalsError> {
     let stopping = Arc::new(AtomicBool::new(false));
-    let mut stops = vec![SIGINT, SIGTERM];
-    stops.extend((!is_ignored(SIGHUP)).then_some(SIGHUP));
-    for &signal in &stops {
+    for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset and sets it.
         flag::register_conditional_default(signal, Arc::clone(&stopping))?;
         flag::register(signal, Arc::clone(&stopping))?;
@@ -48,7 +47,8 @@ pub(crate) fn for_server() -> Result<impl Iterator<Item = Signal>, SignalsError>
     for signal in [SIGPIPE, SIGXFSZ] {
         flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
-    let mut signals = Signals::new(stops.iter().chain([&SIGUSR1]))?;
+    let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1].into_iter().chain(hangup))?;
     let arrived = std::iter::repeat_with(move || signals.wait().collect::<Vec<_>>()).flatten();
     Ok(arrived.map(|signal| if signal == SIGUSR1 { Signal::User1 } else { Signal::Stop }))
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::command_line::scratch;
 use crate::harness::{
-    Peer, Program, Server, Signal, bash, chatbox, left_out, numbered, wait_until,
+    Peer, Program, Server, Signal, bash, chatbox, left_out, limited, numbered, wait_until,
 };
 
 #[test]
@@ -249,4 +249,23 @@ fn an_address_keeps_its_zone() {
     }
     let finished = Program::start(chatbox(["server", "0", "--bind", "fe80::1%lo"])).finish();
     finished.assert_one_error(1, "cannot listen on [fe80::1%1]:0: Cannot assign requested address");
+}
+
+/// A terminal that is closed sends one, and its shell or a supervisor may send another signal.
+#[test]
+fn a_hangup_is_no_first_nor_second_signal() {
+    for signals in [[Signal::HUP, Signal::TERM], [Signal::TERM, Signal::HUP]] {
+        let (server, _receiver) = stalled_server();
+        server.program.signal(signals[0]);
+        server.program.expect_stderr("stopping");
+        server.program.signal(signals[1]);
+        let finished = server.program.finish();
+        assert_eq!(finished.status.code(), Some(0), "{signals:?}: {finished:?}");
+    }
+}
+
+#[test]
+fn a_server_that_nobody_could_connect_to_does_not_start() {
+    let finished = Program::start(limited("-n 12", &["server", "0"])).finish();
+    finished.assert_one_error(1, "the limit on descriptors is 12, and ");
 }

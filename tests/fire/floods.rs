@@ -254,3 +254,61 @@ fn no_sender_starves() {
     assert!(least * 2 >= *most, "from {least} to {most} texts: {said:?}");
     println!("from {least} to {most} texts");
 }
+
+/// However many rooms there are, each with a receiver that does not read.
+#[test]
+fn what_is_queued_for_all_receivers_is_bounded() {
+    let rooms = 60;
+    let server = Server::with(&["--total-queue-limit", "2000000", "--stall-timeout", "60"]);
+    let before = server.program.memory();
+    let mut stuck = Vec::new();
+    for number in 0..rooms {
+        let room = format!("room{number}");
+        let mut receiver = Peer::connect_with_buffer(server.port, 4096);
+        receiver.enter("rlogin", "stuck", &room);
+        let sender = Peer::sender(server.port, "s", &room).stream().try_clone().unwrap();
+        sender.set_nonblocking(true).unwrap();
+        stuck.push((receiver, sender));
+    }
+    // So much that the systems of all take it, and much more.
+    let lines = format!("sendall:{}\n", text(0, 200)).repeat(100);
+    let mut written = 1;
+    while written > 0 {
+        written = 0;
+        for (_, sender) in &mut stuck {
+            while let Ok(count @ 1..) = sender.write(lines.as_bytes()) {
+                written += count;
+            }
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    let queued = server.reports("bytes queued");
+    // Each may have a frame more than its share.
+    assert!(queued < 2_000_000 + rooms * 66_000, "{queued} bytes queued");
+    let grown = server.program.peak_memory() - before;
+    assert!(grown < 30 * MIB, "memory grew by {grown} KiB");
+    println!("{queued} bytes queued, memory grew by {grown} KiB");
+}
+
+/// The first are named, the others counted.
+#[test]
+fn receivers_that_are_cut_in_a_crowd_do_not_flood_the_log() {
+    let flags = ["--workers", "1", "--queue-limit", "1000", "--stall-timeout", "1"];
+    let server = Server::run(crate::harness::chatbox(["server", "0"].into_iter().chain(flags)));
+    let stuck: Vec<_> = (0..30)
+        .map(|_| {
+            let mut receiver = Peer::connect_with_buffer(server.port, 4096);
+            receiver.enter("rlogin", "stuck", "cafe");
+            receiver
+        })
+        .collect();
+    let sender = Peer::sender(server.port, "s", "cafe").stream().try_clone().unwrap();
+    let lines = format!("sendall:{}\n", text(0, 200)).repeat(100);
+    let mut writer = sender.try_clone().unwrap();
+    thread::spawn(move || while writer.write_all(lines.as_bytes()).is_ok() {});
+    thread::spawn(move || std::io::copy(&mut &sender, &mut std::io::sink()));
+    server.wait_for_report("receivers cut", |cut| cut == 30);
+    let lines = server.program.stderr().matches("cut receiver stuck (").count();
+    assert!((1..=20).contains(&lines), "{lines} lines for 30 receivers");
+    drop(stuck);
+}

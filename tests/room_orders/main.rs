@@ -14,6 +14,8 @@ use wire::protocol::Name;
 
 #[path = "../../src/server/chat/effects.rs"]
 mod effects;
+#[path = "../../src/server/chat/frame.rs"]
+mod frame;
 #[path = "../../src/server/chat/id.rs"]
 mod id;
 #[path = "../../src/server/chat/lane.rs"]
@@ -41,9 +43,10 @@ mod sync {
 }
 
 use effects::{Effect, Effects};
+use frame::{Budget, Frame};
 use id::SessionId;
 use membership::Membership;
-use outbox::{Drained, Frame, Outbox};
+use outbox::{Drained, Outbox};
 use room::Room;
 use rooms::Rooms;
 use session_queue::SessionQueue;
@@ -125,7 +128,7 @@ fn publish(server: &Server, worker: usize, inbox: &mpsc::Receiver<Told>) {
             while !matches!(inbox.recv().unwrap(), Told::Resume) {}
             membership.stop_waiting();
         }
-        let frame = Frame::from([worker as u8, number]);
+        let frame = Frame::from(vec![worker as u8, number]);
         let published = membership.room().publish(&frame, None);
         for other in published.notify.iter() {
             effects.add(Effect::Notify(other, Arc::clone(membership.room())));
@@ -148,7 +151,7 @@ struct Receiver {
 impl Receiver {
     fn new(server: &Server, worker: usize, room: usize, got: &Arc<Mutex<Vec<u8>>>) -> Self {
         let effects = Effects::new();
-        let outbox = Outbox::new(MARK);
+        let outbox = Outbox::new(MARK, &Arc::new(Budget::new(usize::MAX)));
         let mut membership = server.enter(&effects.0);
         membership.attach(worker, 0, outbox.sender(), &effects.0);
         let socket = Socket { room, got: Arc::clone(got) };

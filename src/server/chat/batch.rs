@@ -7,8 +7,8 @@
 use std::mem;
 
 use super::effects::{Effect, Effects, Receipt};
+use super::frame::{Budget, Frame};
 use super::id::SessionId;
-use super::outbox::Frame;
 use super::room::Room;
 use super::session_queue::SessionQueue;
 use super::sync::Arc;
@@ -38,6 +38,8 @@ pub(crate) struct Publisher<'a> {
     pub effects: &'a Effects,
     /// Counts texts and deliveries.
     pub tally: &'a Tally,
+    /// Counts the bytes of frames.
+    pub budget: &'a Arc<Budget>,
 }
 
 impl Batch {
@@ -111,7 +113,7 @@ impl Batch {
         if self.lines.is_empty() {
             return;
         }
-        let frame = Frame::from(self.lines.as_slice());
+        let frame = Frame::new(&self.lines, publisher.budget);
         self.lines.clear();
         let here = publisher.here.as_mut().map(|(worker, writes)| (*worker, &mut **writes));
         let published = self.room.publish(&frame, here);

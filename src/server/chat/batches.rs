@@ -103,6 +103,7 @@ mod tests {
 
     use super::*;
     use crate::server::chat::effects::Effects;
+    use crate::server::chat::frame::Budget;
     use crate::server::chat::session_queue::SessionQueue;
     use crate::server::chat::tally::Tally;
     use crate::wire::protocol::Name;
@@ -114,8 +115,8 @@ mod tests {
         let rooms: Vec<_> =
             (0..rooms).map(|number| Arc::new(Room::new(name(number), 0, 2))).collect();
         let (mut batches, mut writes) = (Batches::default(), SessionQueue::default());
-        let (effects, tally) = (&effects, &tally);
-        let mut publisher = Publisher { here: Some((0, &mut writes)), effects, tally };
+        let (effects, tally, budget) = (&effects, &tally, &Arc::new(Budget::new(1 << 30)));
+        let mut publisher = Publisher { here: Some((0, &mut writes)), effects, tally, budget };
         let sender = SessionId { worker: 0, token: 0, serial: 0 };
         let mut once = || {
             let begun = Instant::now();

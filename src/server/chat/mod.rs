@@ -10,6 +10,7 @@ pub(crate) mod answers;
 pub(crate) mod batch;
 pub(crate) mod batches;
 pub(crate) mod effects;
+pub(crate) mod frame;
 pub(crate) mod id;
 pub(crate) mod lane;
 pub(crate) mod log;

@@ -8,11 +8,9 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 
+use super::frame::{Budget, Frame};
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::sync::{Arc, mpsc};
-
-/// Whole lines, encoded once and shared by every queue they are in.
-pub(crate) type Frame = Arc<[u8]>;
 
 /// Frames that one write to a socket takes along at most.
 const GATHER: usize = 16;
@@ -22,8 +20,10 @@ const GATHER: usize = 16;
 pub(crate) struct Backlog {
     /// Bytes in the queue, or taken out of it and not yet written.
     bytes: AtomicUsize,
-    /// The most that `bytes` should be.
+    /// The most that `bytes` should be, unless there is too much for all together.
     mark: usize,
+    /// What there is for all together.
+    budget: Arc<Budget>,
     /// The receiver's room counts it as being above its mark. Written only under the lock of the
     /// room that the receiver is in.
     over: AtomicBool,
@@ -39,7 +39,7 @@ impl Backlog {
 
     /// More is queued than should be.
     pub(crate) fn above_mark(&self) -> bool {
-        self.bytes() > self.mark
+        self.bytes() > self.budget.mark(self.mark)
     }
 
     /// The receiver's room counts it as being above its mark.
@@ -61,6 +61,12 @@ impl Backlog {
     /// holder of the room's lock.
     pub(crate) fn set_over(&self, over: bool) -> bool {
         self.over.swap(over, Ordering::SeqCst) != over
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.budget.remove_receiver();
     }
 }
 
@@ -106,12 +112,14 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// A new queue that should not hold more than `mark` bytes.
-    pub(crate) fn new(mark: usize) -> Self {
+    /// A new queue that should not hold more than `mark` bytes, or its share of `budget`.
+    pub(crate) fn new(mark: usize, budget: &Arc<Budget>) -> Self {
         let (sender, receiver) = mpsc::channel();
+        budget.add_receiver();
         let backlog = Backlog {
             bytes: AtomicUsize::new(0),
             mark,
+            budget: Arc::clone(budget),
             over: AtomicBool::new(false),
             half_closed: AtomicBool::new(false),
         };

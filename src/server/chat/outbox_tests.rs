@@ -4,7 +4,9 @@
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 
+use super::frame::Budget;
 use super::outbox::{Drained, Outbox};
+use super::sync::Arc;
 
 /// Takes `most` bytes a write, `left` in all, then would block.
 struct Socket {
@@ -38,7 +40,8 @@ impl Write for Socket {
 fn every_byte_comes_out_once_and_in_order_however_the_socket_takes_it() {
     for most in 1..40 {
         for left in 0..60 {
-            let mut outbox = Outbox::new(1000);
+            let budget = Arc::new(Budget::new(usize::MAX));
+            let mut outbox = Outbox::new(1000, &budget);
             let mut want = Vec::new();
             for number in 0..20u8 {
                 let frame = vec![b'a' + number; usize::from(number % 5) + 1];

@@ -8,9 +8,10 @@
 
 use slab::Slab;
 
+use super::frame::Frame;
 use super::id::{SessionId, WorkerSet};
 use super::lane::Lane;
-use super::outbox::{Frame, OutboxSender};
+use super::outbox::OutboxSender;
 use super::session_queue::SessionQueue;
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::sync::{Mutex, lock};

@@ -12,11 +12,13 @@ use std::mem;
 
 use proptest::prelude::*;
 
+use super::frame::Budget;
 use super::id::SessionId;
 use super::lane::Lane;
 use super::outbox::{Drained, Outbox};
 use super::room::{Census, MemberKey, Room};
 use super::session_queue::SessionQueue;
+use super::sync::Arc;
 use crate::wire::protocol::Name;
 
 const WORKERS: usize = 2;
@@ -92,7 +94,7 @@ impl Receiver {
     fn new(worker: usize) -> Self {
         Receiver {
             worker,
-            outbox: Outbox::new(MARK),
+            outbox: Outbox::new(MARK, &Arc::new(Budget::new(usize::MAX))),
             socket: Socket { room: FRAME + 1, got: Vec::new() },
             key: None,
             full: false,
@@ -205,7 +207,7 @@ impl Model {
         self.frames += 1;
         let frame = self.frames.to_be_bytes();
         let published =
-            self.room.publish(&frame.as_slice().into(), Some((worker, &mut self.writes[worker])));
+            self.room.publish(&frame.to_vec().into(), Some((worker, &mut self.writes[worker])));
         self.told.extend(published.notify.iter());
         let present = self.receivers.iter_mut().filter(|receiver| receiver.key.is_some());
         let count = present.map(|receiver| receiver.due.extend_from_slice(&frame)).count();

@@ -72,7 +72,8 @@ pub(crate) enum Step {
     Go,
     /// First the session has to move to that worker and [`Session::arrive`] there.
     Move(usize),
-    /// The line cannot be carried out before all answers are there: to be tried again then.
+    /// The line cannot be carried out before all answers are there, or the room takes texts: to be
+    /// tried again then.
     Later,
     /// The client is done.
     Quit,
@@ -194,7 +195,7 @@ impl Session {
         self.ok(format_args!("logged in as {user}"));
         self.role = match kind {
             Kind::Receiver => {
-                let outbox = Outbox::new(turn.queue_limit);
+                let outbox = Outbox::new(turn.queue_limit, turn.publisher.budget);
                 Role::Receiver { user, outbox, room: None }
             }
             _ => Role::Sender { user, room: None },
@@ -289,11 +290,15 @@ impl Session {
     }
 
     fn send_all(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<Step, Refusal> {
-        match &self.role {
+        match &mut self.role {
             Role::New => Err(Refusal::NotLoggedIn),
             Role::Receiver { .. } => Err(Refusal::SendersOnly),
             Role::Sender { room: None, .. } => Err(Refusal::NotInRoom),
             Role::Sender { room: Some(Sending { membership, head }), .. } => {
+                // A receiver is above its mark: the text waits, in line, until there is none.
+                if membership.room().is_congested() && membership.wait(turn.id) {
+                    return Ok(Step::Later);
+                }
                 let Turn { id, batches, publisher, .. } = turn;
                 batches.add(membership.room(), head, text, *id, publisher);
                 match batches.log() {
@@ -468,23 +473,9 @@ impl Session {
         }
     }
 
-    /// A sender whose room has a receiver above its mark.
-    pub(crate) fn has_to_wait(&self) -> bool {
-        match &self.role {
-            Role::Sender { room: Some(Sending { membership, .. }), .. } => {
-                membership.room().is_congested()
-            }
-            _ => false,
-        }
-    }
-
-    /// Puts such a sender into the line of those who wait until there is none; `false` if there is
-    /// nothing to wait for.
-    pub(crate) fn wait(&mut self, id: SessionId) -> bool {
-        match &mut self.role {
-            Role::Sender { room: Some(Sending { membership, .. }), .. } => membership.wait(id),
-            _ => false,
-        }
+    /// What the client sends may lead to anything that others notice.
+    pub(crate) fn may_speak(&self) -> bool {
+        !matches!(self.role, Role::Receiver { .. })
     }
 
     /// It stands in that line.

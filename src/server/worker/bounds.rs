@@ -71,6 +71,24 @@ fn a_turn_serves_so_many_clients_and_accepts_so_many() {
     assert_eq!(server.shared.placement.sessions(0) - before, newcomers.len());
 }
 
+/// The more clients there are, the less is read of each that cannot be carried out at once.
+#[test]
+fn what_is_read_of_a_client_and_has_to_wait_is_bounded() {
+    let mut server = TestServer::with_reserve();
+    let mut clients: Vec<_> = (0..200).map(|_| server.client(0)).collect();
+    let lines = "\n".repeat(60_000);
+    clients[0].send(&lines);
+    server.step(0);
+    let alone = server.workers[0].sessions.most_held();
+    assert!((1..=64 * 1024).contains(&alone), "{alone} bytes");
+    server.step_until_idle(0);
+    clients[0].heard();
+    clients.iter_mut().for_each(|client| client.try_send(&lines));
+    server.step(0);
+    let in_a_crowd = server.workers[0].sessions.most_held();
+    assert!((1..=8192 / 200 * 255).contains(&in_a_crowd), "{in_a_crowd} bytes");
+}
+
 /// Texts of one room in one turn are one frame, but not of any size.
 #[test]
 fn a_frame_is_published_when_it_is_full() {

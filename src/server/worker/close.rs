@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use log::{debug, info, warn};
+use log::{debug, info};
 
 use super::connection::Loss;
 use crate::server::chat::room::Room;
 use crate::server::chat::session::Session;
 use crate::server::chat::sync::atomic::Ordering;
 use crate::server::chat::tally::Tally;
+use crate::system::rate_limited::Warning;
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +58,9 @@ impl CloseReason {
         counter.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Logs the end of a session that was in that room.
-    pub(crate) fn log(self, session: &Session, room: Option<&Room>) {
+    /// Logs the end of a session that was in that room; `cuts` gives the warnings of those that were
+    /// cut.
+    pub(crate) fn log(self, session: &Session, room: Option<&Room>, cuts: &mut Warning) {
         match self {
             CloseReason::Done => debug!("{session} left"),
             CloseReason::Lost(Loss::Closed) => debug!("{session} left: connection closed"),
@@ -75,12 +77,12 @@ impl CloseReason {
             }
             CloseReason::Stopping => debug!("{session} closed: the server stops"),
             CloseReason::Panicked => debug!("{session} closed: the server has a bug"),
-            CloseReason::Stalled(time) => warn!(
+            CloseReason::Stalled(time) => cuts.warn(format_args!(
                 "cut {session} in room {}: it takes too little, {} bytes have been queued for {} s",
                 room.map_or("", |room| room.name().as_str()),
                 session.owed(),
                 time.as_secs_f64(),
-            ),
+            )),
         }
     }
 }

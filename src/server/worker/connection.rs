@@ -42,11 +42,35 @@ pub(crate) struct Connection {
     /// A line that has to wait until all answers are there.
     parked: Option<Box<[u8]>>,
     /// Bytes that were read and whose lines have to wait.
-    held: Vec<u8>,
+    held: Held,
     input: Input,
     output: Output,
     /// The system has said that the client neither sends nor takes anything any more.
     hung_up: bool,
+}
+
+/// Bytes that were read, the first of them used already.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.used..]
+    }
+
+    /// All but so many at the end are used. Moves nothing: there may be many, and little used at a
+    /// time.
+    fn keep(mut self, left: usize) -> Self {
+        self.used = self.bytes.len() - left;
+        if left == 0 { Held::default() } else { self }
+    }
 }
 
 /// The client's writing side.
@@ -98,10 +122,8 @@ impl From<io::Error> for Loss {
 pub(crate) enum Served {
     /// No more of them are here.
     All,
-    /// More of them may be here.
+    /// More of them may be here, to be carried out as soon as that is possible.
     Part,
-    /// They wait until the client's room takes texts again.
-    Waits,
     /// The session has to move to that worker first.
     Move(usize),
 }
@@ -115,7 +137,7 @@ impl Connection {
             lines: LineSplitter::new(MAX_REQUEST),
             tls: Some(0),
             parked: None,
-            held: Vec::new(),
+            held: Held::default(),
             input: Input::Idle,
             output: Output::Open,
             hung_up: false,
@@ -136,7 +158,7 @@ impl Connection {
         if self.hung_up {
             // What it sent is carried out, whether or not there is anybody to be answered.
             self.session.close_answers();
-            if self.input == Input::Ended {
+            if self.input == Input::Ended || !self.session.may_speak() {
                 self.lose(Loss::Closed);
             }
         }
@@ -167,12 +189,18 @@ impl Connection {
     pub(crate) fn is_servable(&self) -> bool {
         let is_read = self.parked.is_some() || !self.held.is_empty();
         let some = is_read || matches!(self.input, Input::Ready | Input::Thorough);
-        some && self.output != Output::Full && !self.session.is_waiting() && !self.has_to_pause()
+        some && self.output != Output::Full && !self.has_to_pause()
     }
 
     /// Bytes that the client has not been given yet, in whatever buffer they lie.
     pub(crate) fn owed(&self) -> usize {
         self.session.owed() + self.transport.pending()
+    }
+
+    /// Bytes that were read and wait.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held.bytes.capacity()
     }
 
     /// Something has to be written, or to be said by a log, before the next line is carried out.
@@ -181,18 +209,21 @@ impl Connection {
         self.owed() >= OWED
             || session.awaited() >= AWAITED
             || session.is_opening()
+            || session.is_waiting()
             || self.parked.is_some() && session.is_awaiting()
     }
 
     /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the
     /// lines that are whole, `most` of them at most.
     pub(crate) fn serve(&mut self, buffer: &mut [u8], most: usize, turn: &mut Turn<'_>) -> Served {
-        let mut held = mem::take(&mut self.held);
+        let held = mem::take(&mut self.held);
         let mut rest = if held.is_empty() {
-            let count = self.read(buffer);
+            // What is read and cannot be carried out has to be kept.
+            let most_bytes = buffer.len().min(MAX_REQUEST * most);
+            let count = self.read(&mut buffer[..most_bytes]);
             &buffer[..count]
         } else {
-            &held[..]
+            held.rest()
         };
         if self.is_tls(rest) {
             self.input = Input::Ended;
@@ -201,13 +232,10 @@ impl Connection {
         }
         let served = self.carry_out(&mut rest, most, turn);
         let left = rest.len();
-        self.held = match (left, held.is_empty()) {
-            (0, _) => Vec::new(),
-            (_, true) => rest.to_vec(),
-            (_, false) => {
-                held.drain(..held.len() - left);
-                held
-            }
+        self.held = if held.is_empty() && left > 0 {
+            Held { bytes: rest.to_vec(), used: 0 }
+        } else {
+            held.keep(left)
         };
         self.session.queue_answers();
         match served {
@@ -232,10 +260,6 @@ impl Connection {
 
     fn carry_out(&mut self, input: &mut &[u8], most: usize, turn: &mut Turn<'_>) -> Served {
         for _ in 0..most {
-            // Nobody waits who has nothing to say.
-            if self.session.has_to_wait() && input.contains(&b'\n') && self.session.wait(turn.id) {
-                return Served::Waits;
-            }
             if self.has_to_pause() {
                 return Served::Part;
             }
@@ -249,7 +273,10 @@ impl Connection {
             };
             match self.session.carry_out(line, turn) {
                 Step::Go => {}
-                Step::Later => self.parked = Some(line.bytes().into()),
+                Step::Later => {
+                    self.parked = Some(line.bytes().into());
+                    return Served::Part;
+                }
                 Step::Move(worker) => return Served::Move(worker),
                 Step::Quit => {
                     *input = &[];
@@ -393,4 +420,20 @@ fn write_off(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<bool> {
         *bytes = Vec::new();
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be much of it, of which little is used at a time.
+    #[test]
+    fn what_is_held_is_not_moved_when_some_of_it_is_used() {
+        let held = Held { bytes: b"0123456789".to_vec(), used: 0 };
+        let start = held.rest().as_ptr();
+        let held = held.keep(7).keep(4);
+        assert_eq!(held.rest(), b"6789");
+        assert_eq!(held.rest().as_ptr(), start.wrapping_add(6));
+        assert_eq!(held.keep(0).bytes.capacity(), 0);
+    }
 }

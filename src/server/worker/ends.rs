@@ -11,8 +11,9 @@ use super::shared::{Message, Shared};
 use super::test_server::{Client, MINUTE, TestServer, WORKERS};
 use crate::server::chat::admission::Kind;
 use crate::server::chat::effects::{Effect, Effects};
+use crate::server::chat::frame::Frame;
 use crate::server::chat::membership::Membership;
-use crate::server::chat::outbox::{Frame, Outbox};
+use crate::server::chat::outbox::Outbox;
 use crate::server::chat::room::Room;
 use crate::wire::protocol::Name;
 
@@ -146,7 +147,7 @@ impl Run {
         // A receiver that closed without a reset is noticed when something is written to it.
         for _ in 0..2 {
             for room in self.server.shared.rooms.all() {
-                room.publish(&Frame::from(*b"anybody?\n"), None);
+                room.publish(&Frame::from(b"anybody?\n".to_vec()), None);
                 self.server.shared.tell_all(|| Message::Published(Arc::clone(&room)));
             }
             self.server.step_all();
@@ -184,7 +185,7 @@ impl Run {
 impl SlowMember {
     fn new(shared: &Arc<Shared>) -> Self {
         let (effects, wanted) = Effects::new();
-        let (outbox, shared) = (Outbox::new(1), Arc::clone(shared));
+        let (outbox, shared) = (Outbox::new(1, &shared.budget), Arc::clone(shared));
         SlowMember { outbox, membership: None, effects, wanted, shared }
     }
 
@@ -199,8 +200,8 @@ impl SlowMember {
             membership.attach(0, 999_999, outbox.sender(), effects);
             membership
         });
-        outbox.sender().push(Frame::from(*b"more than its mark"));
-        let frame = Frame::from(*b"and more\n");
+        outbox.sender().push(Frame::from(b"more than its mark".to_vec()));
+        let frame = Frame::from(b"and more\n".to_vec());
         membership.room().publish(&frame, None);
     }
 

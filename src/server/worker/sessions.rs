@@ -32,6 +32,9 @@ use crate::server::chat::session_queue::SessionQueue;
 use crate::server::chat::sync::lock;
 use crate::system::rate_limited::Warning;
 
+/// Receivers that were cut and are named in ten seconds at most, on each worker; more are counted.
+const CUTS: usize = 10;
+
 /// The worker that accepts clients.
 pub(crate) const ACCEPTING: usize = 0;
 
@@ -55,6 +58,7 @@ pub(crate) struct Sessions {
     pub slow: SlowReceivers,
     pub login_deadlines: Deadlines,
     late_logins: Warning,
+    cuts: Warning,
     buffer: Box<[u8]>,
     /// Lines, newcomers and messages since receivers were written to last; at least one for each
     /// client that was read from.
@@ -81,6 +85,7 @@ impl Sessions {
             slow: SlowReceivers::new(),
             login_deadlines: Deadlines::default(),
             late_logins: Warning::default(),
+            cuts: Warning::at_most(CUTS),
             buffer: vec![0; quota::READ].into(),
             intake: 0,
             phase: Phase::Running,
@@ -198,7 +203,12 @@ impl Sessions {
         let mut turn = Turn {
             id,
             batches,
-            publisher: Publisher { here: Some((id.worker, writes)), effects, tally: &shared.tally },
+            publisher: Publisher {
+                here: Some((id.worker, writes)),
+                effects,
+                tally: &shared.tally,
+                budget: &shared.budget,
+            },
             rooms: &shared.rooms,
             placement: &shared.placement,
             queue_limit: shared.limits.queue_limit,
@@ -294,7 +304,7 @@ impl Sessions {
             None => return,
             Some(Served::Move(worker)) => return self.hand_over(token, worker),
             Some(Served::Part) => self.list(token),
-            Some(Served::All | Served::Waits) => {}
+            Some(Served::All) => {}
         }
         self.change(token);
     }
@@ -330,7 +340,8 @@ impl Sessions {
     pub(crate) fn publish(&mut self) {
         let Sessions { index, shared, batches, effects, writes, .. } = self;
         let here = Some((*index, writes));
-        batches.publish(&mut Publisher { here, effects, tally: &shared.tally });
+        let Shared { tally, budget, .. } = &**shared;
+        batches.publish(&mut Publisher { here, effects, tally, budget });
         self.carry_out_effects();
     }
 
@@ -496,6 +507,12 @@ impl Sessions {
         self.slots.iter().map(|slot| slot.connection.owed()).max().unwrap_or(0)
     }
 
+    /// The most bytes that were read of a client and wait.
+    #[cfg(test)]
+    pub(crate) fn most_held(&self) -> usize {
+        self.slots.iter().map(|slot| slot.connection.held()).max().unwrap_or(0)
+    }
+
     /// Sets how long the systems of clients may take nothing.
     #[cfg(test)]
     pub(crate) fn set_user_timeout(&mut self, time: std::time::Duration) {
@@ -514,7 +531,8 @@ impl Sessions {
         (self.trap)(&slot.connection.session);
         let connection = &mut slot.connection;
         reason.count(&self.shared.tally, &connection.session);
-        reason.log(&connection.session, connection.session.room().map(AsRef::as_ref));
+        let room = connection.session.room().map(AsRef::as_ref);
+        reason.log(&connection.session, room, &mut self.cuts);
         if let Some(parting_line) = reason.parting_line() {
             connection.tell(parting_line);
         }

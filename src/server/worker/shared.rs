@@ -11,6 +11,7 @@ use super::mailbox::{Mailbox, Wake};
 use super::slot::{Client, Slot};
 use crate::server::chat::admission::Admission;
 use crate::server::chat::effects::{Effect, Receipt};
+use crate::server::chat::frame::Budget;
 use crate::server::chat::id::SessionId;
 use crate::server::chat::log::Log;
 use crate::server::chat::placement::Placement;
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     pub rooms: Arc<Rooms>,
     /// The clients' places.
     pub admission: Arc<Admission>,
+    /// What there is for all receivers together.
+    pub budget: Arc<Budget>,
     /// What holds for every client.
     pub limits: Limits,
     /// What has happened so far.

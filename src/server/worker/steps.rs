@@ -218,8 +218,8 @@ fn nothing_is_carried_out_after_the_halt() {
 fn a_session_that_moved_leaves_no_deadline_behind() {
     let limits = Limits {
         login_timeout: Duration::from_millis(300),
-        queue_limit: 1000,
         stall_timeout: Duration::from_secs(60),
+        ..PATIENT
     };
     let mut server = TestServer::with(limits);
     let mut crowd: Vec<_> = (0..5).map(|_| server.client_saying(0, "rlogin:amy\n")).collect();
@@ -249,8 +249,8 @@ fn a_session_that_moved_leaves_no_deadline_behind() {
 fn a_receiver_that_was_slow_and_moved_is_cut_when_it_stalls() {
     let limits = Limits {
         login_timeout: Duration::from_secs(60),
-        queue_limit: 1000,
         stall_timeout: Duration::from_millis(300),
+        ..PATIENT
     };
     let mut server = TestServer::with(limits);
     let (_elsewhere, mut there) = room_elsewhere(&mut server);
@@ -335,7 +335,7 @@ fn a_turn_with_a_bug_drops_nobodys_text() {
         (room, sender, receiver)
     });
     // A receiver on a worker that does not exist.
-    trap.attach(WORKERS, 0, Outbox::new(1).sender(), &effects);
+    trap.attach(WORKERS, 0, Outbox::new(1, &server.shared.budget).sender(), &effects);
     victims.iter_mut().for_each(|(_, sender, _)| sender.send("sendall:hi\n"));
     server.look(0);
     server.workers[0].serve_all();
@@ -437,4 +437,25 @@ fn a_receiver_that_stalls_is_cut_although_the_end_of_another_has_a_bug() {
         server.shared.tally.cut.load(Ordering::Relaxed) == 1
     };
     server.wait_for(is_cut, "it is not cut");
+}
+
+/// A receiver that is above its mark holds up texts, and what comes after them, and nothing else.
+#[test]
+fn only_texts_wait_for_a_room() {
+    let mut server = TestServer::of(1, PATIENT, 1000);
+    let _slow = server.client_saying(0, "rlogin:eve\njoin:cafe\n");
+    let mut sender = server.client_saying(0, "slogin:bob\njoin:cafe\n");
+    let mut others = ["leave:\n", "quit:\n", "join:bar\n", "bad\n"]
+        .map(|line| (line, server.client_saying(0, "slogin:amy\njoin:cafe\n")));
+    let mut behind = server.client_saying(0, "slogin:al\njoin:cafe\n");
+    while server.answered(&mut sender) == BURST {}
+    for (line, other) in &mut others {
+        other.send(line);
+        server.step_all();
+        assert!(other.heard().starts_with("ok:") || *line == "bad\n", "{line:?}");
+    }
+    behind.send("sendall:hi\nbad\nquit:\n");
+    server.step_all();
+    assert_eq!(behind.heard(), "");
+    assert!(server.room("cafe").waiting() >= 1);
 }

@@ -59,8 +59,8 @@ impl TestLog {
         let (effects, wanted) = Effects::new();
         match outcome {
             Ok(()) => {
-                let tally = &shared.tally;
-                batch.ordered(&mut Publisher { here: None, effects: &effects, tally });
+                let Shared { tally, budget, .. } = shared;
+                batch.ordered(&mut Publisher { here: None, effects: &effects, tally, budget });
             }
             Err(reason) => batch.refused(reason.into(), &effects),
         }

@@ -14,6 +14,7 @@ use super::slot;
 use super::spawn::mailbox;
 use super::transport::{Tcp, Transport};
 use crate::server::chat::admission::Admission;
+use crate::server::chat::frame::Budget;
 use crate::server::chat::id::Peer;
 use crate::server::chat::lane::Lane;
 use crate::server::chat::log::Log;
@@ -31,8 +32,12 @@ pub(crate) const BURST: usize = 100;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-pub(crate) const PATIENT: Limits =
-    Limits { login_timeout: MINUTE, queue_limit: 1000, stall_timeout: MINUTE };
+pub(crate) const PATIENT: Limits = Limits {
+    login_timeout: MINUTE,
+    queue_limit: 1000,
+    total_queue_limit: usize::MAX,
+    stall_timeout: MINUTE,
+};
 
 /// The workers, and where clients come from.
 pub(crate) struct TestServer {
@@ -122,6 +127,7 @@ impl TestServer {
             placement: Arc::new(Placement::new(WORKERS, regulars)),
             rooms: Arc::new(Rooms::default()),
             admission: Arc::new(Admission::new(places, None)),
+            budget: Arc::new(Budget::new(limits.total_queue_limit)),
             limits,
             tally: Tally::default(),
             slow_receivers: Mutex::default(),

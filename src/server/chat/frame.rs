@@ -1,0 +1,128 @@
+//! Lines on their way to receivers, and how many bytes of them there are in all.
+
+use std::ops::Deref;
+
+use super::sync::Arc;
+use super::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a frame takes beside its bytes.
+const OVERHEAD: usize = 128;
+
+/// Bytes that may always be queued for a receiver.
+const LEAST: usize = 4096;
+
+/// Whole lines, encoded once and shared by every queue they are in.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame(Arc<Lines>);
+
+#[derive(Debug)]
+struct Lines {
+    bytes: Box<[u8]>,
+    /// Counts them for as long as they are there.
+    budget: Option<Arc<Budget>>,
+}
+
+impl Frame {
+    /// A frame that counts against a budget.
+    pub(crate) fn new(bytes: &[u8], budget: &Arc<Budget>) -> Self {
+        budget.used.fetch_add(bytes.len() + OVERHEAD, Ordering::Relaxed);
+        Frame(Arc::new(Lines { bytes: bytes.into(), budget: Some(Arc::clone(budget)) }))
+    }
+}
+
+/// A frame that counts against none: what bounds it is the client's own.
+impl From<Vec<u8>> for Frame {
+    fn from(bytes: Vec<u8>) -> Self {
+        Frame(Arc::new(Lines { bytes: bytes.into(), budget: None }))
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0.bytes
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.used.fetch_sub(self.bytes.len() + OVERHEAD, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How many bytes there may be for all receivers together.
+///
+/// A frame is there once, however many queues it is in. Above the limit, each receiver may have its
+/// share of it and no more, so that those who take least hold back their rooms, and are cut if they
+/// go on like that.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+    receivers: AtomicUsize,
+}
+
+impl Budget {
+    /// So many bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Budget { limit, used: AtomicUsize::new(0), receivers: AtomicUsize::new(0) }
+    }
+
+    /// Bytes that are there now.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// There is one more receiver.
+    pub(crate) fn add_receiver(&self) {
+        self.receivers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// There is one less.
+    pub(crate) fn remove_receiver(&self) {
+        self.receivers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The bytes that may be queued for a receiver which otherwise might have `mark`.
+    pub(crate) fn mark(&self, mark: usize) -> usize {
+        if self.used() <= self.limit {
+            return mark;
+        }
+        let share = self.limit / self.receivers.load(Ordering::Relaxed).max(1);
+        mark.min(share.max(LEAST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_counts_once_and_as_long_as_it_is_anywhere() {
+        let budget = Arc::new(Budget::new(1000));
+        let frame = Frame::new(b"12345", &budget);
+        let other = frame.clone();
+        assert_eq!((budget.used(), &*other), (5 + OVERHEAD, &b"12345"[..]));
+        drop(frame);
+        assert_eq!(budget.used(), 5 + OVERHEAD);
+        drop(other);
+        assert_eq!(budget.used(), 0);
+        assert_eq!(Frame::from(b"12".to_vec()).len(), 2);
+    }
+
+    #[test]
+    fn above_the_limit_each_receiver_has_its_share_and_a_little_at_least() {
+        let budget = Arc::new(Budget::new(20_000));
+        (0..4).for_each(|_| budget.add_receiver());
+        assert_eq!(budget.mark(50_000), 50_000);
+        let frame = Frame::new(&[0; 20_000], &budget);
+        assert_eq!((budget.mark(50_000), budget.mark(3000)), (5000, 3000));
+        (0..100).for_each(|_| budget.add_receiver());
+        assert_eq!(budget.mark(50_000), LEAST);
+        drop(frame);
+        assert_eq!(budget.mark(50_000), 50_000);
+    }
+}
