@@ -70,7 +70,8 @@ struct Arguments {
     #[argh(option, arg_name = "SECS", default = "Duration::from_secs(5)", from_str_fn(seconds))]
     stop_timeout: Duration,
 
-    /// serve clients with this many threads (default: one for each processor)
+    /// serve clients with this many threads (default: one for each processor, and one more for small
+    /// rooms beside large ones)
     #[argh(option, arg_name = "N", from_str_fn(positive))]
     workers: Option<usize>,
 

@@ -9,8 +9,8 @@ pub(crate) struct Config {
     pub max_clients: Option<usize>,
     /// Clients there may be from one address; no limit if `None`.
     pub max_per_address: Option<usize>,
-    /// Threads that serve clients; as many as there are processors if `None`, and then the last of
-    /// several is a reserve.
+    /// Threads that serve clients; if `None`, as many as there are processors, the last of several
+    /// in reserve, and one for small rooms beside large ones.
     pub workers: Option<usize>,
     /// How long a stop may take.
     pub stop_timeout: Duration,

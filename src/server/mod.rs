@@ -71,13 +71,18 @@ impl Server {
         }
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
         let addresses = addresses.collect();
+        let processors = spawn::processors();
+        let (wanted, asked) = (config.workers.unwrap_or(processors + 1), config.workers.is_some());
         let (mailboxes, threads) =
-            spawn::spawn(config.workers, descriptors).map_err(ServerError::Start)?;
-        let reserve = usize::from(config.workers.is_none() && mailboxes.len() > 1);
+            spawn::spawn(wanted, asked, descriptors).map_err(ServerError::Start)?;
+        let placement = match config.workers {
+            Some(_) => Placement::regular(mailboxes.len()),
+            None => Placement::automatic(mailboxes.len(), processors),
+        };
         let max_clients = max_clients(config.max_clients, descriptors)?;
         let shared = Arc::new(Shared {
             log: None,
-            placement: Arc::new(Placement::new(mailboxes.len(), mailboxes.len() - reserve)),
+            placement: Arc::new(placement),
             mailboxes,
             rooms: Arc::new(Rooms::default()),
             admission: Arc::new(Admission::new(max_clients, config.max_per_address)),

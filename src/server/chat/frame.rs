@@ -95,34 +95,3 @@ impl Budget {
         mark.min(share.max(LEAST))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_counts_once_and_as_long_as_it_is_anywhere() {
-        let budget = Arc::new(Budget::new(1000));
-        let frame = Frame::new(b"12345", &budget);
-        let other = frame.clone();
-        assert_eq!((budget.used(), &*other), (5 + OVERHEAD, &b"12345"[..]));
-        drop(frame);
-        assert_eq!(budget.used(), 5 + OVERHEAD);
-        drop(other);
-        assert_eq!(budget.used(), 0);
-        assert_eq!(Frame::from(b"12".to_vec()).len(), 2);
-    }
-
-    #[test]
-    fn above_the_limit_each_receiver_has_its_share_and_a_little_at_least() {
-        let budget = Arc::new(Budget::new(20_000));
-        (0..4).for_each(|_| budget.add_receiver());
-        assert_eq!(budget.mark(50_000), 50_000);
-        let frame = Frame::new(&[0; 20_000], &budget);
-        assert_eq!((budget.mark(50_000), budget.mark(3000)), (5000, 3000));
-        (0..100).for_each(|_| budget.add_receiver());
-        assert_eq!(budget.mark(50_000), LEAST);
-        drop(frame);
-        assert_eq!(budget.mark(50_000), 50_000);
-    }
-}

@@ -1,10 +1,11 @@
-//! Whether all that is queued comes out again.
+//! Whether all that is queued comes out again, and is counted.
 //!
-//! Beside the queue, and not in its file, which is compiled once more where threads are not real.
+//! Beside queues and frames, and not in their files, which are compiled once more where threads are
+//! not real.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 
-use super::frame::Budget;
+use super::frame::{Budget, Frame};
 use super::outbox::{Drained, Outbox};
 use super::sync::Arc;
 
@@ -59,4 +60,32 @@ fn every_byte_comes_out_once_and_in_order_however_the_socket_takes_it() {
             assert_eq!(outbox.backlog().bytes(), 0);
         }
     }
+}
+
+#[test]
+fn a_frame_counts_once_and_as_long_as_it_is_anywhere() {
+    let budget = Arc::new(Budget::new(1000));
+    let frame = Frame::new(b"12345", &budget);
+    let used = budget.used();
+    let other = frame.clone();
+    assert!(used >= 5, "{used}");
+    assert_eq!((budget.used(), &*other), (used, &b"12345"[..]));
+    drop(frame);
+    assert_eq!(budget.used(), used);
+    drop(other);
+    assert_eq!(budget.used(), 0);
+    assert_eq!(Frame::from(b"12".to_vec()).len(), 2);
+}
+
+#[test]
+fn above_the_limit_each_receiver_has_its_share_and_a_little_at_least() {
+    let budget = Arc::new(Budget::new(20_000));
+    (0..4).for_each(|_| budget.add_receiver());
+    assert_eq!(budget.mark(50_000), 50_000);
+    let frame = Frame::new(&[0; 20_000], &budget);
+    assert_eq!((budget.mark(50_000), budget.mark(3000)), (5000, 3000));
+    (0..100).for_each(|_| budget.add_receiver());
+    assert_eq!(budget.mark(50_000), 4096);
+    drop(frame);
+    assert_eq!(budget.mark(50_000), 50_000);
 }

@@ -1,8 +1,9 @@
 //! Which worker a session lives on.
 //!
 //! As a rule, all that is in a room lives on one worker, so that a text reaches everybody without
-//! waking another thread. The last of several workers may be a reserve: it gets receivers only in a
-//! crowd, and small rooms that would have to wait for large ones elsewhere.
+//! waking another thread. Beside the regular workers there may be a reserve, which gets receivers
+//! only in a crowd, and one that gets nothing but small rooms which would have to wait for large ones
+//! elsewhere, as the reserve does, too.
 
 use std::iter;
 use std::ops::Range;
@@ -29,9 +30,10 @@ const OF_LATE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Placement {
     loads: Vec<Load>,
-    /// Workers that get sessions from the start, at least one. If there is one more, that is a
-    /// reserve.
+    /// Workers that get sessions from the start, at least one.
     regulars: usize,
+    /// Workers that get receivers in a crowd: these, and the next one if there is a reserve.
+    in_a_crowd: usize,
     begun: Instant,
 }
 
@@ -44,10 +46,21 @@ struct Load {
 }
 
 impl Placement {
-    /// So many workers, of which the first `regulars` get sessions from the start.
-    pub(crate) fn new(workers: usize, regulars: usize) -> Self {
+    /// So many workers, all of them regular.
+    pub(crate) fn regular(workers: usize) -> Self {
+        Self::new(workers, workers, workers)
+    }
+
+    /// So many workers on that many processors. What is above the number of processors is for small
+    /// rooms; the last of several others is a reserve.
+    pub(crate) fn automatic(workers: usize, processors: usize) -> Self {
+        let in_a_crowd = workers.min(processors).max(1);
+        Self::new(workers, (in_a_crowd - 1).max(1), in_a_crowd)
+    }
+
+    fn new(workers: usize, regulars: usize, in_a_crowd: usize) -> Self {
         let loads = (0..workers).map(|_| Load::default()).collect();
-        Placement { loads, regulars, begun: Instant::now() }
+        Placement { loads, regulars, in_a_crowd, begun: Instant::now() }
     }
 
     /// How many workers there are.
@@ -78,11 +91,11 @@ impl Placement {
         loud > 0 && self.begun.elapsed() < Duration::from_millis(loud) + OF_LATE
     }
 
-    /// The workers that receivers are given to: all but the reserve, until there is a crowd.
+    /// The workers that receivers are given to: the regular ones, until there is a crowd.
     fn in_service(&self) -> Range<usize> {
-        let workers = self.loads.len();
-        let sessions: usize = (0..workers).map(|worker| self.sessions(worker)).sum();
-        0..if sessions >= RESERVE_FROM * self.regulars { workers } else { self.regulars }
+        let sessions: usize = (0..self.loads.len()).map(|worker| self.sessions(worker)).sum();
+        let is_crowd = sessions >= RESERVE_FROM * self.regulars;
+        0..if is_crowd { self.in_a_crowd } else { self.regulars }
     }
 
     /// What so many sessions are to a worker. The reserve gets half as many as the others: where
@@ -143,13 +156,23 @@ impl Drop for Assignment {
 mod tests {
     use super::*;
 
-    /// Two workers and a reserve, with so many sessions on each.
+    /// Two workers, a reserve, and one for small rooms, with so many sessions on each of the first.
     fn placement(sessions: [usize; 3]) -> Placement {
-        let placement = Placement::new(3, 2);
+        let placement = Placement::automatic(4, 3);
         for (load, sessions) in placement.loads.iter().zip(sessions) {
             load.sessions.store(sessions, Ordering::Relaxed);
         }
         placement
+    }
+
+    #[test]
+    fn there_is_a_regular_worker_then_one_for_small_rooms_then_a_reserve() {
+        let shapes =
+            [(1, 1), (2, 1), (2, 2), (3, 2), (5, 4), (2, 8)].map(|(workers, processors)| {
+                let placement = Placement::automatic(workers, processors);
+                (placement.regulars, placement.in_a_crowd, placement.workers())
+            });
+        assert_eq!(shapes, [(1, 1, 1), (1, 1, 2), (1, 2, 2), (1, 2, 3), (3, 4, 5), (1, 2, 2)]);
     }
 
     #[test]
@@ -201,6 +224,8 @@ mod tests {
     #[test]
     fn a_calm_worker_has_not_been_loud_of_late_and_may_be_the_reserve() {
         let placement = placement([5, 4, 3]);
+        assert_eq!(placement.calm_worker(), Some(3));
+        placement.set_loud(3);
         assert_eq!(placement.calm_worker(), Some(2));
         placement.set_loud(2);
         assert_eq!(placement.calm_worker(), Some(1));
@@ -211,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_session_counts_as_long_as_it_is_assigned() {
-        let placement = Arc::new(Placement::new(2, 2));
+        let placement = Arc::new(Placement::regular(2));
         let assignments = [1, 1, 0].map(|worker| placement.assign(worker));
         assert_eq!([0, 1].map(|worker| placement.sessions(worker)), [1, 2]);
         drop(assignments);

@@ -53,22 +53,26 @@ impl Starter {
     }
 }
 
-/// Starts as many threads as are wanted, or one for each processor. If there are not so many to be
-/// had, starts what there is.
+/// How many threads there can run at a time.
+pub(crate) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Starts so many threads. If there are not so many to be had, starts what there is. `asked` says
+/// that it is somebody's wish, and worth a warning.
 ///
 /// # Errors
 ///
 /// If there is not a single thread to be had, or no descriptors.
 pub(crate) fn spawn(
-    wanted: Option<usize>,
+    wanted: usize,
+    asked: bool,
     descriptors: usize,
 ) -> io::Result<(Vec<WorkerMailbox>, Vec<WorkerThread>)> {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
     let affordable = (descriptors / SHARE).clamp(1, WorkerSet::MAX);
-    if let Some(wanted) = wanted.filter(|wanted| *wanted > affordable) {
+    if asked && wanted > affordable {
         warn!("{affordable} workers instead of {wanted}: more cannot be had");
     }
-    let wanted = wanted.unwrap_or(processors);
     let mut started = vec![spawn_one(0)?];
     for index in 1..wanted.min(affordable) {
         match spawn_one(index) {

@@ -124,7 +124,11 @@ impl TestServer {
         let shared = Arc::new(Shared {
             mailboxes,
             log,
-            placement: Arc::new(Placement::new(WORKERS, regulars)),
+            placement: Arc::new(if regulars == WORKERS {
+                Placement::regular(WORKERS)
+            } else {
+                Placement::automatic(WORKERS, WORKERS)
+            }),
             rooms: Arc::new(Rooms::default()),
             admission: Arc::new(Admission::new(places, None)),
             budget: Arc::new(Budget::new(limits.total_queue_limit)),
