@@ -19,6 +19,7 @@ pub(crate) mod outbox;
 #[cfg(test)]
 mod outbox_tests;
 pub(crate) mod placement;
+mod refusal;
 pub(crate) mod room;
 #[cfg(test)]
 mod room_model;

@@ -7,7 +7,6 @@ use std::fmt;
 use std::mem;
 
 use log::{Level, debug, log};
-use thiserror::Error;
 
 use super::admission::{Kind, Permit};
 use super::answers::Answers;
@@ -19,51 +18,15 @@ use super::log::Opened;
 use super::membership::Membership;
 use super::outbox::{Backlog, Outbox};
 use super::placement::Placement;
+use super::refusal::Refusal;
 use super::room::Room;
 use super::rooms::Rooms;
 use super::sync::Arc;
 use crate::wire::lines::Line;
-use crate::wire::protocol::{self, Name, Reply, Request, RequestError};
+use crate::wire::protocol::{self, Name, Reply, Request};
 
 /// The answer to a text that was carried out.
 const SENT: Reply<'static> = Reply::Ok(b"sent");
-
-/// Why a request is not carried out. Its text is the payload of the `err`.
-#[derive(Debug, Error, PartialEq, Eq)]
-enum Refusal {
-    #[error("line too long, at most {} bytes with its end", protocol::MAX_REQUEST)]
-    LineTooLong,
-    #[error(transparent)]
-    Malformed(#[from] RequestError),
-    #[error("not logged in")]
-    NotLoggedIn,
-    /// It wants to go, and has nothing to stay for.
-    #[error("not logged in, bye")]
-    QuitBeforeLogin,
-    /// A web page must not be able to speak for the person who reads it.
-    #[error("this is a chat server, and does not speak HTTP")]
-    Http,
-    #[error("already logged in as {0}")]
-    AlreadyLoggedIn(Name),
-    #[error("bad user name, only letters and digits will do")]
-    BadUser,
-    #[error("bad room name, only letters and digits will do")]
-    BadRoom,
-    #[error("not in a room")]
-    NotInRoom,
-    #[error("only a sender may do that")]
-    SendersOnly,
-}
-
-impl Refusal {
-    /// What has to happen after it is told.
-    fn step(&self) -> Step {
-        match self {
-            Refusal::QuitBeforeLogin | Refusal::Http => Step::Quit,
-            _ => Step::Go,
-        }
-    }
-}
 
 /// What has to happen after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +123,7 @@ impl Session {
         step.unwrap_or_else(|refusal| {
             log!(if entry { Level::Debug } else { Level::Trace }, "refused {self}: {refusal}");
             self.err(&refusal);
-            refusal.step()
+            if refusal.is_final() { Step::Quit } else { Step::Go }
         })
     }
 

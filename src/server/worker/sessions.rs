@@ -3,6 +3,8 @@
 //! Whatever changes a connection puts it on a list; [`Sessions::settle`] is where it is decided what
 //! comes of that. When to do what, and how much of it, is the loop's business.
 
+mod overdue;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
@@ -18,8 +20,7 @@ use super::quota;
 use super::shared::{Message, Shared};
 use super::slot::{Client, Slot};
 use super::slots::Slots;
-use super::slow::{self, SlowReceivers};
-use super::stall::Verdict;
+use super::slow::SlowReceivers;
 use crate::server::chat::batch::Publisher;
 use crate::server::chat::batches::Batches;
 use crate::server::chat::effects::{Effect, Effects, Receipt};
@@ -29,7 +30,6 @@ use crate::server::chat::lane::Lane;
 use crate::server::chat::session::Session;
 use crate::server::chat::session::Turn;
 use crate::server::chat::session_queue::SessionQueue;
-use crate::server::chat::sync::lock;
 use crate::system::rate_limited::Warning;
 
 /// Receivers that were cut and are named in ten seconds at most, on each worker; more are counted.
@@ -271,18 +271,6 @@ impl Sessions {
         }
     }
 
-    /// Others need the place of a session that may be gone, or has not logged in for long.
-    pub(crate) fn evict(&mut self, session: SessionId) {
-        if !self.slots.hold(session) {
-            return;
-        }
-        if self.slots[session.token].connection.session.is_half_closed() {
-            self.close(session.token, CloseReason::HalfClosed);
-        } else if !self.logs_in_at_last(session) {
-            self.close(session.token, CloseReason::Evicted);
-        }
-    }
-
     /// Serves so many clients, and carries out so many lines of each at most.
     pub(crate) fn serve_some(&mut self, lane: Lane, clients: usize, lines: usize) {
         for _ in 0..clients {
@@ -426,71 +414,6 @@ impl Sessions {
         {
             self.slow.add(id);
         }
-    }
-
-    /// Gives slow receivers another chance, and cuts those who had enough.
-    pub(crate) fn check_slow(&mut self) {
-        if !self.slow.is_due() {
-            return;
-        }
-        for session in self.slow.take() {
-            if self.slots.hold(session) {
-                self.settle(session.token, Connection::flush_anyway);
-            }
-            if self.slots.hold(session) {
-                self.judge(session);
-            }
-        }
-        if self.phase.is_draining() {
-            for token in self.slots.tokens() {
-                self.settle(token, Connection::flush_anyway);
-            }
-        }
-    }
-
-    /// Cuts off a receiver that has been above its mark for too long, and tells of one that holds
-    /// its room back.
-    fn judge(&mut self, session: SessionId) {
-        let Slot { connection, stall: Some(stall), .. } = &self.slots[session.token] else {
-            return;
-        };
-        let verdict = stall.verdict();
-        connection.session.set_slow(verdict == Verdict::Tell);
-        match verdict {
-            Verdict::Cut => {
-                let limit = self.shared.limits.stall_timeout;
-                return self.close(session.token, CloseReason::Stalled(limit));
-            }
-            Verdict::Tell => {
-                let mut warning = lock(&self.shared.slow_receivers);
-                slow::warn_of(&connection.session, stall, &mut warning);
-            }
-            Verdict::Watch => {}
-            Verdict::Forget => {
-                self.slots[session.token].stall = None;
-                return;
-            }
-        }
-        self.slow.add(session);
-    }
-
-    /// Closes those who have not logged in by their deadlines.
-    pub(crate) fn check_logins(&mut self) {
-        while let Some(token) = self.login_deadlines.take_due(Instant::now()) {
-            if self.slots.id(token).is_some_and(|id| !self.logs_in_at_last(id)) {
-                self.close(token, CloseReason::LoginTimeout);
-                let late = format_args!("closing clients that have not logged in in time");
-                self.late_logins.warn(late);
-            }
-        }
-    }
-
-    /// Reads once more what a client has sent, whether or not its turn has come: it may be the
-    /// server that is late. `false` if it has not logged in then, and is still here.
-    fn logs_in_at_last(&mut self, session: SessionId) -> bool {
-        self.slots[session.token].connection.expect_input();
-        self.serve(session.token, quota::LINES_EACH);
-        !self.slots.hold(session) || self.slots[session.token].connection.session.is_logged_in()
     }
 
     pub(crate) fn finish(&mut self, done: mpsc::Sender<()>) {
