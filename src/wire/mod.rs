@@ -3,4 +3,5 @@
 //! Knows bytes and nothing else: neither sockets nor what is done about a line.
 
 pub(crate) mod lines;
+pub mod position;
 pub mod protocol;
