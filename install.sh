@@ -89,9 +89,18 @@ uninstall() {
     echo "removed chatbox from $bin"
 }
 
+# Builds chatbox; its executable is where cargo says. If it builds for several targets, it is the
+# one that runs here.
 build() {
     command -v cargo >/dev/null 2>&1 || fail "cargo is needed to build chatbox: see https://rustup.rs"
-    (cd "$source" && cargo build --release --locked --target-dir "$source/target")
+    (cd "$source" && cargo build --release --locked --message-format=json-render-diagnostics) \
+        >"$stage/messages" || fail "cargo cannot build chatbox"
+    version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$source/Cargo.toml")
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' "$stage/messages" >"$stage/executables"
+    while read -r binary; do
+        [ "$("$binary" --version 2>/dev/null)" != "chatbox $version" ] || return 0
+    done <"$stage/executables"
+    fail "cargo has built nothing that runs here and is chatbox $version"
 }
 
 # What is staged to be installed beside the executable and its links.
@@ -162,14 +171,12 @@ remove_outdated() {
 }
 
 install() {
-    if [ -z "$binary" ]; then
-        build
-        binary=$source/target/release/chatbox
-    fi
-    applets=$("$binary" --list) || applets=
-    [ -n "$applets" ] || fail "$binary is no chatbox that runs"
     stage=$(mktemp -d)
     trap 'rm -rf "$stage"' EXIT
+    [ -n "$binary" ] || build
+    applets=$("$binary" --list) || applets=
+    [ -n "$applets" ] || fail "$binary is no chatbox that runs"
+    before=$("$bin/chatbox" --version 2>/dev/null) || before=
     "$binary" --export "$stage/share"
     plan | refuse_to_overwrite
     mkdir -p "$bin" "${record%/*}"
@@ -188,7 +195,10 @@ install() {
     done
     remove_outdated
     mv -f "$record.new" "$record"
-    echo "installed chatbox and links to it in $bin: $(echo "$applets" | tr '\n' ' ')"
+    installed=$("$bin/chatbox" --version)
+    [ "$installed" = "$("$binary" --version)" ] || fail "$bin/chatbox is $installed, not what was built"
+    [ -z "$before" ] || [ "$before" = "$installed" ] || echo "$before was there before"
+    echo "installed $installed and links to it in $bin: $(echo "$applets" | tr '\n' ' ')"
     case :${PATH:-}: in
         *:"$prefix/bin":*) ;;
         *) echo "$prefix/bin is not on your PATH; to have it there: export PATH=\"$prefix/bin:\$PATH\"" ;;

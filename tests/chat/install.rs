@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::command_line::scratch;
-use crate::harness::{Finished, Program};
+use crate::harness::{Finished, Program, left_out};
 
 /// Runs `install.sh` with an executable that is built already.
 fn install(prefix: &Path, flags: &[&str]) -> Finished {
@@ -204,4 +204,111 @@ fn what_is_no_chatbox_is_not_installed() {
         assert!(stderr.contains(&format!("{binary} is no chatbox")), "{finished:?}");
     }
     assert_eq!(contents(&prefix), BTreeSet::new());
+}
+
+/// A checkout in small: `install.sh` beside a package that is built in no time.
+struct Checkout {
+    root: PathBuf,
+    prefix: PathBuf,
+}
+
+impl Checkout {
+    /// `None` if this user has no cargo.
+    fn new(name: &str) -> Option<Self> {
+        let cargo = Command::new(env!("CARGO")).arg("--version").output();
+        if !cargo.is_ok_and(|output| output.status.success()) {
+            left_out("there is no cargo for this user");
+            return None;
+        }
+        let folder = scratch(name);
+        let root = folder.join("a checkout");
+        fs::create_dir_all(root.join("src")).unwrap();
+        let script = include_str!("../../install.sh");
+        fs::write(root.join("install.sh"), script).unwrap();
+        // A workspace of its own, wherever the tests are.
+        let package = "[package]\nname = \"chatbox\"\nversion = \"7.8.9\"\nedition = \"2024\"\n\
+                       [workspace]\n";
+        fs::write(root.join("Cargo.toml"), package).unwrap();
+        let lock = "version = 4\n\n[[package]]\nname = \"chatbox\"\nversion = \"7.8.9\"\n";
+        fs::write(root.join("Cargo.lock"), lock).unwrap();
+        let main = r#"
+            fn main() {
+                let words: Vec<_> = std::env::args().skip(1).collect();
+                match words[0].as_str() {
+                    "--list" => println!("server"),
+                    "--version" => println!("chatbox {}", env!("CARGO_PKG_VERSION")),
+                    _ => std::fs::create_dir_all(&words[1]).unwrap(),
+                }
+            }
+        "#;
+        fs::write(root.join("src/main.rs"), main).unwrap();
+        Some(Checkout { root, prefix: folder.join("prefix") })
+    }
+
+    /// An earlier version's executable, where cargo puts those that it builds if nothing is set.
+    fn with_old_executable(self) -> Self {
+        let old = self.root.join("target/release/chatbox");
+        fs::create_dir_all(old.parent().unwrap()).unwrap();
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_chatbox")).arg(&old).status();
+        assert!(copied.unwrap().success());
+        self
+    }
+
+    /// A command in the checkout, with cargo, and with nothing set for it.
+    fn command(&self, program: &str) -> Command {
+        let cargo = Path::new(env!("CARGO")).parent().unwrap().to_str().unwrap();
+        let mut command = Command::new(program);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{cargo}:{path}")).current_dir(&self.root);
+        for set in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS", "DESTDIR"] {
+            command.env_remove(set);
+        }
+        command.env("PREFIX", &self.prefix);
+        command
+    }
+
+    fn assert_new_version_installed(&self, finished: &Finished) {
+        assert_success(finished);
+        let mut command = Command::new(self.prefix.join("bin/server"));
+        command.arg("--version");
+        Program::start(command).finish().assert(0, b"chatbox 7.8.9\n", "");
+    }
+}
+
+/// What this machine is to cargo.
+fn this_target() -> String {
+    let version = Command::new("rustc").arg("-vV").output().unwrap().stdout;
+    let version = String::from_utf8(version).unwrap();
+    version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+}
+
+#[test]
+fn what_cargo_has_just_built_is_installed_wherever_that_is() {
+    let Some(checkout) = Checkout::new("built") else { return };
+    let checkout = checkout.with_old_executable();
+    let mut command = checkout.command("sh");
+    command.arg("install.sh").env("CARGO_BUILD_TARGET", this_target());
+    checkout.assert_new_version_installed(&Program::start(command).finish());
+
+    fs::remove_dir_all(&checkout.prefix).unwrap();
+    let config = format!("[build]\ntarget = [\"{}\"]\ntarget-dir = \"else where\"", this_target());
+    fs::create_dir(checkout.root.join(".cargo")).unwrap();
+    fs::write(checkout.root.join(".cargo/config.toml"), config).unwrap();
+    let mut command = checkout.command("sh");
+    command.arg("install.sh");
+    checkout.assert_new_version_installed(&Program::start(command).finish());
+}
+
+#[test]
+fn what_says_another_version_than_the_source_is_not_installed() {
+    let Some(checkout) = Checkout::new("version") else { return };
+    let main = checkout.root.join("src/main.rs");
+    let text = fs::read_to_string(&main).unwrap();
+    fs::write(&main, text.replace("chatbox {}", "chatbox 0.{}")).unwrap();
+    let mut command = checkout.command("sh");
+    command.arg("install.sh");
+    let finished = Program::start(command).finish();
+    assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+    assert!(String::from_utf8_lossy(&finished.stderr).contains("chatbox 7.8.9"), "{finished:?}");
+    assert!(!checkout.prefix.exists(), "{finished:?}");
 }
