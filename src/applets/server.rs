@@ -1,4 +1,5 @@
 //! The `server` applet.
+#![doc = include_str!("SERVER.md")]
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::error::Error;
 use crate::server::{Config, Event, Limits, Server, listen};
 use crate::system::logging::{self, Verbosity};
 use crate::system::signals::{self, Signal};
-use crate::usage::call::Call;
+use crate::usage::call::{Call, VERSION};
 use crate::usage::values::{port_to_listen_on, positive, seconds};
 
 pub(super) const APPLET: Applet = Applet {
@@ -106,6 +107,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         },
     };
     let (server, addresses) = Server::start(config, listeners)?;
+    info!("{VERSION}: {}", server.summary());
     for address in addresses {
         info!("listening on {address}");
     }

@@ -8,6 +8,9 @@ use crate::usage::man;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
+/// What systemd runs a server by.
+const UNIT: &str = include_str!("chatbox.service");
+
 /// A program that the executable can be.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -19,13 +22,14 @@ pub(crate) struct Program {
     pub info: CommandInfoWithArgs,
 }
 
-/// Manual pages and completions for shells: paths below `PREFIX/share`, and contents. `root` is about
+/// Manual pages, completions for shells, and a unit for systemd: paths below `PREFIX/share`, and contents. `root` is about
 /// the executable.
 pub(crate) fn all(
     root: &CommandInfoWithArgs,
     programs: &[Program],
 ) -> impl Iterator<Item = (String, String)> {
-    manual_pages(root, programs).into_iter().chain(completions(root, programs))
+    let unit = (format!("{NAME}/{NAME}.service"), UNIT.to_owned());
+    manual_pages(root, programs).into_iter().chain(completions(root, programs)).chain([unit])
 }
 
 /// One page about the executable, and one about each program.

@@ -17,6 +17,7 @@ mod layout;
 mod lines;
 mod picture;
 mod pipes;
+mod readme;
 mod shutdown;
 mod states;
 mod terminal;
