@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::command_line::scratch;
 use crate::harness::{Finished, Program, left_out};
 
+const INSTALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh");
+
 /// Runs `install.sh` with an executable that is built already.
 fn install(prefix: &Path, flags: &[&str]) -> Finished {
-    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
+    let mut command = Command::new(INSTALL);
     command
         .arg("--prefix")
         .arg(prefix)
@@ -135,13 +137,23 @@ fn a_link_to_a_folder_is_replaced_and_not_followed() {
 }
 
 #[test]
-fn packagers_stage_below_destdir() {
+fn packagers_stage_below_destdir_without_a_record() {
     let stage = scratch("stage");
-    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
-    command.args(["--binary", env!("CARGO_BIN_EXE_chatbox")]);
-    command.env("DESTDIR", &stage).env("PREFIX", "/usr");
-    assert_success(&Program::start(command).finish());
+    let run = || {
+        let mut command = Command::new(INSTALL);
+        command.args(["--binary", env!("CARGO_BIN_EXE_chatbox")]);
+        command.env("DESTDIR", &stage).env("PREFIX", "/usr");
+        Program::start(command).finish()
+    };
+    assert_success(&run());
     assert_installed(&stage.join("usr"));
+    let staged = contents(&stage);
+    assert!(!staged.contains("usr/share/chatbox/installed"), "{staged:?}");
+    // Nothing is in the way of what is the same.
+    assert_success(&run());
+    assert_eq!(contents(&stage), staged);
+    fs::write(stage.join("usr/bin/chatbox"), "another").unwrap();
+    assert_failure(&run(), &[&stage.join("usr/bin/chatbox")]);
 }
 
 #[test]
@@ -180,6 +192,7 @@ fn an_upgrade_removes_what_is_no_longer_part_of_it() {
     for path in ["share/old/one", "bin/two", "bin/three.1"] {
         lines += &format!("file {} {path}\n", sum.trim());
     }
+    lines += "folder - share/old\n";
     fs::write(&record, lines).unwrap();
     let again = install(&prefix, &[]);
     assert_success(&again);
@@ -196,7 +209,7 @@ fn an_upgrade_removes_what_is_no_longer_part_of_it() {
 fn what_is_no_chatbox_is_not_installed() {
     let prefix = scratch("wrong");
     for binary in ["/bin/true", "/bin/false", "/nonexistent"] {
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
+        let mut command = Command::new(INSTALL);
         command.arg("--prefix").arg(&prefix).args(["--binary", binary]).env_remove("DESTDIR");
         let finished = Program::start(command).finish();
         assert_eq!(finished.status.code(), Some(1), "{finished:?}");
@@ -311,4 +324,131 @@ fn what_says_another_version_than_the_source_is_not_installed() {
     assert_eq!(finished.status.code(), Some(1), "{finished:?}");
     assert!(String::from_utf8_lossy(&finished.stderr).contains("chatbox 7.8.9"), "{finished:?}");
     assert!(!checkout.prefix.exists(), "{finished:?}");
+}
+
+#[test]
+fn a_prefix_that_is_empty_is_refused() {
+    let home = scratch("empty");
+    for flags in [&["--prefix", ""][..], &["--prefix="], &["--binary", ""], &["--binary="]] {
+        let mut command = Command::new(INSTALL);
+        command.args(flags).env("HOME", &home).env_remove("DESTDIR").env_remove("PREFIX");
+        Program::start(command).finish().assert_one_error(2, "needs a value");
+    }
+    assert_eq!(contents(&home), BTreeSet::new());
+}
+
+#[test]
+fn everybody_can_use_what_is_installed_whatever_the_umask() {
+    let prefix = scratch("umask").join("new");
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$@\"", "sh", INSTALL, "--prefix"]).arg(&prefix);
+    command.args(["--binary", env!("CARGO_BIN_EXE_chatbox")]).env_remove("DESTDIR");
+    assert_success(&Program::start(command).finish());
+    let mut entries = vec![prefix];
+    while let Some(path) = entries.pop() {
+        let mode = fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777;
+        let program = path.ends_with("bin/chatbox");
+        if path.is_symlink() {
+            continue;
+        } else if path.is_dir() {
+            assert_eq!(mode, 0o755, "{}", path.display());
+            entries.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            assert_eq!(mode, if program { 0o755 } else { 0o644 }, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_source_that_is_only_to_be_read_is_built_elsewhere() {
+    let Some(checkout) = Checkout::new("read-only") else { return };
+    let before = contents(&checkout.root);
+    let folders = || {
+        let is_folder = |path: &PathBuf| path.is_dir();
+        let entries = fs::read_dir(&checkout.root).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(is_folder).collect::<BTreeSet<_>>()
+    };
+    let folders_before = folders();
+    let elsewhere = checkout.root.parent().unwrap().join("elsewhere");
+    // Whoever is root can write to all the same.
+    for path in [checkout.root.join("src"), checkout.root.clone()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o555)).unwrap();
+    }
+    let mut command = checkout.command("sh");
+    command.arg("install.sh").env("CARGO_TARGET_DIR", elsewhere);
+    let finished = Program::start(command).finish();
+    for path in [checkout.root.clone(), checkout.root.join("src")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    checkout.assert_new_version_installed(&finished);
+    assert_eq!((contents(&checkout.root), folders()), (before, folders_before));
+}
+
+#[test]
+fn the_script_finds_its_source_through_a_link_and_from_standard_input() {
+    let Some(checkout) = Checkout::new("called") else { return };
+    let link = checkout.root.parent().unwrap().join("a link");
+    symlink(checkout.root.join("install.sh"), &link).unwrap();
+    let mut command = checkout.command(link.to_str().unwrap());
+    fs::set_permissions(checkout.root.join("install.sh"), fs::Permissions::from_mode(0o755))
+        .unwrap();
+    command.current_dir("/");
+    checkout.assert_new_version_installed(&Program::start(command).finish());
+
+    fs::remove_dir_all(&checkout.prefix).unwrap();
+    let mut command = checkout.command("sh");
+    command.args(["-c", "exec sh <install.sh"]);
+    checkout.assert_new_version_installed(&Program::start(command).finish());
+
+    fs::remove_dir_all(&checkout.prefix).unwrap();
+    let mut command = checkout.command("sh");
+    command.args(["-c", "script=$PWD/install.sh; cd / && exec sh <\"$script\""]);
+    Program::start(command).finish().assert_one_error(1, "run install.sh in its folder");
+    assert!(!checkout.prefix.exists());
+}
+
+#[test]
+fn what_is_replaced_by_force_is_kept() {
+    let prefix = scratch("kept");
+    let bin = prefix.join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("server"), "somebody's server").unwrap();
+    symlink("elsewhere", bin.join("receiver")).unwrap();
+    let forced = install(&prefix, &["--force"]);
+    assert_success(&forced);
+    assert_installed(&prefix);
+    assert_eq!(fs::read_to_string(bin.join("server.orig")).unwrap(), "somebody's server");
+    assert_eq!(fs::read_link(bin.join("receiver.orig")).unwrap(), Path::new("elsewhere"));
+    assert!(String::from_utf8_lossy(&forced.stdout).contains("server.orig"), "{forced:?}");
+
+    // Not over what was kept before, and then nothing is changed.
+    fs::remove_file(bin.join("server")).unwrap();
+    fs::write(bin.join("server"), "another one").unwrap();
+    let before = contents(&prefix);
+    assert_failure(&install(&prefix, &["--force"]), &[&bin.join("server.orig")]);
+    assert_eq!(contents(&prefix), before);
+    assert_eq!(fs::read_to_string(bin.join("server")).unwrap(), "another one");
+    assert_eq!(fs::read_to_string(bin.join("server.orig")).unwrap(), "somebody's server");
+}
+
+#[test]
+fn without_links_there_is_chatbox_alone() {
+    let prefix = scratch("no-links");
+    assert_success(&install(&prefix, &["--no-links"]));
+    let installed = contents(&prefix);
+    let names = |path: &String| {
+        let name = path.rsplit('/').next().unwrap();
+        ["server", "sender", "receiver"]
+            .iter()
+            .any(|applet| name.trim_start_matches('_').split('.').next() == Some(applet))
+    };
+    assert!(!installed.iter().any(names), "{installed:?}");
+    for path in ["bin/chatbox", "share/bash-completion/completions/chatbox"] {
+        assert!(installed.contains(path), "{installed:?}");
+    }
+    // Those of an earlier installation go.
+    let with_links = scratch("no-links-any-more");
+    assert_success(&install(&with_links, &[]));
+    assert_success(&install(&with_links, &["--no-links"]));
+    assert_eq!(contents(&with_links), installed);
 }
