@@ -452,3 +452,122 @@ fn without_links_there_is_chatbox_alone() {
     assert_success(&install(&with_links, &["--no-links"]));
     assert_eq!(contents(&with_links), installed);
 }
+
+/// A command that runs `install.sh` and finds another `cp` first: this script, which may call the
+/// real one as `real_cp`.
+fn with_cp(prefix: &Path, name: &str, script: &str) -> Command {
+    let folder = scratch(name);
+    let cp = folder.join("cp");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let real = format!("real_cp() {{ env PATH='{path}' cp \"$@\"; }}");
+    fs::write(&cp, format!("#!/bin/sh\n{real}\n{script}\n")).unwrap();
+    fs::set_permissions(&cp, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(INSTALL);
+    command.arg("--prefix").arg(prefix).args(["--binary", env!("CARGO_BIN_EXE_chatbox")]);
+    command.env("PATH", format!("{}:{path}", folder.display())).env_remove("DESTDIR");
+    command.env("TMPDIR", folder);
+    command
+}
+
+/// The same as `contents`, and all folders.
+fn everything(folder: &Path) -> BTreeSet<String> {
+    let mut command = Command::new("find");
+    command.arg(".").current_dir(folder);
+    let found = Program::start(command).finish();
+    String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn two_that_install_into_one_prefix_take_turns() {
+    for second in [&[][..], &["--uninstall"]] {
+        let prefix = scratch("turns");
+        assert_success(&install(&prefix, &[]));
+        let installed = everything(&prefix);
+        let go = scratch("turns-go").join("go");
+        assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+        // The first stops at its first copy until there is somebody who writes into the pipe.
+        let script = format!(
+            "[ -e '{go}' ] && echo copying >&2 && read -r _ <'{go}' && rm '{go}'; real_cp \"$@\"",
+            go = go.display()
+        );
+        let first = Program::start(with_cp(&prefix, "turns-cp", &script));
+        first.expect_stderr("copying");
+        let mut command = Command::new(INSTALL);
+        command.arg("--prefix").arg(&prefix).args(["--binary", env!("CARGO_BIN_EXE_chatbox")]);
+        command.args(second).env_remove("DESTDIR");
+        let waiting = Program::start(command);
+        waiting.expect_stdout("waiting for another install.sh");
+        fs::write(&go, "go\n").unwrap();
+        assert_success(&first.finish());
+        assert_success(&waiting.finish());
+        if second.is_empty() {
+            assert_eq!(everything(&prefix), installed);
+            assert_installed(&prefix);
+        } else {
+            assert_eq!(everything(&prefix), BTreeSet::from([".".to_owned()]));
+        }
+    }
+}
+
+#[test]
+fn what_an_installation_that_was_killed_leaves_goes_with_the_next() {
+    let clean = scratch("clean");
+    assert_success(&install(&clean, &[]));
+    for next in [&[][..], &["--uninstall"]] {
+        let prefix = scratch("killed");
+        // In the middle of a copy: half of a file is there.
+        let script = "case $2 in */bin/*) echo half >\"$2\"; kill -9 $PPID; exit 1;; esac; \
+                      real_cp \"$@\"";
+        let killed = Program::start(with_cp(&prefix, "killed-cp", script)).finish();
+        assert_eq!(killed.status.code(), None, "{killed:?}");
+        let is_new = |path: &String| path.ends_with(".new");
+        assert!(everything(&prefix).iter().any(is_new), "{:?}", everything(&prefix));
+        assert_success(&install(&prefix, next));
+        let expected = if next.is_empty() { contents(&clean) } else { BTreeSet::new() };
+        assert_eq!(contents(&prefix), expected);
+        if next.is_empty() {
+            assert_installed(&prefix);
+            assert_success(&install(&prefix, &["--uninstall"]));
+        }
+        assert_eq!(everything(&prefix), BTreeSet::from([".".to_owned()]));
+    }
+}
+
+#[test]
+fn an_installation_without_room_leaves_no_half_files() {
+    for full in ["*.chatbox.new", "*/bin/.chatbox.new", "*/man1/.chatbox.new"] {
+        let prefix = scratch("full");
+        let script = format!(
+            "case $2 in {full}) echo half >\"$2\"; echo no space left on device >&2; exit 1;; esac; \
+             real_cp \"$@\""
+        );
+        let failed = Program::start(with_cp(&prefix, "full-cp", &script)).finish();
+        assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+        let left = everything(&prefix);
+        assert!(!left.iter().any(|path| path.ends_with(".new")), "{left:?}");
+        // And what is there can be removed, or be completed.
+        if prefix.join("share/chatbox/installed").exists() {
+            assert_success(&install(&prefix, &["--uninstall"]));
+        }
+        assert_eq!(everything(&prefix), BTreeSet::from([".".to_owned()]));
+    }
+}
+
+#[test]
+fn only_folders_that_were_not_there_before_are_removed() {
+    let prefix = scratch("folders");
+    for folder in ["bin", "share/man/man1", "share/fish"] {
+        fs::create_dir_all(prefix.join(folder)).unwrap();
+    }
+    let before = everything(&prefix);
+    assert_success(&install(&prefix, &[]));
+    // What was made is known after an upgrade, too.
+    assert_success(&install(&prefix, &[]));
+    assert_success(&install(&prefix, &["--uninstall"]));
+    assert_eq!(everything(&prefix), before);
+
+    let inner = prefix.join("made/by/it");
+    assert_success(&install(&inner, &[]));
+    assert_success(&install(&inner, &["--uninstall"]));
+    assert!(!inner.exists());
+}
