@@ -1,9 +1,8 @@
 //! The documents of an installation, and where they belong.
 
-use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
-use argh_complete::Generator;
-use argh_complete::{bash::Bash, zsh::Zsh};
+use argh::CommandInfoWithArgs;
 
+use crate::usage::completion::{bash, fish, zsh};
 use crate::usage::man;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -50,51 +49,13 @@ fn manual_pages(root: &CommandInfoWithArgs, programs: &[Program]) -> Vec<(String
 
 /// Completions for the executable and for each link, as each shell looks for them.
 fn completions(root: &CommandInfoWithArgs, programs: &[Program]) -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    let linked = programs.iter().filter(|program| program.linked);
-    let linked = linked.map(|program| (program.name, &program.info));
-    for (name, info) in std::iter::once((NAME, root)).chain(linked) {
-        files.extend([
-            (format!("bash-completion/completions/{name}"), Bash::generate(name, info)),
-            (format!("zsh/site-functions/_{name}"), Zsh::generate(name, info)),
-            (format!("fish/vendor_completions.d/{name}.fish"), fish(name, info)),
-        ]);
-    }
-    files
-}
-
-/// Completions for fish. Those of `argh_complete` need version 4, which many systems do not have.
-fn fish(name: &str, info: &CommandInfoWithArgs) -> String {
-    let top = if info.commands.is_empty() { "" } else { " -n __fish_use_subcommand" };
-    // Applets take no files.
-    let mut script = format!("complete -c {name} -f\n");
-    for one in &info.commands {
-        let description = fish_quoted(one.command.description);
-        script += &format!("complete -c {name}{top} -a {} -d {description}\n", one.name);
-    }
-    script += &fish_flags(name, top, info);
-    for one in &info.commands {
-        let inside = format!(" -n '__fish_seen_subcommand_from {}'", one.name);
-        script += &fish_flags(name, &inside, &one.command);
-    }
-    script
-}
-
-fn fish_flags(name: &str, condition: &str, info: &CommandInfoWithArgs) -> String {
-    let line = |flag: &FlagInfo<'_>| {
-        let short = flag.short.map(|short| format!(" -s {short}")).unwrap_or_default();
-        let long = flag.long.trim_start_matches('-');
-        let value = match flag.kind {
-            FlagInfoKind::Switch => "",
-            FlagInfoKind::Option { arg_name: "DIR" } => " -r -F",
-            FlagInfoKind::Option { .. } => " -x",
-        };
-        let description = fish_quoted(flag.description);
-        format!("complete -c {name}{condition}{short} -l {long}{value} -d {description}\n")
+    let files = |name| {
+        [
+            (format!("bash-completion/completions/{name}"), bash::script(name, root)),
+            (format!("zsh/site-functions/_{name}"), zsh::script(name, root)),
+            (format!("fish/vendor_completions.d/{name}.fish"), fish::script(name, root)),
+        ]
     };
-    info.flags.iter().map(line).collect()
-}
-
-fn fish_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+    let linked = programs.iter().filter(|program| program.linked).map(|program| program.name);
+    std::iter::once(NAME).chain(linked).flat_map(files).collect()
 }
