@@ -17,6 +17,8 @@ pub(crate) struct Program {
     pub name: &'static str,
     /// An installation has a link of that name.
     pub linked: bool,
+    /// Signals that mean something to it, and what.
+    pub signals: &'static [(&'static str, &'static str)],
     /// What it is called with.
     pub info: CommandInfoWithArgs,
 }
@@ -31,18 +33,24 @@ pub(crate) fn all(
     manual_pages(root, programs).into_iter().chain(completions(root, programs)).chain([unit])
 }
 
-/// One page about the executable, and one about each program.
+/// One page about the executable, and one about each program, by the name of its link, too.
 fn manual_pages(root: &CommandInfoWithArgs, programs: &[Program]) -> Vec<(String, String)> {
     let page_name = |program: &Program| format!("{NAME}-{}", program.name);
     let file = |name: &str| format!("man/man1/{name}.1");
     let related = programs.iter().map(page_name);
-    let mut pages = vec![(file(NAME), man::page(NAME, root, &[NAME], related))];
+    let mut pages = vec![(file(NAME), man::page(NAME, root, &[], &[NAME], related))];
     for program in programs {
         let in_full = format!("{NAME} {}", program.name);
         let calls = [program.name, &in_full];
         let calls = if program.linked { &calls[..] } else { &calls[1..] };
         let name = page_name(program);
-        pages.push((file(&name), man::page(&name, &program.info, calls, [NAME.to_owned()])));
+        let related = [NAME.to_owned()];
+        let page = man::page(&name, &program.info, program.signals, calls, related);
+        pages.push((file(&name), page));
+        if program.linked {
+            // The page is to be found by the name of the link, too.
+            pages.push((file(program.name), format!(".so man1/{name}.1\n")));
+        }
     }
     pages
 }

@@ -59,11 +59,70 @@ fn each_manual_page_tells_of_every_flag_and_argument_of_its_program() {
         for argument in usage.split_whitespace().skip(1).filter(|word| !word.contains('[')) {
             assert!(text.contains(argument), "no {argument} in {page}:\n{text}");
         }
-        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES"] {
-            let has = |title: &str| text.contains(&format!(".SH {title}\n"));
+        let all = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "EXAMPLES"];
+        let signals: &[_] = if command.is_empty() { &[] } else { &["SIGNALS"] };
+        for section in all.iter().chain(signals) {
+            let has = |title: &str| {
+                let forms = [format!(".SH {title}\n"), format!(".SH \"{title}\"\n")];
+                forms.iter().any(|form| text.contains(form))
+            };
             assert!(has(section), "no {section} in {page}:\n{text}");
         }
     }
+}
+
+/// A manual page as a person reads it, each paragraph on a line.
+fn read_manual(folder: &Path, name: &str) -> String {
+    let text = fs::read_to_string(folder.join(format!("man/man1/{name}.1"))).unwrap();
+    text.replace("\\-", "-").replace("\\fB", "").replace("\\fR", "")
+}
+
+#[test]
+fn the_readme_says_of_signals_and_exit_statuses_what_the_manual_says() {
+    let folder = export("same");
+    let readme = include_str!("../../README.md");
+    let server = read_manual(&folder, "chatbox-server");
+    let (_, signals) = server.split_once(".SH SIGNALS\n").unwrap();
+    let signals: Vec<_> = signals.split(".SH ").next().unwrap().lines().collect();
+    let signals: Vec<_> =
+        signals.chunks(3).map(|one| format!("| {} | {} |", one[1], one[2])).collect();
+    assert!(signals.len() >= 2, "{server}");
+    for row in &signals {
+        assert!(readme.contains(row), "not in the README: {row}");
+    }
+    let rows = readme.lines().filter(|line| line.starts_with("| SIG")).count();
+    assert_eq!(rows, signals.len(), "the README has other signals");
+    let chatbox = read_manual(&folder, "chatbox");
+    let (_, codes) = chatbox.split_once(".SH \"EXIT STATUS\"\n").unwrap();
+    let codes: Vec<_> = codes.split(".SH ").next().unwrap().lines().collect();
+    assert!(codes.len() >= 9, "{chatbox}");
+    for code in codes.chunks(3) {
+        let quote = format!("{}, {}", code[1], code[2]);
+        assert!(readme.contains(&quote), "not in the README: {quote}");
+    }
+}
+
+#[test]
+fn a_manual_page_is_found_by_the_name_of_the_program() {
+    let folder = export("by-name");
+    for name in ["server", "sender", "receiver"] {
+        let text = read_manual(&folder, name);
+        assert_eq!(text, format!(".so man1/chatbox-{name}.1\n"));
+        let mut command = Command::new("man");
+        command.arg("-M").arg(folder.join("man")).args(["1", name]).env("LC_ALL", "C");
+        command.env("MANPAGER", "cat").env("PAGER", "cat");
+        if Command::new("man").arg("--version").output().is_err() {
+            left_out("there is no man");
+            continue;
+        }
+        let finished = Program::start(command).finish();
+        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+        assert!(
+            text.contains("SYNOPSIS") && text.contains(&format!("chatbox {name} [")),
+            "{finished:?}"
+        );
+    }
+    assert!(!folder.join("man/man1/bench.1").exists(), "there is no link for it");
 }
 
 #[test]
