@@ -426,6 +426,7 @@ fn a_tab_completes_at_the_prompt_of_zsh() {
 fn links_are_made_where_one_wants_them() {
     let folder = scratch("made-links");
     let inner = folder.join("new/bin");
+    fs::create_dir_all(&inner).unwrap();
     let install = |folder: &Path| {
         Program::start(chatbox(["--install-links", folder.to_str().unwrap()])).finish()
     };
@@ -477,6 +478,11 @@ fn links_take_nobodys_place() {
             .finish()
             .assert_one_error(2, "takes one folder");
     }
+    // A path that was mistyped is no reason to make folders.
+    let mistyped = folder.join("no/bin");
+    let made = Program::start(chatbox(["--install-links", mistyped.to_str().unwrap()])).finish();
+    made.assert_one_error(1, &format!("there is no folder {}", mistyped.display()));
+    assert!(!folder.join("no").exists());
     for flag in ["--install-links", "--export"] {
         Program::start(chatbox([flag, "/dev/null/x"])).finish().assert_one_error(1, "/dev/null/x");
     }

@@ -18,6 +18,7 @@ mod lines;
 mod picture;
 mod pipes;
 mod readme;
+mod running;
 mod shutdown;
 mod states;
 mod terminal;
