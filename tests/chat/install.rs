@@ -236,8 +236,7 @@ impl Checkout {
         let folder = scratch(name);
         let root = folder.join("a checkout");
         fs::create_dir_all(root.join("src")).unwrap();
-        let script = include_str!("../../install.sh");
-        fs::write(root.join("install.sh"), script).unwrap();
+        fs::write(root.join("install.sh"), fs::read(INSTALL).unwrap()).unwrap();
         // A workspace of its own, wherever the tests are.
         let package = "[package]\nname = \"chatbox\"\nversion = \"7.8.9\"\nedition = \"2024\"\n\
                        [workspace]\n";
