@@ -389,6 +389,8 @@ fn a_tab_completes_at_the_prompt_of_bash() {
         // A second Tab does not undo the first.
         ("receiver --color=al\t", "receiver --color=always "),
         ("receiver --color=al\t\t", "receiver --color=always "),
+        // No files where a host is due.
+        ("receiver zsh/site-f\t", "receiver zsh/site-f"),
         ("other/receiver --times\t\t", "other/receiver --times"),
         ("other/receiver zsh/site-f\t_rec\t", "other/receiver zsh/site-functions/_receiver "),
     ] {
