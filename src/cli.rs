@@ -128,8 +128,8 @@ fn info() -> CommandInfoWithArgs {
 /// What the documents of an installation are about.
 fn programs() -> Vec<Program> {
     let program = |applet: &Applet| {
-        let Applet { name, linked, info, .. } = *applet;
-        Program { name, linked, info: info() }
+        let Applet { name, linked, signals, info, .. } = *applet;
+        Program { name, linked, signals, info: info() }
     };
     APPLETS.iter().map(program).collect()
 }

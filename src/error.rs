@@ -44,7 +44,7 @@ impl Error {
     /// The exit status: 2 for wrong usage, 124 when the time is over, 1 for all else.
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Error::Usage(_) | Error::Server(ServerError::UnknownHost { .. }) => 2,
+            Error::Usage(_) => 2,
             Error::TimedOut => 124,
             _ => 1,
         }

@@ -22,9 +22,15 @@ pub(crate) struct Applet {
     pub summary: &'static str,
     /// Runs it.
     pub run: fn(&Call<'_>) -> Result<(), Error>,
+    /// Signals that mean something to it, and what.
+    pub signals: &'static [(&'static str, &'static str)],
     /// What it is called with.
     pub info: fn() -> CommandInfoWithArgs,
 }
+
+/// What signals mean to a client.
+pub(super) const CLIENT_SIGNALS: &[(&str, &str)] =
+    &[("SIGINT, SIGTERM, SIGHUP", "end it; the shell is told which signal it was")];
 
 /// Starts the log of a client.
 pub(super) fn start_log(more: u8, quiet: bool) -> Logging {

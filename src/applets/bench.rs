@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, start_log};
+use super::applet::{Applet, CLIENT_SIGNALS, start_log};
 use crate::bench::{self, End, MIN_SIZE, Options, Plan};
 use crate::client::transport::Address;
 use crate::error::Error;
@@ -17,6 +17,7 @@ pub(super) const APPLET: Applet = Applet {
     linked: false,
     summary: "load a server and measure what comes of it",
     run,
+    signals: CLIENT_SIGNALS,
     info: Arguments::get_args_info,
 };
 

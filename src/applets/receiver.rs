@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, exit_after, start_log};
+use super::applet::{Applet, CLIENT_SIGNALS, exit_after, start_log};
 use crate::client::ClientError;
 use crate::client::link::Identity;
 use crate::client::receive::{self, Options};
@@ -23,6 +23,7 @@ pub(super) const APPLET: Applet = Applet {
     linked: true,
     summary: "print what is said in a room",
     run,
+    signals: CLIENT_SIGNALS,
     info: Arguments::get_args_info,
 };
 

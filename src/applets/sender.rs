@@ -2,7 +2,7 @@
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, exit_with, start_log};
+use super::applet::{Applet, CLIENT_SIGNALS, exit_with, start_log};
 use crate::client::link::Identity;
 use crate::client::send::{self, Options};
 use crate::client::transport::Address;
@@ -15,6 +15,7 @@ pub(super) const APPLET: Applet = Applet {
     linked: true,
     summary: "send lines of standard input to a room",
     run,
+    signals: CLIENT_SIGNALS,
     info: Arguments::get_args_info,
 };
 

@@ -1,4 +1,5 @@
 //! The `server` applet.
+#![doc = include_str!("SERVER.md")]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::error::Error;
 use crate::server::{Config, Event, HistoryConfig, Keep, Limits, Server, listen};
 use crate::system::logging::{self, Verbosity};
 use crate::system::signals::{self, Signal};
-use crate::usage::call::{Call, UsageError};
+use crate::usage::call::{Call, UsageError, VERSION};
 use crate::usage::values::{port_to_listen_on, positive, seconds};
 
 pub(super) const APPLET: Applet = Applet {
@@ -19,6 +20,14 @@ pub(super) const APPLET: Applet = Applet {
     linked: true,
     summary: "bring texts from senders to receivers, in rooms",
     run,
+    signals: &[
+        (
+            "SIGINT, SIGTERM, SIGHUP",
+            "stop: take no more clients, carry out what was received, write what is queued, and end \
+             with 0; a second SIGINT or SIGTERM ends it at once",
+        ),
+        ("SIGUSR1", "log the state: clients, rooms, what is queued, and what was delivered"),
+    ],
     info: Arguments::get_args_info,
 };
 
@@ -28,7 +37,10 @@ pub(super) const APPLET: Applet = Applet {
 #[argh(
     help_triggers("-h", "--help"),
     example = "{command_name} 5000",
-    example = "{command_name} --bind localhost --max-clients 100 5000"
+    example = "{command_name} --bind localhost --max-clients 100 5000",
+    error_code(0, "it was asked to stop, and has stopped"),
+    error_code(1, "it cannot listen, or cannot have what it needs"),
+    error_code(2, "wrong usage")
 )]
 struct Arguments {
     /// the port to listen on; 0 for any that is free
@@ -125,6 +137,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         },
     };
     let (server, addresses) = Server::start(config, listeners)?;
+    info!("{VERSION}: {}", server.summary());
     for address in addresses {
         info!("listening on {address}");
     }

@@ -1,6 +1,7 @@
 //! A load for any server that speaks the protocol, and a report of the results.
 //!
 //! Knows the protocol, and connections as clients make them. Must not know flags.
+#![doc = include_str!("MEASUREMENTS.md")]
 
 mod client;
 mod error;

@@ -1,6 +1,7 @@
 //! What senders and receivers do, each of them over connections that can be made again.
 //!
 //! Knows the protocol, terminals and pipes. Must not know flags, nor anything of the server's inside.
+#![doc = include_str!("CLIENTS.md")]
 
 mod backoff;
 pub(crate) mod command;

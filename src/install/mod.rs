@@ -17,6 +17,9 @@ pub(crate) enum InstallError {
     /// There is something else where a link has to be.
     #[error("{} is there already, and is not a link to this program; remove it first", .0.display())]
     Exists(PathBuf),
+    /// There is no folder to make links in.
+    #[error("there is no folder {}; make it first", .0.display())]
+    NoFolder(PathBuf),
     /// The executable cannot be found.
     #[error("cannot tell where this program is: {0}")]
     Executable(#[source] io::Error),
@@ -35,11 +38,13 @@ pub(crate) enum InstallError {
 ///
 /// # Errors
 ///
-/// [`InstallError`]; if something else is in the way, nothing is made.
+/// [`InstallError`]; if there is no such folder, or something else is in the way, nothing is made.
 pub(crate) fn links(folder: &Path, names: &[&str]) -> Result<(), InstallError> {
     let executable = std::env::current_exe().and_then(fs::canonicalize);
     let executable = executable.map_err(InstallError::Executable)?;
-    make_folder(folder)?;
+    if !folder.is_dir() {
+        return Err(InstallError::NoFolder(folder.into()));
+    }
     let beside = fs::canonicalize(folder).ok().as_deref() == executable.parent();
     let target = match executable.file_name() {
         Some(name) if beside => Path::new(name),

@@ -32,7 +32,8 @@ pub(crate) fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>,
     let mut addresses = Vec::new();
     for host in hosts {
         let unknown = |source| ServerError::UnknownHost { host: host.clone(), source };
-        addresses.push((host.as_str(), port).to_socket_addrs().map_err(unknown)?.collect());
+        addresses
+            .push((without_brackets(host), port).to_socket_addrs().map_err(unknown)?.collect());
     }
     if hosts.is_empty() {
         // Each with a socket of its own, which costs IPv4 clients less than one for both.
@@ -47,6 +48,12 @@ pub(crate) fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>,
             result => return result,
         }
     }
+}
+
+/// An IPv6 address may stand in brackets, as it has to where a port follows.
+fn without_brackets(host: &str) -> &str {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.filter(|inner| inner.contains(':')).unwrap_or(host)
 }
 
 /// Listens at each address of each host, once. Port 0 becomes the one that the system chooses for
@@ -156,6 +163,15 @@ mod tests {
         let hosts = [addresses(&["127.0.0.1"]), addresses(&[NOBODYS, NOBODYS])];
         let error = listen_at_all(&hosts, 0).unwrap_err();
         assert!(error.to_string().contains(NOBODYS), "{error}");
+    }
+
+    #[test]
+    fn an_address_may_stand_in_brackets_and_a_name_may_not() {
+        assert_eq!(without_brackets("[::1]"), "::1");
+        assert_eq!(without_brackets("[fe80::1%lo]"), "fe80::1%lo");
+        for word in ["::1", "[localhost]", "[::1", "::1]", "[]", "", "127.0.0.1"] {
+            assert_eq!(without_brackets(word), word);
+        }
     }
 
     #[test]

@@ -117,6 +117,22 @@ impl Server {
         Ok((server, addresses))
     }
 
+    /// How many workers it has, and what its clients may have at most, in one line.
+    pub(crate) fn summary(&self) -> String {
+        let Shared { placement, admission, limits, .. } = &*self.shared;
+        let mut text = format!(
+            "{} workers; at most {} clients, {} bytes queued for one, {} for all",
+            placement.workers(),
+            admission.max,
+            limits.queue_limit,
+            limits.total_queue_limit,
+        );
+        if let Some(most) = admission.max_per_address {
+            text += &format!(", {most} clients from one address");
+        }
+        text
+    }
+
     /// Runs until `events` end or hold [`Event::Stop`], then stops in an orderly way. Returns when
     /// what was logged has to be written.
     pub(crate) fn run(self, events: impl Iterator<Item = Event>) -> Instant {

@@ -9,6 +9,7 @@ use log::info;
 use super::chat::admission::Kind;
 use super::chat::room::Census;
 use super::worker::shared::Shared;
+use crate::system::logging::ASKED_FOR;
 
 /// Rooms that a report names at most.
 const ROOMS: usize = 20;
@@ -24,6 +25,7 @@ pub(crate) fn log(shared: &Shared, up: Duration) {
     rooms.sort_by(|a, b| b.cmp(a));
     let queued: usize = rooms.iter().map(|(census, _)| census.bytes).sum();
     info!(
+        target: ASKED_FOR,
         "report: up {} s; {} new clients, {} senders, {} receivers, {} half-closed receivers, at \
          most {} in all; {} rooms, {queued} bytes queued; so far {} texts, {} deliveries, {} \
          receivers cut, {} clients lost",
@@ -40,14 +42,14 @@ pub(crate) fn log(shared: &Shared, up: Duration) {
         tally.lost.load(Ordering::Relaxed),
     );
     let workers: Vec<_> = (0..placement.workers()).map(|one| placement.sessions(one)).collect();
-    info!("report: clients on each worker: {workers:?}");
+    info!(target: ASKED_FOR, "report: clients on each worker: {workers:?}");
     for (census, name) in rooms.iter().take(ROOMS) {
-        info!("report: room {name}: {census}");
+        info!(target: ASKED_FOR, "report: room {name}: {census}");
     }
     if rooms.len() > ROOMS {
-        info!("report: and {} rooms more", rooms.len() - ROOMS);
+        info!(target: ASKED_FOR, "report: and {} rooms more", rooms.len() - ROOMS);
     }
-    info!("end of report");
+    info!(target: ASKED_FOR, "end of report");
 }
 
 /// `3 receivers, 1 half-closed, 1048 bytes queued, waits for receiver eve (127.0.0.1:4711)`

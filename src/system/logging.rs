@@ -14,6 +14,9 @@ use stderrlog::{ColorChoice, StdErrLog, Timestamp};
 
 const TARGET: &str = env!("CARGO_PKG_NAME");
 
+/// The target of what somebody has asked for, and which is logged however little else is.
+pub(crate) const ASKED_FOR: &str = concat!(env!("CARGO_PKG_NAME"), "::asked");
+
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 1024;
 
@@ -38,12 +41,14 @@ pub(crate) fn start(verbosity: Verbosity, times: bool) -> Logging {
     let level = if verbosity.quiet { LevelFilter::Error } else { level };
     let color =
         if std::io::stderr().is_terminal() { ColorChoice::Auto } else { ColorChoice::Never };
+    // What is asked for is logged as information.
+    let most = level.max(LevelFilter::Info);
     let mut writer = stderrlog::new();
-    writer.module(TARGET).verbosity(level).color(color);
+    writer.module(TARGET).verbosity(most).color(color);
     writer.timestamp(if times { Timestamp::Second } else { Timestamp::Off });
-    let logger = Logger { writer, queue: OnceLock::new(), dropped: AtomicU64::new(0) };
+    let logger = Logger { writer, level, queue: OnceLock::new(), dropped: AtomicU64::new(0) };
     let logger = Arc::new(logger);
-    log::set_max_level(level);
+    log::set_max_level(most);
     // Fails only if there is a logger already.
     let _ = log::set_boxed_logger(Box::new(Arc::clone(&logger)));
     std::panic::set_hook(Box::new(|bug| {
@@ -111,6 +116,7 @@ enum Entry {
 #[derive(Debug)]
 struct Logger {
     writer: StdErrLog,
+    level: LevelFilter,
     /// The way to the thread that writes, if there is one.
     queue: OnceLock<SyncSender<Entry>>,
     /// Lines for which the queue had no room.
@@ -139,7 +145,8 @@ impl Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.writer.enabled(metadata)
+        let wanted = metadata.level() <= self.level || metadata.target() == ASKED_FOR;
+        wanted && self.writer.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {

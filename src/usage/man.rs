@@ -6,11 +6,12 @@ use roff::{Inline, Roff, bold, italic, roman};
 use super::call::{HELP_FLAG, VERSION, VERSION_FLAG};
 use super::help;
 
-/// The page about a command, in the `man` format. `calls` are the ways to call it, without its
-/// arguments, and `related` the names of the pages to look at too.
+/// The page about a command, in the `man` format. `signals` are those that mean something to
+/// it, and what, `calls` the ways to call it, without its arguments, and `related` the names of the pages to look at too.
 pub(crate) fn page(
     name: &str,
     info: &CommandInfoWithArgs,
+    signals: &[(&str, &str)],
     calls: &[&str],
     related: impl IntoIterator<Item = String>,
 ) -> String {
@@ -45,6 +46,8 @@ pub(crate) fn page(
     let codes = info.error_codes.iter();
     let codes = codes.map(|one| (vec![bold(one.code.to_string())], one.description.to_owned()));
     list(&mut page, "EXIT STATUS", codes);
+    let signals = signals.iter().map(|(name, text)| (vec![bold(*name)], (*text).to_owned()));
+    list(&mut page, "SIGNALS", signals);
     examples(&mut page, info, calls);
     page.control("SH", ["SEE ALSO"]);
     let related: Vec<_> = related.into_iter().map(|name| format!("{name}(1)")).collect();

@@ -206,6 +206,8 @@ fn quiet_and_verbose_servers() {
     quiet.finish().assert(0, b"", "");
     let lines = String::from_utf8_lossy(&normal.stderr).into_owned();
     let words: Vec<_> = lines.lines().map(|line| line.split(' ').nth(3).unwrap()).collect();
+    let [first, words @ ..] = &words[..] else { panic!("{normal:?}") };
+    assert_eq!(*first, "chatbox", "{normal:?}");
     let addresses = words.len() - 1;
     assert!((1..=2).contains(&addresses), "one for IPv4, one for IPv6: {normal:?}");
     assert!(words[..addresses].iter().all(|word| *word == "listening"), "{normal:?}");

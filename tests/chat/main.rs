@@ -17,6 +17,8 @@ mod layout;
 mod lines;
 mod picture;
 mod pipes;
+mod readme;
+mod running;
 mod shutdown;
 mod states;
 mod terminal;

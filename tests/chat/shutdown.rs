@@ -133,15 +133,19 @@ fn a_second_signal_ends_a_stopping_server_at_once() {
     assert_eq!(finished.status.signal(), Some(Signal::INT.as_raw()), "{finished:?}");
 }
 
-/// The port in the first line of a log.
+/// The port in the first line of a log that has one.
 fn port_in(log: &mut impl Read) -> u16 {
-    let mut line = String::new();
-    while !line.ends_with('\n') {
-        let mut byte = [0];
-        log.read_exact(&mut byte).unwrap();
-        line.push(char::from(byte[0]));
+    loop {
+        let mut line = String::new();
+        while !line.ends_with('\n') {
+            let mut byte = [0];
+            log.read_exact(&mut byte).unwrap();
+            line.push(char::from(byte[0]));
+        }
+        if line.contains("listening on") {
+            break line.trim().rsplit(':').next().unwrap().parse().unwrap();
+        }
     }
-    line.trim().rsplit(':').next().unwrap().parse().unwrap()
 }
 
 /// Standard error may be a pipe into a program that has stopped, or a terminal in Ctrl-S.

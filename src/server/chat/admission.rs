@@ -45,7 +45,7 @@ pub(crate) struct Admission {
     /// How many clients there may be.
     pub max: usize,
     /// How many of them may come from one address, if that is limited.
-    max_per_address: Option<usize>,
+    pub max_per_address: Option<usize>,
     /// Clients in all.
     taken: AtomicUsize,
     /// Clients by [`Kind`].
