@@ -24,6 +24,8 @@ mod lane;
 mod membership;
 #[path = "../../src/server/chat/outbox.rs"]
 mod outbox;
+#[path = "../../src/server/chat/publication.rs"]
+mod publication;
 #[path = "../../src/server/chat/replay.rs"]
 mod replay;
 #[path = "../../src/server/chat/room.rs"]
@@ -49,7 +51,8 @@ use frame::{Budget, Frame};
 use id::SessionId;
 use membership::Membership;
 use outbox::{Drained, Outbox};
-use room::{Publication, Room};
+use publication::Publication;
+use room::Room;
 use rooms::Rooms;
 use session_queue::SessionQueue;
 use sync::{Arc, Mutex, lock, mpsc};

@@ -9,16 +9,17 @@
 
 use slab::Slab;
 
-use super::frame::{Budget, Frame};
+use super::frame::Frame;
 use super::id::{SessionId, WorkerSet};
 use super::lane::Lane;
 use super::outbox::OutboxSender;
+use super::publication::Publication;
 use super::replay::{Asked, Start};
 use super::session_queue::SessionQueue;
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use super::sync::{Arc, Mutex, lock};
+use super::sync::{Mutex, lock};
 use crate::wire::position::{Position, Span};
-use crate::wire::protocol::{self, Name, Stamp};
+use crate::wire::protocol::Name;
 
 /// How far a receiver is that can no longer be given what comes next.
 const LOST: u64 = u64::MAX;
@@ -111,55 +112,6 @@ pub(crate) struct Census {
 pub(crate) struct MemberKey {
     worker: usize,
     key: usize,
-}
-
-/// What is published.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Publication<'a> {
-    /// Deliveries.
-    Plain(&'a Frame),
-    /// Deliveries that are in a log.
-    Logged {
-        /// The deliveries.
-        frame: &'a Frame,
-        /// What the log says of the first.
-        first: Stamp,
-        /// How many there are.
-        texts: u64,
-        /// Counts the bytes of records.
-        budget: &'a Arc<Budget>,
-    },
-}
-
-impl Publication<'_> {
-    fn frame(&self) -> &Frame {
-        match self {
-            Publication::Plain(frame) | Publication::Logged { frame, .. } => frame,
-        }
-    }
-
-    /// The same texts as records.
-    fn records(&self) -> Frame {
-        let Publication::Logged { frame, mut first, budget, .. } = *self else {
-            return Frame::clone(self.frame());
-        };
-        let mut lines = Vec::new();
-        for line in frame.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            protocol::append_record(&mut lines, first, line);
-            first.position.seq += 1;
-        }
-        Frame::new(&lines, budget)
-    }
-
-    /// Where the last text is in the log.
-    fn last(&self) -> Option<Position> {
-        match self {
-            Publication::Plain(_) => None,
-            Publication::Logged { first: Stamp { position, .. }, texts, .. } => {
-                Some(Position { seq: position.seq + texts - 1, ..*position })
-            }
-        }
-    }
 }
 
 /// How a receiver enters a room with a log, or begins in it anew.
@@ -369,9 +321,10 @@ impl Room {
                 if member.lag.is_some() {
                     continue;
                 }
-                let frame = match member.records {
-                    false => publication.frame(),
-                    true => records.get_or_insert_with(|| publication.records()),
+                let frame = if member.records {
+                    records.get_or_insert_with(|| publication.records())
+                } else {
+                    publication.frame()
                 };
                 member.sender.push(Frame::clone(frame));
                 let backlog = member.sender.backlog();

@@ -161,7 +161,7 @@ impl Desk {
     /// Waits until nothing waits any more.
     pub(super) fn settle(&self, until: Instant) {
         let mut state = self.lock();
-        while !state.is_closed && !(state.waiting.is_empty() && state.store.is_some()) {
+        while !(state.is_closed || state.waiting.is_empty() && state.store.is_some()) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
