@@ -20,6 +20,8 @@ mod logs;
 mod mailbox;
 mod phase;
 mod quota;
+#[cfg(test)]
+mod replays;
 mod sessions;
 pub(crate) mod shared;
 mod slot;
