@@ -258,9 +258,10 @@ impl History {
                 }
                 Err(error) => self.warn(&error),
             }
-            if !self.desk.sleep(RETRY) {
+            if self.desk.is_closed() {
                 return None;
             }
+            thread::sleep(RETRY);
         }
     }
 
