@@ -65,6 +65,7 @@ fn notice(server: &Server, most: Duration) -> Duration {
         assert!(begun.elapsed() < most, "not noticed after {most:?}: {}", server.report());
         thread::sleep(Duration::from_millis(500));
     }
+    assert_eq!(server.reports("clients lost"), 1, "{}", server.report());
     begun.elapsed()
 }
 

@@ -159,7 +159,9 @@ impl Connection {
             // What it sent is carried out, whether or not there is anybody to be answered.
             self.session.close_answers();
             if self.input == Input::Ended || !self.session.may_speak() {
-                self.lose(Loss::Closed);
+                // Nothing is read any more that would tell why.
+                let loss = self.transport.take_error().map_or(Loss::Closed, Loss::from);
+                self.lose(loss);
             }
         }
         if self.output == Output::Full && event.is_writable() {
