@@ -111,7 +111,10 @@ pub(crate) enum Loss {
 impl From<io::Error> for Loss {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            ErrorKind::TimedOut => Loss::TimedOut,
+            // The system gives up after the same time, and says what it has heard on the way.
+            ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+                Loss::TimedOut
+            }
             _ => Loss::Closed,
         }
     }
@@ -426,7 +429,19 @@ fn write_off(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
+
+    #[test]
+    fn who_cannot_be_reached_is_lost_and_has_not_left() {
+        for errno in [Errno::TIMEDOUT, Errno::HOSTUNREACH, Errno::NETUNREACH] {
+            assert_eq!(Loss::from(io::Error::from(errno)), Loss::TimedOut, "{errno}");
+        }
+        for errno in [Errno::CONNRESET, Errno::PIPE] {
+            assert_eq!(Loss::from(io::Error::from(errno)), Loss::Closed, "{errno}");
+        }
+    }
 
     /// There may be much of it, of which little is used at a time.
     #[test]
