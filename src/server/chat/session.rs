@@ -244,15 +244,12 @@ impl Session {
 
     /// Says in the room where the session is now.
     fn attach(&mut self, turn: &Turn<'_>) {
-        let SessionId { worker, token, .. } = turn.id;
-        let effects = turn.publisher.effects;
+        let (SessionId { worker, token, .. }, effects) = (turn.id, turn.publisher.effects);
         match &mut self.role {
             Role::Receiver { outbox, room: Some(membership), .. } => {
                 membership.attach(worker, token, outbox.sender(), effects);
             }
-            Role::Sender { room: Some(Sending { membership, .. }), .. } => {
-                membership.set_effects(effects);
-            }
+            Role::Sender { room: Some(sending), .. } => sending.membership.set_effects(effects),
             _ => {}
         }
     }
