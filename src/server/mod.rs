@@ -24,10 +24,11 @@ use chat::tally::Tally;
 pub(crate) use config::{Config, Limits};
 pub(crate) use error::ServerError;
 use shutdown::Pace;
-use worker::shared::Shared;
+use worker::shared::{SLOW_NAMED, Shared};
 use worker::{ACCEPTING, Worker, spawn};
 
 use crate::system::descriptors;
+use crate::system::rate_limited::Warning;
 
 /// Descriptors that are none of the clients': a few that are open for a moment only.
 const SPARE_DESCRIPTORS: usize = 8;
@@ -89,7 +90,7 @@ impl Server {
             budget: Arc::new(Budget::new(config.limits.total_queue_limit)),
             limits: config.limits,
             tally: Tally::default(),
-            slow_receivers: Mutex::default(),
+            slow_receivers: Mutex::new(Warning::at_most(SLOW_NAMED)),
         });
         let (working, ended) = mpsc::channel();
         let mut sockets = listeners.into_iter().map(mio::net::TcpListener::from_std).collect();

@@ -54,11 +54,16 @@ impl Membership {
         sender: &OutboxSender,
         effects: &Effects,
     ) {
-        self.effects = effects.clone();
+        self.set_effects(effects);
         self.key = Some(match self.key {
             Some(key) => self.room.move_member(key, worker, token),
             None => self.room.enter(worker, token, sender),
         });
+    }
+
+    /// From now on, effects go to another worker.
+    pub(crate) fn set_effects(&mut self, effects: &Effects) {
+        self.effects = effects.clone();
     }
 
     /// Puts a sender into the line of those who wait until no queue of the room is above its mark;

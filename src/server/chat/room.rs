@@ -208,13 +208,16 @@ impl Room {
         let mut state = lock(&self.state);
         let mut published = Published { receivers: 0, notify: WorkerSet::default() };
         let mut newly_over = 0;
+        if let Some((_, any)) = state.shards.iter().find_map(|shard| shard.members.iter().next()) {
+            any.sender.backlog().add_slots(self.receivers());
+        }
         for (index, shard) in state.shards.iter_mut().enumerate() {
             if shard.members.is_empty() {
                 continue;
             }
             published.receivers += shard.members.len();
             for (_, member) in &shard.members {
-                member.sender.push(Frame::clone(frame));
+                member.sender.push_counted(Frame::clone(frame));
                 let backlog = member.sender.backlog();
                 if backlog.above_mark() && backlog.set_over(true) {
                     newly_over += 1;

@@ -237,18 +237,20 @@ impl Session {
                 protocol::append_delivery_head(&mut head, name, user);
                 *room = Some(Sending { membership, head: head.into() });
             }
-            Role::Receiver { room, .. } => {
-                *room = Some(membership);
-                self.attach(turn);
-            }
+            Role::Receiver { room, .. } => *room = Some(membership),
         }
+        self.attach(turn);
     }
 
-    /// Says in a receiver's room where the receiver is now.
+    /// Says in the room where the session is now.
     fn attach(&mut self, turn: &Turn<'_>) {
-        if let Role::Receiver { outbox, room: Some(membership), .. } = &mut self.role {
-            let SessionId { worker, token, .. } = turn.id;
-            membership.attach(worker, token, outbox.sender(), turn.publisher.effects);
+        let (SessionId { worker, token, .. }, effects) = (turn.id, turn.publisher.effects);
+        match &mut self.role {
+            Role::Receiver { outbox, room: Some(membership), .. } => {
+                membership.attach(worker, token, outbox.sender(), effects);
+            }
+            Role::Sender { room: Some(sending), .. } => sending.membership.set_effects(effects),
+            _ => {}
         }
     }
 
@@ -441,7 +443,7 @@ impl Session {
         !matches!(self.role, Role::Receiver { .. })
     }
 
-    /// It stands in that line.
+    /// It stands in the line of the senders that wait until their room takes texts.
     pub(crate) fn is_waiting(&self) -> bool {
         self.membership().is_some_and(Membership::is_waiting)
     }
@@ -456,7 +458,7 @@ impl Session {
     fn membership(&self) -> Option<&Membership> {
         match &self.role {
             Role::New => None,
-            Role::Sender { room, .. } => room.as_ref().map(|stand| &stand.membership),
+            Role::Sender { room, .. } => room.as_ref().map(|sending| &sending.membership),
             Role::Receiver { room, .. } => room.as_ref(),
         }
     }

@@ -58,14 +58,14 @@ impl Slot {
     /// has just got there, so that it has to be looked at now and then.
     pub(crate) fn watch(&mut self, limit: Duration) -> bool {
         let is_over = self.connection.session.backlog().is_some_and(Backlog::is_over);
-        match &mut self.stall {
-            Some(stall) => stall.look(is_over, Instant::now()),
-            None if is_over => {
-                self.stall = Some(Box::new(Stall::new(limit, Instant::now())));
-                return true;
-            }
-            None => {}
+        let is_new = is_over && self.stall.is_none();
+        if is_new {
+            self.stall = Some(Box::new(Stall::new(limit, Instant::now())));
         }
-        false
+        if let Some(stall) = &mut self.stall {
+            stall.look(is_over, Instant::now());
+            stall.be_in(self.connection.session.room().map(|room| room.name()));
+        }
+        is_new
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct TestLog {
     pub opening: Mutex<Vec<SessionId>>,
     /// Rooms have to be found out about.
     pub opens_late: bool,
+    /// Until when it was asked to finish, each time.
+    pub finished: Mutex<Vec<Instant>>,
     /// Batches are refused, for this reason, or ordered at once.
     pub decides_at_once: Option<Result<(), &'static str>>,
 }
@@ -39,7 +41,9 @@ impl Log for TestLog {
         Opened::Later
     }
 
-    fn finish(&self, _until: Instant) {}
+    fn finish(&self, until: Instant) {
+        self.finished.lock().unwrap().push(until);
+    }
 }
 
 impl TestLog {
