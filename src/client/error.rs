@@ -35,9 +35,10 @@ pub(crate) enum ClientError {
     /// The server has closed the connection, with this reason.
     #[error("the server closed the connection: {}", visible(.0))]
     ClosedWith(Vec<u8>),
-    /// The server has reset a receiver's connection, as it does if that reads too slowly.
+    /// A receiver's connection was reset, as the server does if that reads too slowly; anything in
+    /// between, or a server that was killed, may have done it as well.
     #[error(
-        "the server cut this receiver off, since it took too little for too long: texts are missing"
+        "the connection was reset, as it is when a receiver takes too little: texts may be missing"
     )]
     Cut,
     /// The connection broke.
@@ -85,7 +86,7 @@ impl ClientError {
         )
     }
 
-    /// The same for a receiver, which knows what a reset means.
+    /// The same for a receiver, which knows what a reset may mean.
     pub(crate) fn of_receiver(self) -> Self {
         match self {
             Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => Self::Cut,

@@ -12,7 +12,7 @@ use slab::Slab;
 use super::frame::Frame;
 use super::id::{SessionId, WorkerSet};
 use super::lane::Lane;
-use super::outbox::OutboxSender;
+use super::outbox::{Backlog, OutboxSender};
 use super::publication::Publication;
 use super::replay::{Asked, Start};
 use super::session_queue::SessionQueue;
@@ -311,7 +311,10 @@ impl Room {
             state.note_published(last);
         }
         let mut published = Published { receivers: 0, notify: WorkerSet::default() };
-        let mut newly_over = 0;
+        let (mut newly_over, mut left_out) = (0, 0);
+        if let Some(any) = state.any_backlog() {
+            any.add_slots(self.receivers());
+        }
         for (index, shard) in state.shards.iter_mut().enumerate() {
             if shard.members.is_empty() {
                 continue;
@@ -319,6 +322,7 @@ impl Room {
             published.receivers += shard.members.len();
             for (_, member) in &mut shard.members {
                 if member.lag.is_some() {
+                    left_out += 1;
                     continue;
                 }
                 let frame = if member.records {
@@ -326,7 +330,7 @@ impl Room {
                 } else {
                     publication.frame()
                 };
-                member.sender.push(Frame::clone(frame));
+                member.sender.push_counted(Frame::clone(frame));
                 let backlog = member.sender.backlog();
                 if backlog.above_mark() {
                     if let Some(last) = last {
@@ -342,6 +346,11 @@ impl Room {
                 shard.notified = true;
                 published.notify.add(index);
             }
+        }
+        if left_out > 0
+            && let Some(any) = state.any_backlog()
+        {
+            any.remove_slots(left_out);
         }
         if newly_over > 0 {
             self.set_congested(&mut state, |congested| congested + newly_over);
@@ -424,6 +433,12 @@ impl Room {
 }
 
 impl State {
+    /// The accounting of some receiver's queue: the budget is the same for all.
+    fn any_backlog(&self) -> Option<&Backlog> {
+        let any = self.shards.iter().find_map(|shard| shard.members.iter().next());
+        any.map(|(_, member)| member.sender.backlog())
+    }
+
     /// The last text that is published is there now. Where something was lost, those who are given
     /// what the log has cannot be given what comes next.
     fn note_published(&mut self, last: Option<Position>) {

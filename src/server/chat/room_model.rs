@@ -92,10 +92,10 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn new(worker: usize) -> Self {
+    fn new(worker: usize, budget: &Arc<Budget>) -> Self {
         Receiver {
             worker,
-            outbox: Outbox::new(MARK, &Arc::new(Budget::new(usize::MAX))),
+            outbox: Outbox::new(MARK, budget),
             socket: Socket { room: FRAME + 1, got: Vec::new() },
             key: None,
             full: false,
@@ -106,6 +106,7 @@ impl Receiver {
 
 struct Model {
     room: Room,
+    budget: Arc<Budget>,
     receivers: Vec<Receiver>,
     /// Whether each sender stands in line.
     waiting: Vec<bool>,
@@ -118,9 +119,12 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
+        let budget = Arc::new(Budget::new(usize::MAX));
+        let receiver = |number| Receiver::new(number % WORKERS, &budget);
         Model {
+            receivers: (0..RECEIVERS).map(receiver).collect(),
+            budget,
             room: Room::new(Name::parse(b"cafe").unwrap(), 0, WORKERS),
-            receivers: (0..RECEIVERS).map(|number| Receiver::new(number % WORKERS)).collect(),
             waiting: vec![false; SENDERS],
             told: BTreeSet::new(),
             writes: (0..WORKERS).map(|_| SessionQueue::default()).collect(),
@@ -192,7 +196,7 @@ impl Model {
             self.resume(relieved);
         }
         let worker = self.receivers[number].worker;
-        self.receivers[number] = Receiver::new(worker);
+        self.receivers[number] = Receiver::new(worker, &self.budget);
     }
 
     fn publish(&mut self, sender: usize) {
@@ -278,6 +282,7 @@ impl Model {
         assert!(!self.room.is_congested(), "in the end");
         (0..RECEIVERS).for_each(|receiver| self.leave(receiver));
         assert_eq!(self.room.census(), Census::default());
+        assert_eq!(self.budget.used(), 0, "in the end");
     }
 }
 

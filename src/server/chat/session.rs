@@ -365,7 +365,7 @@ impl Session {
         !matches!(self.role, Role::Receiver(_))
     }
 
-    /// It stands in that line.
+    /// It stands in the line of the senders that wait until their room takes texts.
     pub(crate) fn is_waiting(&self) -> bool {
         self.membership().is_some_and(Membership::is_waiting)
     }
@@ -380,7 +380,7 @@ impl Session {
     fn membership(&self) -> Option<&Membership> {
         match &self.role {
             Role::New => None,
-            Role::Sender { room, .. } => room.as_ref().map(|stand| &stand.membership),
+            Role::Sender { room, .. } => room.as_ref().map(|sending| &sending.membership),
             Role::Receiver(receiving) => receiving.room.as_ref(),
         }
     }

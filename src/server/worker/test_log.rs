@@ -23,6 +23,8 @@ pub(crate) struct TestLog {
     pub opening: Mutex<Vec<SessionId>>,
     /// Rooms have to be found out about.
     pub opens_late: bool,
+    /// Until when it was asked to finish, each time.
+    pub finished: Mutex<Vec<Instant>>,
     /// Batches are refused, for this reason, or ordered at once.
     pub decides_at_once: Option<Result<(), &'static str>>,
     /// What is in the log, by room.
@@ -67,7 +69,9 @@ impl Log for TestLog {
         self.wanted.lock().unwrap().push_back(request);
     }
 
-    fn finish(&self, _until: Instant) {}
+    fn finish(&self, until: Instant) {
+        self.finished.lock().unwrap().push(until);
+    }
 
     fn close(&self, _until: Instant) {}
 }

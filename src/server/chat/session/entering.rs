@@ -104,18 +104,20 @@ impl Session {
                 protocol::append_delivery_head(&mut head, name, user);
                 *room = Some(Sending { membership, head: head.into() });
             }
-            Role::Receiver(receiving) => {
-                receiving.room = Some(membership);
-                self.attach(turn);
-            }
+            Role::Receiver(receiving) => receiving.room = Some(membership),
         }
+        self.attach(turn);
     }
 
-    /// Says in a receiver's room where the receiver is now.
+    /// Says in the room where the session is now.
     fn attach(&mut self, turn: &Turn<'_>) {
-        if let Role::Receiver(Receiving { outbox, room: Some(membership), .. }) = &mut self.role {
-            let SessionId { worker, token, .. } = turn.id;
-            membership.attach(worker, token, outbox.sender(), None, turn.publisher.effects);
+        let (SessionId { worker, token, .. }, effects) = (turn.id, turn.publisher.effects);
+        match &mut self.role {
+            Role::Receiver(Receiving { outbox, room: Some(membership), .. }) => {
+                membership.attach(worker, token, outbox.sender(), None, effects);
+            }
+            Role::Sender { room: Some(sending), .. } => sending.membership.set_effects(effects),
+            _ => {}
         }
     }
 
