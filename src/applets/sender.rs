@@ -19,7 +19,7 @@ pub(super) const APPLET: Applet = Applet {
 };
 
 /// Sends what it reads from standard input, line by line, to a room of a chat. '/join ROOM' enters
-/// a room, '/leave' leaves it, '/quit' ends.
+/// a room, '/leave' leaves it, '/quit' ends; '//etc' sends the text '/etc'.
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),

@@ -120,10 +120,18 @@ fn help_lists_every_command() {
     let server = Server::with(&[]);
     let (mut sender, _receiver) = in_a_room(&server, "help");
     sender.keys("/help\r");
-    for command in ["/join ROOM", "/leave", "/quit", "/help"] {
+    for command in ["/join ROOM", "/leave", "/quit", "/help", "//"] {
         sender.expect_start_of_line(command);
     }
     sender.expect_at_cursor("cafe>");
+}
+
+#[test]
+fn two_slashes_send_a_text_that_starts_with_one_at_the_prompt_too() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "slashes");
+    sender.keys("/etc\r//etc/passwd is gone\r");
+    receiver.expect("delivery:cafe:bob:/etc/passwd is gone");
 }
 
 #[test]
