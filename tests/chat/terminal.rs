@@ -508,7 +508,7 @@ fn color_before(terminal: &Terminal, text: &str) -> vt100::Color {
 #[test]
 fn each_sender_has_a_colour_and_mentions_stand_out() {
     let script = Script::new();
-    let (terminal, mut peer) = receiver(&script, &[]);
+    let (terminal, mut peer) = receiver(&script, &["--color", "auto"]);
     peer.send("delivery:cafe:bob:first\ndelivery:cafe:carol:second\ndelivery:cafe:bob:third\n");
     peer.send("delivery:cafe:bob:hi Alice!\ndelivery:cafe:bob:malice\n");
     terminal.expect("malice");
@@ -528,24 +528,38 @@ fn each_sender_has_a_colour_and_mentions_stand_out() {
     assert!(!inverse("malice", "alice"), "{terminal:?}");
 }
 
+/// Bold and reverse are no colours.
 #[test]
-fn colour_is_a_matter_of_taste() {
-    let has_color = |args: &[&str], environment: &[(&str, &str)]| {
+fn colours_and_marks_are_for_those_who_ask() {
+    let shown = |args: &[&str], environment: &[(&str, Option<&str>)]| {
         let script = Script::new();
         let mut command = chatbox(["receiver", "localhost", &script.port, "alice", "cafe"]);
-        command.args(args).envs(environment.iter().copied());
+        command.args(args);
+        for (name, value) in environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         let terminal = Terminal::start(&command);
         let mut peer = script.accept();
-        peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
-        terminal.expect_line("bob: hi");
-        terminal.bytes().contains(&0x1b)
+        peer.send("ok:\nok:\ndelivery:cafe:bob:hi alice\n");
+        terminal.expect_line("bob: hi alice");
+        String::from_utf8(terminal.bytes()).unwrap()
     };
-    assert!(has_color(&[], &[]));
-    assert!(!has_color(&["--color", "never"], &[]));
-    assert!(!has_color(&[], &[("NO_COLOR", "1")]));
-    assert!(has_color(&[], &[("NO_COLOR", "")]));
-    assert!(!has_color(&[], &[("TERM", "dumb")]));
-    assert!(has_color(&["--color", "always"], &[("NO_COLOR", "1"), ("TERM", "dumb")]));
+    let plain = "bob: hi alice\r\n";
+    let marked = "bob: hi \x1b[1;7malice\x1b[0m\r\n";
+    let (auto, always) = (["--color", "auto"], ["--color", "always"]);
+    assert_eq!(shown(&[], &[]), plain);
+    assert_eq!(shown(&["--color", "never"], &[]), plain);
+    assert_eq!(shown(&auto, &[("TERM", Some("dumb"))]), plain);
+    assert_eq!(shown(&auto, &[("TERM", Some(""))]), plain);
+    assert_eq!(shown(&auto, &[("TERM", None)]), plain);
+    assert_eq!(shown(&auto, &[("NO_COLOR", Some("1"))]), marked);
+    let colored = shown(&auto, &[("NO_COLOR", Some(""))]);
+    assert!(colored.starts_with("\x1b[") && colored.ends_with(&marked[5..]), "{colored:?}");
+    assert_eq!(shown(&auto, &[]), colored);
+    assert_eq!(shown(&always, &[("NO_COLOR", Some("1")), ("TERM", None)]), colored);
 }
 
 #[test]

@@ -49,7 +49,10 @@ impl Terminal {
         at_terminal.arg(command.get_program()).args(command.get_args());
         at_terminal.env("TERM", "xterm-256color").env_remove("NO_COLOR");
         for (name, value) in command.get_envs() {
-            at_terminal.env(name, value.unwrap_or_default());
+            match value {
+                Some(value) => at_terminal.env(name, value),
+                None => at_terminal.env_remove(name),
+            };
         }
         at_terminal.stdin(open()).stdout(open()).stderr(open());
         let child = at_terminal.spawn().unwrap();
