@@ -222,7 +222,9 @@ fn to_quit_is_a_success_whatever_the_answer() {
 #[test]
 fn a_server_that_goes_away_is_noticed_while_the_prompt_waits() {
     let server = Server::with(&[]);
-    let (mut sender, _receiver) = in_a_room(&server, "gone");
+    let args = ["--room", "cafe", "--reconnect", "--no-reconnect"];
+    let mut sender = sender(server.port, &args, &scratch("gone"));
+    sender.expect_at_cursor("cafe>");
     sender.keys("half a li");
     sender.expect_at_cursor("cafe> half a li");
     drop(server);
@@ -244,17 +246,17 @@ fn a_signal_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_prompt_with_reconnect_waits_for_the_server_and_keeps_what_was_typed() {
+fn a_prompt_waits_for_the_server_and_keeps_what_was_typed() {
     let server = Server::start();
     let port = server.port;
-    let mut sender = sender(port, &["--room", "cafe", "--reconnect"], &scratch("again"));
+    let mut sender = sender(port, &["--room", "cafe"], &scratch("again"));
     sender.expect_at_cursor("cafe>");
     sender.keys("half ");
     sender.expect_at_cursor("cafe> half");
     drop(server);
-    sender.expect("the server closed the connection; trying again");
+    sender.expect_line("chatbox: the server closed the connection; trying again");
     let server = Server::run(chatbox(["server", &port.to_string(), "-v"]));
-    sender.expect_line("chatbox: connected again");
+    sender.expect_start_of_line("chatbox: connected again after ");
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     sender.expect_at_cursor("cafe> half");
     sender.keys("a line\r");
@@ -266,7 +268,7 @@ fn one_can_quit_while_the_server_is_away() {
     for ending in ["/quit\r", CTRL_D, CTRL_C] {
         let server = Server::with(&[]);
         let port = server.port;
-        let mut sender = sender(port, &["--room", "cafe", "--reconnect"], &scratch("away"));
+        let mut sender = sender(port, &["--room", "cafe"], &scratch("away"));
         sender.expect_at_cursor("cafe>");
         drop(server);
         sender.expect("trying again");
@@ -288,7 +290,7 @@ fn the_prompt_goes_on_when_the_server_goes_instead_of_answering() {
         ("hi\r", "chatbox: the answer got lost: unsure whether it was sent"),
     ] {
         let script = Script::new();
-        let mut sender = sender(&script.port, &["--reconnect"], &scratch("instead"));
+        let mut sender = sender(&script.port, &[], &scratch("instead"));
         let mut peer = script.accept();
         peer.expect("slogin:bob");
         peer.send("ok:\n");
@@ -322,7 +324,7 @@ fn ctrl_z_stops_it_and_leaves_the_terminal_as_it_was() {
 #[test]
 fn what_the_server_says_before_it_goes_is_shown() {
     let script = Script::new();
-    let mut sender = sender(&script.port, &[], &scratch("words"));
+    let mut sender = sender(&script.port, &["--no-reconnect"], &scratch("words"));
     let mut peer = script.accept();
     peer.expect("slogin:bob");
     peer.send("ok:\n");
