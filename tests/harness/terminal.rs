@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use super::{PATIENCE, Signal, wait_until};
 
@@ -118,6 +118,15 @@ impl Terminal {
     pub fn is_as_it_was(&self) -> bool {
         let wanted = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
         tcgetattr(&self.keyboard).unwrap().local_modes.contains(wanted)
+    }
+
+    /// Sets the terminal as a shell wants it, which has another program in the foreground.
+    pub fn set_as_it_was(&self) {
+        let mut settings = tcgetattr(&self.keyboard).unwrap();
+        settings.local_modes.insert(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        tcsetattr(&self.keyboard, OptionalActions::Now, &settings).unwrap();
+        // A shell wants to read what is pasted, too.
+        self.output.0.lock().unwrap().screen.process(b"\x1b[?2004l");
     }
 
     /// The program is stopped, as by Ctrl-Z.
