@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use super::settings::is_capable;
+
 /// When to use colours and marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Color {
@@ -30,13 +32,14 @@ impl Look {
 impl Color {
     /// What that means on `stream`.
     pub(crate) fn on(self, stream: &impl IsTerminal) -> Look {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         match self {
             Color::Always => Look { colors: true, marks: true },
             Color::Never => Look::PLAIN,
-            Color::Auto if !stream.is_terminal() => Look::PLAIN,
-            Color::Auto if set("TERM").is_none_or(|term| term == "dumb") => Look::PLAIN,
-            Color::Auto => Look { colors: set("NO_COLOR").is_none(), marks: true },
+            Color::Auto if !stream.is_terminal() || !is_capable() => Look::PLAIN,
+            Color::Auto => {
+                let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                Look { colors: !unwanted, marks: true }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Knows the terminal. Must not know what the lines mean.
 
-use std::io;
+use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -34,6 +34,7 @@ pub(crate) trait Completion {
 /// A prompt at the terminal, which is set as it was before when this is dropped.
 pub(crate) struct Prompt<C: Completion> {
     editor: Editor<LineHelper<C>, FileHistory>,
+    edits: bool,
     history: HistoryFile,
     pasting: Arc<Pasting>,
     printer: Printer,
@@ -54,9 +55,10 @@ impl<C: Completion> Prompt<C> {
         let config = config.map_err(input_error)?.build();
         let mut editor = Editor::with_config(config).map_err(input_error)?;
         editor.set_helper(Some(LineHelper(completion)));
-        // A terminal that cannot move its cursor has no printer, and its lines are not edited.
-        let above = editor.create_external_printer().ok();
-        let holder = if above.is_some() { Holder::Editor } else { Holder::Plain };
+        // The lines of a terminal that cannot move its cursor are not edited.
+        let above = editor.create_external_printer().ok().filter(|_| settings::is_capable());
+        let edits = above.is_some();
+        let holder = if edits { Holder::Editor } else { Holder::Plain };
         let printer = Printer::start(above)?;
         let pasting = Arc::default();
         let keys = Keys { pasting: Arc::clone(&pasting), printer: printer.clone() };
@@ -65,7 +67,7 @@ impl<C: Completion> Prompt<C> {
         intercept_signals(interrupts.clone(), printer.clone())?;
         let hold = settings::hold(holder).map_err(TerminalError::Input)?;
         let history = HistoryFile::load(&mut editor);
-        Ok(Prompt { editor, history, pasting, printer, interrupts, _hold: hold })
+        Ok(Prompt { editor, edits, history, pasting, printer, interrupts, _hold: hold })
     }
 
     /// Prints above the prompt.
@@ -110,7 +112,7 @@ impl<C: Completion> Prompt<C> {
     fn edit(&mut self, prompt: &str) -> Result<Option<String>, TerminalError> {
         loop {
             settings::set_reading(true);
-            let line = self.editor.readline(prompt);
+            let line = if self.edits { self.editor.readline(prompt) } else { plain_line(prompt) };
             settings::set_reading(false);
             match line {
                 Ok(line) => return Ok(Some(line)),
@@ -125,6 +127,17 @@ impl<C: Completion> Prompt<C> {
                 Err(error) => return Err(input_error(error)),
             }
         }
+    }
+}
+
+/// Asks for a line at a terminal that cannot do more than that.
+fn plain_line(prompt: &str) -> rustyline::Result<String> {
+    let mut out = io::stdout().lock();
+    out.write_all(prompt.as_bytes()).and_then(|()| out.flush())?;
+    let mut line = String::new();
+    match io::stdin().lock().read_line(&mut line)? {
+        0 => Err(ReadlineError::Eof),
+        _ => Ok(line.trim_end_matches('\n').into()),
     }
 }
 

@@ -155,7 +155,7 @@ impl Held {
         }
         set(&self.ours);
         if self.holder == Holder::Editor {
-            let _ = io::stdout().write_all(MARK_PASTES.0).and_then(|()| io::stdout().flush());
+            write(MARK_PASTES.0);
         }
     }
 
@@ -165,9 +165,7 @@ impl Held {
             return false;
         }
         match self.holder {
-            Holder::Editor => {
-                let _ = io::stdout().write_all(MARK_PASTES.1).and_then(|()| io::stdout().flush());
-            }
+            Holder::Editor => write(MARK_PASTES.1),
             Holder::Nobody => drop(tcflush(io::stdin().as_fd(), QueueSelector::IFlush)),
             Holder::Plain => {}
         }
@@ -178,6 +176,11 @@ impl Held {
 
 fn held() -> MutexGuard<'static, Option<Held>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes to the terminal, though somebody else may be about to.
+fn write(bytes: &[u8]) {
+    let _ = rustix::io::write(io::stdout(), bytes);
 }
 
 /// Sets the terminal. If this fails, the terminal is gone.
@@ -209,6 +212,11 @@ fn ours(holder: Holder, before: &Termios, reading: bool) -> Termios {
         settings.control_modes.insert(ControlModes::CS8);
     }
     settings
+}
+
+/// The environment says that the terminal can move its cursor, and whatever else there is to it.
+pub(super) fn is_capable() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 /// Standard input and standard output are the same terminal.

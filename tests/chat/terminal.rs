@@ -441,14 +441,19 @@ fn reconnection_is_told_of_on_standard_error() {
 fn a_terminal_that_can_do_nothing_will_do() {
     let server = Server::with(&[]);
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
-    let mut command = chatbox(["sender", "localhost", &server.port.to_string(), "bob"]);
-    command.args(["--room", "cafe"]).env("XDG_STATE_HOME", scratch("dumb")).env("TERM", "dumb");
-    let mut sender = Terminal::start(&command);
-    sender.expect("cafe>");
-    sender.keys("hi\r");
-    receiver.expect("delivery:cafe:bob:hi");
-    sender.keys("/quit\r");
-    assert!(sender.finish().success(), "{sender:?}");
+    for term in [Some("dumb"), Some(""), None] {
+        let mut command = chatbox(["sender", "localhost", &server.port.to_string(), "bob"]);
+        command.args(["--room", "cafe"]).env("XDG_STATE_HOME", scratch("dumb")).env_remove("TERM");
+        term.map(|term| command.env("TERM", term));
+        let mut sender = Terminal::start(&command);
+        sender.expect("cafe>");
+        sender.keys("hi\r");
+        receiver.expect("delivery:cafe:bob:hi");
+        sender.expect_line("cafe> hi");
+        sender.keys("/quit\r");
+        assert!(sender.finish().success(), "{sender:?}");
+        assert!(!sender.bytes().contains(&0x1b), "{term:?}: {:?}", sender.bytes().escape_ascii());
+    }
 }
 
 #[test]
