@@ -122,7 +122,8 @@ fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-fn trim(line: &[u8]) -> &[u8] {
+/// The line without white space around it.
+pub(crate) fn trim(line: &[u8]) -> &[u8] {
     let is_text = |byte: &u8| !is_space(byte);
     let start = line.iter().position(is_text).unwrap_or(line.len());
     let end = line.iter().rposition(is_text).map_or(start, |last| last + 1);

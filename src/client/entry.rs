@@ -2,7 +2,7 @@
 //!
 //! Knows lines and what is a command. Must not know prompts, nor how lines are sent.
 
-use super::command::is_command;
+use super::command::{is_command, trim};
 
 /// Pasted lines from so many on are sent only if one says so.
 const MANY: usize = 6;
@@ -19,14 +19,14 @@ pub(crate) struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// Splits what was entered into lines.
     pub(crate) fn new(text: &'a str) -> Self {
-        let lines = text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines = text.split('\n').filter(|line| !trim(line.as_bytes()).is_empty()).collect();
         Entry { lines, pasted: text.contains('\n') }
     }
 
     /// What to ask before anything is sent: about pasted lines, if there are many, or a command that
     /// one may not have seen among them.
     pub(crate) fn question(&self) -> Option<String> {
-        let commands = self.lines.iter().filter(|line| is_command(line.as_bytes())).count();
+        let commands = self.lines.iter().filter(|line| is_command(trim(line.as_bytes()))).count();
         if !self.pasted || self.lines.len() < MANY && commands == 0 {
             return None;
         }
@@ -59,6 +59,7 @@ mod tests {
         ] {
             assert_eq!(Entry::new(entered).question().as_deref(), question, "{entered:?}");
         }
-        assert_eq!(Entry::new(" a\tb \n\n c").lines, ["a\tb", "c"]);
+        // What white space is, is known where lines are understood.
+        assert_eq!(Entry::new(" a\tb \n\n\u{3000}\n c").lines, [" a\tb ", "\u{3000}", " c"]);
     }
 }

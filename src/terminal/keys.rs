@@ -49,7 +49,6 @@ impl Paste {
 
     /// Takes a key. Only texts, tabs and line breaks are wanted.
     fn take(&mut self, key: KeyEvent) {
-        self.last = Instant::now();
         let char = match key {
             KeyEvent(KeyCode::Char(char), Modifiers::NONE) => char,
             KeyEvent(KeyCode::Tab, Modifiers::NONE) => '\t',
@@ -60,6 +59,7 @@ impl Paste {
         if char == '\n' && self.text.ends_with('\n') {
             return;
         }
+        self.last = Instant::now();
         self.overflows |= self.text.len() + char.len_utf8() > self.room;
         if !self.overflows {
             self.text.push(char);

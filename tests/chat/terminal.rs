@@ -626,6 +626,25 @@ fn a_paste_that_is_no_utf8_is_forgotten() {
     receiver.expect("delivery:cafe:bob:still here");
 }
 
+/// What is typed after that is not the paste's for ever.
+#[test]
+fn a_paste_whose_end_is_lost_ends_by_ctrl_c() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "lost");
+    sender.keys("\x1b[200~lost\x1b[\x1b[201~\r/quit\r");
+    Peer::sender(server.port, "carol", "cafe").ok("sendall:sentinel");
+    receiver.expect("delivery:cafe:carol:sentinel");
+    // One of them ends the paste, and the next one the sender, whose line is empty.
+    wait_until(
+        || {
+            sender.keys(CTRL_C);
+            sender.has_ended()
+        },
+        || "still running".into(),
+    );
+    assert!(sender.is_as_it_was());
+}
+
 /// Names and texts that try to do something to the terminal of whoever reads them.
 const ATTACKS: &[&[u8]] = &[
     b"\x1b]0;owned\x07",

@@ -135,6 +135,11 @@ impl Terminal {
         stat.rsplit_once(')').unwrap().1.trim_start().starts_with('T')
     }
 
+    /// The program has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();

@@ -81,7 +81,7 @@ impl Dialogue {
 
     /// Does what a line asks for.
     fn carry_out(&mut self, line: &str) -> Result<Done, ClientError> {
-        if line == "/help" {
+        if line.trim() == "/help" {
             output::print(HELP)?;
             return Ok(Done::All);
         }
