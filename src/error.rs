@@ -9,6 +9,7 @@ use crate::server::ServerError;
 use crate::system::signals::SignalsError;
 use crate::terminal::TerminalError;
 use crate::terminal::output::{notice, pass_on};
+use crate::terminal::settings;
 use crate::usage::call::UsageError;
 
 /// Anything that ends the program with a status other than 0.
@@ -50,8 +51,9 @@ impl Error {
         }
     }
 
-    /// Prints the error and ends the process with its status.
+    /// Prints the error and ends the process with its status, from any thread.
     pub(crate) fn exit(&self) -> ! {
+        settings::release();
         self.print();
         std::process::exit(self.status().into())
     }

@@ -13,7 +13,7 @@ use crate::client::transport::Address;
 use crate::error::Error;
 use crate::system::signals;
 use crate::terminal::TerminalError;
-use crate::terminal::color::Color;
+use crate::terminal::color::{Color, Look};
 use crate::terminal::format::Format;
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_connect_to, positive, seconds};
@@ -32,10 +32,10 @@ pub(super) const APPLET: Applet = Applet {
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    note = "On a terminal, control characters in names and texts are made visible. In a pipe, names \
-            and texts come out as they were sent.",
-    note = "Where the environment variable NO_COLOR is set, or TERM is dumb, there is no colour by \
-            itself.",
+    note = "On a terminal, control characters in names and texts are made visible, but for tabs, and \
+            what is typed there is ignored. In a pipe, names and texts come out as they were sent.",
+    note = "With --color auto, there is no colour where the environment variable NO_COLOR is set, \
+            and no mark either where TERM is dumb or not set.",
     example = "{command_name} localhost 5000 alice cafe",
     example = "{command_name} -n 1 --timeout 60 --json localhost 5000 alice cafe",
     error_code(0, "as many texts as asked for have come"),
@@ -77,9 +77,9 @@ struct Arguments {
     #[argh(switch)]
     timestamps: bool,
 
-    /// a colour for each sender, and for mentions of one's own name: auto, always or never
-    /// (default: auto, on a terminal)
-    #[argh(option, arg_name = "WHEN", default = "Color::Auto")]
+    /// a colour for each sender, and a mark for mentions of one's own name: auto (on a terminal),
+    /// always or never (default: never)
+    #[argh(option, arg_name = "WHEN", default = "Color::Never")]
     color: Color,
 
     /// print control characters as they are, on a terminal too
@@ -102,12 +102,12 @@ struct Arguments {
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
     let _log = start_log(arguments.verbose, arguments.quiet);
-    let color = arguments.color.applies_to(&io::stdout()) && !arguments.json;
-    let terminal = io::stdout().is_terminal() || color;
+    let look = if arguments.json { Look::PLAIN } else { arguments.color.on(&io::stdout()) };
+    let terminal = io::stdout().is_terminal() || look != Look::PLAIN;
     let format = Format {
         json: arguments.json,
         timestamps: arguments.timestamps,
-        color,
+        look,
         visible: terminal && !arguments.raw,
         user: arguments.user.clone(),
     };

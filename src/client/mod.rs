@@ -6,6 +6,7 @@
 mod backoff;
 pub(crate) mod command;
 pub(crate) mod connection;
+mod entry;
 mod error;
 pub(crate) mod link;
 pub(crate) mod receive;

@@ -14,7 +14,7 @@ use super::link::{Identity, Link, Reconnect};
 use crate::system::descriptors;
 use crate::terminal::TerminalError;
 use crate::terminal::format::Format;
-use crate::terminal::output;
+use crate::terminal::{output, settings};
 use crate::wire::lines::Line;
 use crate::wire::protocol::Reply;
 
@@ -35,6 +35,7 @@ pub(crate) struct Options {
 ///
 /// [`ClientError`]; a broken pipe if standard output is not read any more.
 pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
+    let _hold = settings::ignore_keys()?;
     let mut reconnect = WhileRead { unread: false };
     let link = Link::open(identity, options.reconnect, &mut reconnect);
     let mut link = link.map_err(|error| reconnect.reason(error))?;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGTSTP, SIGUSR1, SIGXFSZ};
+use signal_hook::consts::{
+    SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1,
+    SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -61,23 +64,42 @@ fn is_ignored(signal: i32) -> bool {
     ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// From now on, a thread of its own calls `before_end` when a signal is about to end the process, and
-/// `stop` in place of stopping it.
+/// What a signal does to the process by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It ends the process, as Ctrl-C does.
+    Interrupt,
+    /// It ends the process.
+    End,
+    /// It stops the process, as Ctrl-Z does.
+    Stop,
+    /// It has continued the process.
+    Continue,
+}
+
+/// From now on, a thread of its own calls `before` when a signal is about to end or stop the process,
+/// and that happens if it returns `true`; and when a signal has continued the process, whatever it
+/// returns.
 ///
 /// # Errors
 ///
 /// [`SignalsError`] if the system refuses a handler, or a thread.
 pub(crate) fn intercept(
-    before_end: impl Fn() + Send + 'static,
-    stop: impl Fn() + Send + 'static,
+    mut before: impl FnMut(Effect) -> bool + Send + 'static,
 ) -> Result<(), SignalsError> {
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGTSTP])?;
+    // All that end a process by default and that nobody else here waits for.
+    const ENDING: [i32; 10] =
+        [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGXCPU];
+    let mut signals = Signals::new(ENDING.into_iter().chain([SIGTSTP, SIGCONT]))?;
     let intercept = move || {
         for signal in signals.forever() {
-            if signal == SIGTSTP {
-                stop();
-            } else {
-                before_end();
+            let effect = match signal {
+                SIGINT => Effect::Interrupt,
+                SIGTSTP => Effect::Stop,
+                SIGCONT => Effect::Continue,
+                _ => Effect::End,
+            };
+            if before(effect) {
                 let _ = emulate_default_handler(signal);
             }
         }

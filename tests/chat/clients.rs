@@ -88,6 +88,31 @@ fn a_sender_sends_nothing_for_a_line_that_makes_no_sense() {
     peer.expect_end();
 }
 
+/// In a pipe, with a room and without; a message is sent as it is.
+#[test]
+fn two_slashes_send_a_text_that_starts_with_one() {
+    for (args, input) in [
+        (&["bob"][..], "//etc/passwd is gone\n  //etc/passwd is gone\n/etc\n"),
+        (&["bob", "--room", "cafe"], "//etc/passwd is gone\n  //etc/passwd is gone\n/etc\n"),
+        (&["bob", "--room", "cafe", "-m", "/etc/passwd is gone", "-m", "/etc/passwd is gone"], ""),
+    ] {
+        let script = Script::new();
+        let mut sender = script.start("sender", args);
+        let mut peer = script.accept();
+        peer.send("ok:\n".repeat(4));
+        sender.say(input);
+        sender.end_of_input();
+        sender.finish();
+        peer.expect("slogin:bob");
+        if args.len() > 1 {
+            peer.expect("join:cafe");
+        }
+        peer.expect("sendall:/etc/passwd is gone");
+        peer.expect("sendall:/etc/passwd is gone");
+        peer.expect_end();
+    }
+}
+
 #[test]
 fn a_sender_reads_a_last_line_without_an_end_and_any_bytes() {
     let server = Server::with(&[]);

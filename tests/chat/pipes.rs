@@ -397,16 +397,48 @@ fn a_receiver_that_reconnects_goes_on_where_it_was() {
     Peer::sender(port, "bob", "cafe").ok("sendall:before");
     receiver.expect_stdout("bob: before\n");
     drop(server);
-    receiver.expect_stderr("chatbox: the server closed the connection; trying again in 0.");
-    // Until the server is back, each attempt fails, after a longer pause.
-    receiver.expect_stderr(&format!("chatbox: cannot connect to localhost port {port}: "));
+    receiver.expect_stderr("chatbox: the server closed the connection; trying again\n");
     let server = Server::run(chatbox(["server", &port.to_string(), "-v"]));
     server.program.expect_stderr("joined room cafe");
-    receiver.expect_stderr("chatbox: connected again\n");
+    receiver.expect_stderr("chatbox: connected again after ");
     Peer::sender(port, "bob", "cafe").ok("sendall:after");
     let finished = receiver.finish();
     assert_eq!(finished.status.code(), Some(0), "{finished:?}");
     assert_eq!(finished.stdout, b"bob: before\nbob: after\n", "{finished:?}");
+}
+
+/// One line when it goes, one when it is back; each attempt for those who want to know more.
+#[test]
+fn a_server_that_is_away_for_long_is_two_lines() {
+    for (flags, tries) in [(&["--reconnect"][..], 0), (&["--reconnect", "-v"], 2)] {
+        let script = Script::new();
+        let receiver = script.start("receiver", &[&["eve", "cafe", "-n", "1"], flags].concat());
+        let mut peer = script.accept();
+        peer.send("ok:\nok:\n");
+        peer.expect("rlogin:eve");
+        peer.expect("join:cafe");
+        drop(peer);
+        // Attempts that fail, though the server can tell that there are some.
+        for _ in 0..2 {
+            let mut peer = script.accept();
+            peer.expect("rlogin:eve");
+            drop(peer);
+        }
+        let mut peer = script.accept();
+        peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+        let finished = receiver.finish();
+        let lines = stderr_lines(&finished);
+        let count = |part: &str| lines.iter().filter(|line| line.contains(part)).count();
+        assert_eq!(
+            count("the server closed the connection; trying again"),
+            1 + tries,
+            "{finished:?}"
+        );
+        assert_eq!(count("; trying again in "), tries, "{finished:?}");
+        let back = lines.last().unwrap();
+        assert!(back.contains("connected again after ") && back.ends_with(" s"), "{finished:?}");
+        assert!(tries > 0 || lines.len() == 2, "{finished:?}");
+    }
 }
 
 #[test]
@@ -418,7 +450,7 @@ fn a_client_that_reconnects_waits_for_the_first_connection_too_but_not_for_a_hos
     let mut command = chatbox(["receiver", "localhost", &port, "eve", "cafe"]);
     command.args(["--reconnect", "-n", "1"]);
     let receiver = Program::start(command);
-    receiver.expect_stderr("trying again in ");
+    receiver.expect_stderr("trying again\n");
     let server = Server::run(chatbox(["server", &port, "-v"]));
     server.program.expect_stderr("joined room cafe");
     Peer::sender(server.port, "bob", "cafe").ok("sendall:hi");

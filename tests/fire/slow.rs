@@ -58,7 +58,7 @@ fn a_receiver_that_is_cut_says_that_texts_are_missing() {
         slower.expect_stderr("texts are missing");
         slow.finish().assert_last_error(1, "texts are missing");
         if !flags.is_empty() {
-            slower.expect_stderr("texts are missing; trying again in");
+            slower.expect_stderr("texts are missing; trying again\n");
         }
         server.stop();
         fast.finish().assert_last_error(1, "the server closed the connection");

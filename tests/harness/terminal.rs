@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use super::{PATIENCE, Signal, wait_until};
 
@@ -49,7 +49,10 @@ impl Terminal {
         at_terminal.arg(command.get_program()).args(command.get_args());
         at_terminal.env("TERM", "xterm-256color").env_remove("NO_COLOR");
         for (name, value) in command.get_envs() {
-            at_terminal.env(name, value.unwrap_or_default());
+            match value {
+                Some(value) => at_terminal.env(name, value),
+                None => at_terminal.env_remove(name),
+            };
         }
         at_terminal.stdin(open()).stdout(open()).stderr(open());
         let child = at_terminal.spawn().unwrap();
@@ -117,10 +120,24 @@ impl Terminal {
         tcgetattr(&self.keyboard).unwrap().local_modes.contains(wanted)
     }
 
+    /// Sets the terminal as a shell wants it, which has another program in the foreground.
+    pub fn set_as_it_was(&self) {
+        let mut settings = tcgetattr(&self.keyboard).unwrap();
+        settings.local_modes.insert(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        tcsetattr(&self.keyboard, OptionalActions::Now, &settings).unwrap();
+        // A shell wants to read what is pasted, too.
+        self.output.0.lock().unwrap().screen.process(b"\x1b[?2004l");
+    }
+
     /// The program is stopped, as by Ctrl-Z.
     pub fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         stat.rsplit_once(')').unwrap().1.trim_start().starts_with('T')
+    }
+
+    /// The program has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub fn signal(&self, signal: Signal) {
