@@ -6,3 +6,4 @@ pub(crate) mod call;
 pub(crate) mod help;
 pub(crate) mod man;
 pub(crate) mod values;
+mod words;
