@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, start_log};
+use super::applet::{Applet, start_client};
 use crate::bench::{self, End, MIN_SIZE, Options, Plan};
 use crate::client::transport::Address;
 use crate::error::Error;
@@ -96,7 +96,7 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let _log = start_log(arguments.verbose, arguments.quiet);
+    let _log = start_client(arguments.verbose, arguments.quiet)?;
     if arguments.messages.is_some() && arguments.seconds.is_some() {
         return Err(call.wrong("--messages and --seconds exclude each other").into());
     }

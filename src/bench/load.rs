@@ -85,7 +85,6 @@ impl<'a> Load<'a> {
         let wanted = self.plan.clients();
         let fail = |source| BenchError::Connect { open: number, wanted, source };
         let stream = self.plan.address.connect().map_err(fail)?;
-        stream.set_nonblocking()?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let mut source = SourceFd(&stream.as_fd().as_raw_fd());
         self.poll.registry().register(&mut source, Token(number), interest)?;

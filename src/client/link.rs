@@ -7,8 +7,10 @@ use std::fmt::Display;
 use std::thread;
 use std::time::Duration;
 
+use log::{Level, info, log_enabled};
+
 use super::backoff::Backoff;
-use super::connection::{Answer, Connection};
+use super::connection::{Answer, Connection, Notice};
 use super::error::ClientError;
 use super::transport::Address;
 use crate::terminal::output::notice;
@@ -66,8 +68,8 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or `reconnect`
-    /// wants no other attempt.
+    /// [`ClientError`]; with `retry`, only if the server refuses, or is none, or `reconnect` wants no
+    /// other attempt.
     pub(crate) fn open(
         identity: Identity,
         retry: bool,
@@ -75,7 +77,7 @@ impl Link {
     ) -> Result<Self, ClientError> {
         let mut backoff = Backoff::new();
         loop {
-            match connect(&identity) {
+            match connect(&identity, reconnect) {
                 Ok(connection) => return Ok(Link { identity, connection, retry, lost: None }),
                 Err(error) if retry && error.is_loss() => pause(error, &mut backoff, reconnect)?,
                 Err(error) => return Err(error),
@@ -106,7 +108,7 @@ impl Link {
         let mut reason = loss;
         loop {
             pause(reason, &mut backoff, reconnect)?;
-            match connect(&self.identity) {
+            match connect(&self.identity, reconnect) {
                 Ok(connection) => {
                     self.connection = connection;
                     self.lost = None;
@@ -131,7 +133,7 @@ impl Link {
         reconnect: &mut dyn Reconnect,
     ) -> Result<Outcome, ClientError> {
         loop {
-            match self.try_request(request)? {
+            match self.try_request(request, reconnect)? {
                 Outcome::NotSent => {
                     if let Some(loss) = self.loss() {
                         self.reopen(loss, reconnect)?;
@@ -148,13 +150,17 @@ impl Link {
     /// # Errors
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
-    pub(crate) fn try_request(&mut self, request: &Request<'_>) -> Result<Outcome, ClientError> {
+    pub(crate) fn try_request(
+        &mut self,
+        request: &Request<'_>,
+        reconnect: &mut dyn Reconnect,
+    ) -> Result<Outcome, ClientError> {
         // After `quit` no connection is needed.
         let retry = self.retry && *request != Request::Quit;
         if retry && (self.lost.is_some() || self.connection.has_ended()) {
             return Ok(Outcome::NotSent);
         }
-        match self.connection.request(request) {
+        match self.connection.request(request, &mut |what| reconnect.notice(what)) {
             Ok(answer) => {
                 self.follow_room(request, &answer);
                 Ok(Outcome::Answered(answer))
@@ -178,10 +184,19 @@ impl Link {
     /// Updates the room that the client is in.
     fn follow_room(&mut self, request: &Request<'_>, answer: &Answer) {
         match request {
-            Request::Join(room) if answer.is_ok() => self.identity.room = Some(room.to_vec()),
-            Request::Leave if answer.is_ok() => self.identity.room = None,
+            Request::Join(room) if answer.is_ok() => self.set_room(Some(room.to_vec())),
+            Request::Leave if answer.is_ok() => self.set_room(None),
             _ => {}
         }
+    }
+
+    /// The client is in another room now, or in none.
+    pub(super) fn set_room(&mut self, room: Option<Vec<u8>>) {
+        match &room {
+            Some(room) => info!("joined room {}", room.escape_ascii()),
+            None => info!("left the room"),
+        }
+        self.identity.room = room;
     }
 }
 
@@ -196,16 +211,30 @@ pub(crate) enum Outcome {
     NotSent,
 }
 
-fn connect(identity: &Identity) -> Result<Connection, ClientError> {
+fn connect(identity: &Identity, reconnect: &mut dyn Reconnect) -> Result<Connection, ClientError> {
     let Identity { address, receives, user, room } = identity;
+    let mut notice = |what: &dyn Display| reconnect.notice(what);
     let mut connection = Connection::open(address)?;
+    say_more(&mut notice, &format_args!("connected to {}", connection.peer()));
     let user = user.as_bytes();
     let login = if *receives { Request::LogInReceiver } else { Request::LogInSender };
-    connection.require_ok(&login(user))?;
+    let answer = connection.require_ok(&login(user), &mut notice)?;
+    say_more(&mut notice, &format_args!("logged in, the server says: {}", answer.escape_ascii()));
     if let Some(room) = room {
-        connection.require_ok(&Request::Join(room))?;
+        let answer = connection.require_ok(&Request::Join(room), &mut notice)?;
+        let room = room.escape_ascii();
+        let answer = answer.escape_ascii();
+        say_more(&mut notice, &format_args!("joined room {room}, the server says: {answer}"));
     }
     Ok(connection)
+}
+
+/// Says what is worth a line only to those who asked for more of them. Where a prompt may be open, the
+/// log would not do.
+fn say_more(notice: &mut Notice<'_>, what: &dyn Display) {
+    if log_enabled!(Level::Info) {
+        notice(what);
+    }
 }
 
 /// Reports why there is no connection, and waits before the next attempt. Returns that error if

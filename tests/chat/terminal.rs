@@ -57,10 +57,11 @@ fn a_prompt_names_the_room_and_lines_can_be_edited() {
     sender.expect_at_cursor(">");
     sender.keys("anybody?\r");
     sender.expect_line("not in a room");
+    sender.expect_line("sender: you are in no room, enter one with /join ROOM");
     sender.keys("/join b/d\r/what\r/join\r");
     sender.expect("bad room name");
-    sender.expect("chatbox: unknown command");
-    sender.expect("chatbox: /join takes one room");
+    sender.expect("sender: unknown command, /help tells which there are");
+    sender.expect("sender: /join takes one room");
     sender.keys("/quit\r");
     assert!(sender.finish().success(), "{sender:?}");
     assert!(sender.is_as_it_was());
@@ -218,7 +219,7 @@ fn a_server_that_goes_away_is_noticed_while_the_prompt_waits() {
     sender.keys("half a li");
     sender.expect_at_cursor("cafe> half a li");
     drop(server);
-    sender.expect_line("chatbox: the server closed the connection");
+    sender.expect_line("sender: the server closed the connection");
     assert_eq!(sender.finish().code(), Some(1), "{sender:?}");
     assert!(sender.is_as_it_was());
 }
@@ -246,7 +247,7 @@ fn a_prompt_with_reconnect_waits_for_the_server_and_keeps_what_was_typed() {
     drop(server);
     sender.expect("the server closed the connection; trying again");
     let server = Server::run(chatbox(["server", &port.to_string(), "-v"]));
-    sender.expect_line("chatbox: connected again");
+    sender.expect_line("sender: connected again");
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     sender.expect_at_cursor("cafe> half");
     sender.keys("a line\r");
@@ -263,7 +264,7 @@ fn one_can_quit_while_the_server_is_away() {
         drop(server);
         sender.expect("trying again");
         sender.keys("hello?\r/help\r");
-        sender.expect_line("chatbox: the server is away: that was not sent");
+        sender.expect_line("sender: the server is away: that was not sent");
         sender.expect("/leave       leave the room");
         sender.expect_at_cursor("cafe>");
         sender.keys(ending);
@@ -276,8 +277,8 @@ fn one_can_quit_while_the_server_is_away() {
 #[test]
 fn the_prompt_goes_on_when_the_server_goes_instead_of_answering() {
     for (line, said) in [
-        ("/join bar\r", "chatbox: the server is away: that was not sent"),
-        ("hi\r", "chatbox: the answer got lost: unsure whether it was sent"),
+        ("/join bar\r", "sender: the server is away: that was not sent"),
+        ("hi\r", "sender: the answer got lost: unsure whether it was sent"),
     ] {
         let script = Script::new();
         let mut sender = sender(&script.port, &["--reconnect"], &scratch("instead"));
@@ -290,7 +291,7 @@ fn the_prompt_goes_on_when_the_server_goes_instead_of_answering() {
         drop((peer, script));
         sender.expect_line(said);
         sender.keys("hello?\r");
-        sender.expect_line("chatbox: the server is away: that was not sent");
+        sender.expect_line("sender: the server is away: that was not sent");
         sender.expect_at_cursor(">");
         sender.keys(CTRL_D);
         assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
@@ -321,7 +322,7 @@ fn what_the_server_says_before_it_goes_is_shown() {
     sender.expect_at_cursor(">");
     peer.send("err:going \x1b[2Jdown\n");
     drop(peer);
-    sender.expect_line("chatbox: the server closed the connection: going \\x1b[2Jdown");
+    sender.expect_line("sender: the server closed the connection: going \\x1b[2Jdown");
     assert_eq!(sender.finish().code(), Some(1), "{sender:?}");
 }
 

@@ -3,10 +3,11 @@
 use std::fmt::Display;
 
 use super::report::report;
-use crate::client::command::{self, Command, HELP, parse_line};
+use crate::client::command::{self, Command, CommandError, HELP, parse_line};
 use crate::client::error::ClientError;
-use crate::client::link::{Link, Outcome, Reconnect};
+use crate::client::link::{KeepTrying, Link, Outcome, Reconnect};
 use crate::client::watch::Watched;
+use crate::system::descriptors::Blocking;
 use crate::terminal::output::{self, notice};
 use crate::terminal::prompt::{Handle, Prompt};
 use crate::wire::lines::Line;
@@ -15,6 +16,7 @@ use crate::wire::protocol::Request;
 /// Reads lines and sends what they ask for, until the end of input or `/quit`. `exit` is called when
 /// the server is gone for good while a line is waited for.
 pub(super) fn run(link: Link, exit: fn(ClientError) -> !) -> Result<(), ClientError> {
+    let _blocking = Blocking::standard();
     let mut room = link.identity.room.clone();
     let mut prompt = Prompt::open(command::Completion::new(room.as_deref()))?;
     let handle = prompt.handle();
@@ -30,6 +32,10 @@ pub(super) fn run(link: Link, exit: fn(ClientError) -> !) -> Result<(), ClientEr
         let request = match parse_line(Line::Whole(line.as_bytes())) {
             Ok(Command::Send(request)) => request,
             Ok(Command::Nothing) => continue,
+            Err(CommandError::UnknownCommand) => {
+                notice(&"unknown command, /help tells which there are");
+                continue;
+            }
             Err(error) => {
                 notice(&error);
                 continue;
@@ -55,8 +61,12 @@ pub(super) fn run(link: Link, exit: fn(ClientError) -> !) -> Result<(), ClientEr
 fn carry_out(request: &Request<'_>, link: &Watched) -> Result<bool, ClientError> {
     let Some(mut link) = link.lock() else { return report(request, Ok(Outcome::NotSent), &"") };
     // If the connection is lost, the watch makes it again, and the prompt goes on.
-    let outcome = link.try_request(request);
+    let outcome = link.try_request(request, &mut KeepTrying);
+    let is_refused = matches!(outcome, Ok(Outcome::Answered(Err(_))));
     let sent = report(request, outcome, &"");
+    if is_refused && link.identity.room.is_none() && matches!(request, Request::SendAll(_)) {
+        notice(&"you are in no room, enter one with /join ROOM");
+    }
     if *request == Request::Quit || sent.is_err() {
         // The connection ends now, which is not to be reported.
         Watched::stop(link);
