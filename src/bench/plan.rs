@@ -53,11 +53,11 @@ impl Plan {
 
     /// Texts that all senders together are to send, as far as a rate and an end in time tell.
     pub(crate) fn texts_due(&self) -> Option<u64> {
-        /// What a text more is not worth: a sum that is not quite exact.
-        const NEARLY: f64 = 1.0 - 1e-9;
+        /// By how much a product may not be quite exact.
+        const INEXACT: f64 = 1e-6;
         match (self.rate, self.end) {
             (Some(rate), End::After(time)) => {
-                Some((rate * time.as_secs_f64() * NEARLY).ceil() as u64)
+                Some((rate * time.as_secs_f64() - INEXACT).ceil() as u64)
             }
             _ => None,
         }
