@@ -567,7 +567,7 @@ pub fn limited(limits: &str, args: &[&str]) -> Command {
 /// What the system tells of a process.
 impl Program {
     fn proc(&self, file: &str) -> String {
-        proc(self.pid(), file)
+        proc_file(self.pid(), file)
     }
 
     fn proc_status(&self, field: &str) -> u64 {
@@ -620,13 +620,14 @@ impl Program {
     }
 }
 
-fn proc(pid: u32, file: &str) -> String {
+/// What the system tells of a process.
+pub fn proc_file(pid: u32, file: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap()
 }
 
 /// A number in what the system tells of the status of a process.
 pub fn proc_status(pid: u32, field: &str) -> u64 {
-    let status = proc(pid, "status");
+    let status = proc_file(pid, "status");
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }
