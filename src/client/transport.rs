@@ -1,6 +1,7 @@
 //! The way to a server: an address → a stream of bytes.
 //!
-//! Knows what carries the bytes, and alone in the clients knows it. Must not know what they mean.
+//! Knows what carries the bytes, and nobody else in the clients does but those who dial for it. Must not
+//! know what they mean.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};

@@ -92,7 +92,7 @@ impl Call<'_> {
     /// take these words.
     pub(crate) fn arguments<T: FromArgs + ArgsInfo>(&self) -> Result<T, UsageError> {
         let info = T::get_args_info();
-        let words = in_one_form(self.words, &info.flags, &[HELP_FLAG, VERSION_FLAG]);
+        let words = in_one_form(self.words, info.flags, &[HELP_FLAG, VERSION_FLAG]);
         let words = words.map_err(|end| match end {
             End::Flag(flag) if flag == VERSION_FLAG.long => {
                 UsageError::Help(format!("{VERSION}\n"))
