@@ -91,6 +91,10 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
             let call = Call { name: &[NAME], words };
             Err(call.wrong(&format!("{flag} takes one folder")).into())
         }
+        [flag, ..] if flag.starts_with('-') => {
+            let call = Call { name: &[NAME], words };
+            Err(call.wrong(&format!("there is no option {flag}")).into())
+        }
         [name, words @ ..] => {
             let applets = applets::names();
             let unknown = || UsageError::UnknownApplet { name: (*name).into(), applets };

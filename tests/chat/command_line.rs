@@ -214,6 +214,7 @@ fn what_is_wrong_with_the_words_is_said_in_one_plain_line() {
         (&["receiver", "h", "1", "eve", "cafe", "-x"], "receiver: there is no option -x;"),
         (&["receiver", "h", "1", "eve", "cafe", "--raw=1"], "receiver: --raw takes no value;"),
         (&["receiver", "h", "+5", "eve", "cafe"], "a port is a number from 1 to 65535;"),
+        (&["server", "-x"], "server: there is no option -x;"),
         (&["server", "+5"], "a port is a number from 1 to 65535, or 0 for any;"),
         (&["bench", "h", "1", "--size", "+64"], "a text has from 28 to 246 bytes;"),
     ] {
@@ -221,6 +222,7 @@ fn what_is_wrong_with_the_words_is_said_in_one_plain_line() {
         finished.assert_one_error(2, said);
         finished.assert_one_error(2, &format!("usage: chatbox {} [OPTIONS]", words[0]));
     }
+    run(&["-x"]).assert_one_error(2, "chatbox: there is no option -x; see chatbox --help");
 }
 
 #[test]

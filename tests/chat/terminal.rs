@@ -56,8 +56,8 @@ fn a_prompt_names_the_room_and_lines_can_be_edited() {
     sender.keys("/leave\r");
     sender.expect_at_cursor(">");
     sender.keys("anybody?\r");
-    sender.expect_line("not in a room");
-    sender.expect_line("sender: you are in no room, enter one with /join ROOM");
+    sender.expect_line("not in a room, join one first");
+    sender.expect_line("sender: enter one with /join ROOM");
     sender.keys("/join b/d\r/what\r/join\r");
     sender.expect("bad room name");
     sender.expect("sender: unknown command, /help tells which there are");

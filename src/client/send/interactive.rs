@@ -65,7 +65,7 @@ fn carry_out(request: &Request<'_>, link: &Watched) -> Result<bool, ClientError>
     let is_refused = matches!(outcome, Ok(Outcome::Answered(Err(_))));
     let sent = report(request, outcome, &"");
     if is_refused && link.identity.room.is_none() && matches!(request, Request::SendAll(_)) {
-        notice(&"you are in no room, enter one with /join ROOM");
+        notice(&"enter one with /join ROOM");
     }
     if *request == Request::Quit || sent.is_err() {
         // The connection ends now, which is not to be reported.
