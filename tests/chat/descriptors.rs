@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionbio;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
@@ -192,6 +193,45 @@ fn a_full_standard_error_loses_nothing_of_what_is_said() {
     assert!(said.lines().all(|line| line.starts_with("sender: unknown command")));
 }
 
+/// Each line of the log is written whole, or counted among those for which there was no time.
+#[test]
+fn the_log_of_a_server_is_whole_whatever_it_is_written_to() {
+    const REFUSED: usize = 5000;
+    let (reader, writer) = std::io::pipe().unwrap();
+    set_nonblocking(&writer);
+    let mut command = chatbox(["server", "0", "--bind", "127.0.0.1", "-vv"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer);
+    let child = command.spawn().unwrap();
+    drop(command);
+    let mut log = BufReader::new(reader);
+    let mut first = String::new();
+    log.read_line(&mut first).unwrap();
+    let port = first.trim().rsplit(':').next().unwrap().parse().expect(&first);
+    let mut peer = Peer::connect(port);
+    // Nobody reads the log meanwhile.
+    for _ in 0..REFUSED {
+        peer.err("sendall:hi");
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let log = std::io::read_to_string(log).unwrap();
+    assert_eq!(output(child).status.code(), Some(0));
+    let mut accounted = 0;
+    for line in log.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        let [_, "-", _level, first, ..] = words[..] else { panic!("half a line: {line}") };
+        accounted += match first.parse::<usize>() {
+            Ok(left_out) => left_out,
+            Err(_) => usize::from(line.contains("refused")),
+        };
+    }
+    // A few lines about other things may be among those that are counted.
+    assert!(
+        (REFUSED..REFUSED + 5).contains(&accounted),
+        "{accounted}: {} lines",
+        log.lines().count()
+    );
+}
+
 #[test]
 fn help_that_is_not_read_to_its_end_is_no_error() {
     for args in ["--help", "server --help", "--list", "bench --version"] {
@@ -272,8 +312,8 @@ fn the_first_process_of_a_container_ends_by_a_signal() {
         peer.line();
         let children = format!("/proc/{0}/task/{0}/children", outside.pid());
         let child = std::fs::read_to_string(children).unwrap();
-        let child = rustix::process::Pid::from_raw(child.trim().parse().unwrap()).unwrap();
-        rustix::process::kill_process(child, rustix::process::Signal::TERM).unwrap();
+        let child = Pid::from_raw(child.trim().parse().unwrap()).unwrap();
+        kill_process(child, Signal::TERM).unwrap();
         outside.finish().assert(128 + 15, b"", "");
     }
 }
