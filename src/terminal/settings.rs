@@ -77,8 +77,9 @@ pub(super) fn hold(holder: Holder) -> io::Result<Hold> {
 ///
 /// [`TerminalError::Signals`]; [`TerminalError::Input`] if the terminal cannot be set.
 pub(crate) fn ignore_keys() -> Result<Option<Hold>, TerminalError> {
-    let is_in_foreground = foreground() == Some(getpgrp());
-    if !is_one_terminal() || !is_in_foreground {
+    // A process whose group is outside its container can only be asked for it if the terminal's is not.
+    let is_in_foreground = || foreground().is_some_and(|group| group == getpgrp());
+    if !is_one_terminal() || !is_in_foreground() {
         return Ok(None);
     }
     signals::intercept(on_signal)?;
