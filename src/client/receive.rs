@@ -35,12 +35,15 @@ pub(crate) struct Options {
 ///
 /// [`ClientError`]; a broken pipe if standard output is not read any more.
 pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
-    let _hold = settings::ignore_keys()?;
+    let hold = settings::ignore_keys()?;
     let mut reconnect = WhileRead { unread: false };
     let link = Link::open(identity, options.reconnect, &mut reconnect);
     let mut link = link.map_err(|error| reconnect.reason(error))?;
     let mut left = options.count.unwrap_or(usize::MAX);
     loop {
+        if let Some(hold) = &hold {
+            hold.renew();
+        }
         print_all(&mut link.connection, &options.format, &mut left)?;
         if left == 0 {
             return Ok(());
