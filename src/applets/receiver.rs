@@ -1,19 +1,16 @@
 //! The `receiver` applet.
 
-use std::io::{self, ErrorKind, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, CLIENT_SIGNALS, exit_after, start_log};
-use crate::client::ClientError;
+use super::applet::{Applet, CLIENT_SIGNALS, exit_after, start_client};
 use crate::client::link::Identity;
 use crate::client::receive::{self, Options};
 use crate::client::transport::Address;
 use crate::error::Error;
-use crate::system::signals;
-use crate::terminal::TerminalError;
-use crate::terminal::color::Color;
+use crate::terminal::color::{Color, Look};
 use crate::terminal::format::Format;
 use crate::usage::call::Call;
 use crate::usage::values::{port_to_connect_to, positive, seconds};
@@ -32,10 +29,10 @@ pub(super) const APPLET: Applet = Applet {
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    note = "On a terminal, control characters in names and texts are made visible. In a pipe, names \
-            and texts come out as they were sent.",
-    note = "Where the environment variable NO_COLOR is set, or TERM is dumb, there is no colour by \
-            itself.",
+    note = "On a terminal, control characters in names and texts are made visible, but for tabs, and \
+            what is typed there is ignored. In a pipe, names and texts come out as they were sent.",
+    note = "With --color auto, there is no colour where the environment variable NO_COLOR is set, \
+            and no mark either where TERM is dumb or not set.",
     example = "{command_name} localhost 5000 alice cafe",
     example = "{command_name} -n 1 --timeout 60 --json localhost 5000 alice cafe",
     error_code(0, "as many texts as asked for have come"),
@@ -77,9 +74,9 @@ struct Arguments {
     #[argh(switch)]
     timestamps: bool,
 
-    /// a colour for each sender, and for mentions of one's own name: auto, always or never
-    /// (default: auto, on a terminal)
-    #[argh(option, arg_name = "WHEN", default = "Color::Auto")]
+    /// a colour for each sender, and a mark for mentions of one's own name: auto (on a terminal),
+    /// always or never (default: never)
+    #[argh(option, arg_name = "WHEN", default = "Color::Never")]
     color: Color,
 
     /// print control characters as they are, on a terminal too
@@ -101,13 +98,13 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let _log = start_log(arguments.verbose, arguments.quiet);
-    let color = arguments.color.applies_to(&io::stdout()) && !arguments.json;
-    let terminal = io::stdout().is_terminal() || color;
+    let _log = start_client(arguments.verbose, arguments.quiet)?;
+    let look = if arguments.json { Look::PLAIN } else { arguments.color.on(&io::stdout()) };
+    let terminal = io::stdout().is_terminal() || look != Look::PLAIN;
     let format = Format {
         json: arguments.json,
         timestamps: arguments.timestamps,
-        color,
+        look,
         visible: terminal && !arguments.raw,
         user: arguments.user.clone(),
     };
@@ -119,18 +116,5 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         room: Some(arguments.room.into_bytes()),
     };
     let Arguments { reconnect, count, .. } = arguments;
-    receive::run(identity, Options { reconnect, count, format }).map_err(or_end_by_sigpipe)
-}
-
-/// Ends the process by SIGPIPE if standard output is not read any more.
-fn or_end_by_sigpipe(error: ClientError) -> Error {
-    match error {
-        ClientError::Terminal(TerminalError::Output(source))
-            if source.kind() == ErrorKind::BrokenPipe =>
-        {
-            let ended = signals::end_by_sigpipe();
-            TerminalError::Output(ended.err().unwrap_or(source)).into()
-        }
-        error => error.into(),
-    }
+    Ok(receive::run(identity, Options { reconnect, count, format })?)
 }

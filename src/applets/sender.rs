@@ -1,14 +1,16 @@
 //! The `sender` applet.
 
+use std::time::Duration;
+
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, CLIENT_SIGNALS, exit_with, start_log};
+use super::applet::{Applet, CLIENT_SIGNALS, exit_after, exit_with, start_client};
 use crate::client::link::Identity;
-use crate::client::send::{self, Options};
+use crate::client::send::{self, Options, Reconnection};
 use crate::client::transport::Address;
 use crate::error::Error;
 use crate::usage::call::Call;
-use crate::usage::values::port_to_connect_to;
+use crate::usage::values::{port_to_connect_to, seconds};
 
 pub(super) const APPLET: Applet = Applet {
     name: "sender",
@@ -20,12 +22,12 @@ pub(super) const APPLET: Applet = Applet {
 };
 
 /// Sends what it reads from standard input, line by line, to a room of a chat. '/join ROOM' enters
-/// a room, '/leave' leaves it, '/quit' ends.
+/// a room, '/leave' leaves it, '/quit' ends; '//etc' sends the text '/etc'.
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    note = "At a terminal there is a prompt, with line editing, history and completion; '/help' tells \
-            more there. In a pipe, each line waits for the server's answer, unless there is a \
+    note = "At a terminal there is a prompt, with line editing, history and completion, that connects \
+            again when the server goes away; '/help' tells more there. In a pipe, each line waits for the server's answer, unless there is a \
             --room: then many lines are on their way at a time, and an error names the line that it \
             is about.",
     note = "The lines typed at the prompt are remembered in chatbox/history below $XDG_STATE_HOME, \
@@ -38,7 +40,8 @@ pub(super) const APPLET: Applet = Applet {
         1,
         "the server refused, or went away; with -m, or --room in a pipe, also if a text was not sent"
     ),
-    error_code(2, "wrong usage")
+    error_code(2, "wrong usage"),
+    error_code(124, "the time is over")
 )]
 struct Arguments {
     /// the server's name or address
@@ -61,10 +64,18 @@ struct Arguments {
     #[argh(option, short = 'm', arg_name = "TEXT")]
     message: Vec<String>,
 
-    /// when the server goes away, try again and again; a text whose answer got lost is reported,
-    /// and not sent twice
+    /// end with 124 after this many seconds
+    #[argh(option, arg_name = "SECS", from_str_fn(seconds))]
+    timeout: Option<Duration>,
+
+    /// when the server goes away, try again and again, as the prompt does by itself; a text whose
+    /// answer got lost is reported, and not sent twice
     #[argh(switch)]
     reconnect: bool,
+
+    /// end when the server goes away, at the prompt too and whatever else is said
+    #[argh(switch)]
+    no_reconnect: bool,
 
     /// say more of what goes on
     #[argh(switch, short = 'v')]
@@ -77,16 +88,22 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let _log = start_log(arguments.verbose, arguments.quiet);
+    let _log = start_client(arguments.verbose, arguments.quiet)?;
     if !arguments.message.is_empty() && arguments.room.is_none() {
         return Err(call.wrong("--message needs a --room").into());
     }
+    arguments.timeout.map(exit_after).transpose()?;
     let identity = Identity {
         address: Address { host: arguments.host, port: arguments.port },
         receives: false,
         user: arguments.user,
         room: arguments.room.map(String::into_bytes),
     };
-    let (reconnect, texts) = (arguments.reconnect, arguments.message);
-    Ok(send::run(identity, &Options { reconnect, texts, exit: exit_with })?)
+    let reconnection = match (arguments.reconnect, arguments.no_reconnect) {
+        (_, true) => Reconnection::Never,
+        (true, false) => Reconnection::Always,
+        (false, false) => Reconnection::AtPrompt,
+    };
+    let options = Options { reconnection, texts: arguments.message, exit: exit_with };
+    Ok(send::run(identity, &options)?)
 }

@@ -19,6 +19,7 @@ pub(crate) const HELP: &str = "\
 /leave       leave the room
 /quit        end; so do Ctrl-D, and Ctrl-C on an empty line
 /help        show this
+//...        send a text that starts with a slash: //etc sends /etc
 Anything else is sent to the room. The Tab key completes commands and rooms.
 ";
 
@@ -41,7 +42,7 @@ pub(crate) enum CommandError {
     #[error("/join takes one room: /join ROOM")]
     OneRoom,
     /// Another line that starts with a slash.
-    #[error("unknown command, try /join ROOM, /leave or /quit")]
+    #[error("unknown command, there are /join ROOM, /leave and /quit")]
     UnknownCommand,
     /// The line is longer than [`MAX_INPUT`].
     #[error("too long to send")]
@@ -56,8 +57,10 @@ pub(crate) enum CommandError {
 pub(crate) fn parse_line(line: Line<'_>) -> Result<Command<'_>, CommandError> {
     let Line::Whole(line) = line else { return Err(CommandError::TooLong) };
     let line = trim(line);
-    if !line.starts_with(b"/") {
-        return Ok(match line {
+    if !is_command(line) {
+        // Of two slashes, the first one says that this is no command.
+        let text = if line.starts_with(b"//") { &line[1..] } else { line };
+        return Ok(match text {
             b"" => Command::Nothing,
             text => Command::Send(Request::SendAll(text)),
         });
@@ -70,6 +73,11 @@ pub(crate) fn parse_line(line: Line<'_>) -> Result<Command<'_>, CommandError> {
         (Some(b"/quit"), None, _) => Ok(Command::Send(Request::Quit)),
         _ => Err(CommandError::UnknownCommand),
     }
+}
+
+/// A line, without white space around it, is or should be a command.
+pub(crate) fn is_command(line: &[u8]) -> bool {
+    line.starts_with(b"/") && !line.starts_with(b"//")
 }
 
 /// What the Tab key completes: commands, and rooms that have been visited.
@@ -114,7 +122,8 @@ fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-fn trim(line: &[u8]) -> &[u8] {
+/// The line without white space around it.
+pub(crate) fn trim(line: &[u8]) -> &[u8] {
     let is_text = |byte: &u8| !is_space(byte);
     let start = line.iter().position(is_text).unwrap_or(line.len());
     let end = line.iter().rposition(is_text).map_or(start, |last| last + 1);
@@ -143,7 +152,10 @@ mod tests {
             (b"/leave now", Err(CommandError::UnknownCommand)),
             (b"/joined a", Err(CommandError::UnknownCommand)),
             (b"/", Err(CommandError::UnknownCommand)),
-            (b"//", Err(CommandError::UnknownCommand)),
+            (b"//", send(b"/")),
+            (b" //etc/passwd is gone \n", send(b"/etc/passwd is gone")),
+            (b"///x", send(b"//x")),
+            (b"/ /x", Err(CommandError::UnknownCommand)),
         ];
         for (line, want) in cases {
             assert_eq!(parse_line(Line::Whole(line)), *want, "{}", line.escape_ascii());

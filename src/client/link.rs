@@ -4,11 +4,14 @@
 //! from.
 
 use std::fmt::Display;
+use std::mem;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use log::{Level, info, log_enabled};
 
 use super::backoff::Backoff;
-use super::connection::{Answer, Connection};
+use super::connection::{Answer, Connection, Notice};
 use super::error::ClientError;
 use super::transport::Address;
 use crate::terminal::output::notice;
@@ -66,21 +69,25 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or `reconnect`
-    /// wants no other attempt.
+    /// [`ClientError`]; with `retry`, only if the server refuses, or is none, or `reconnect` wants no
+    /// other attempt.
     pub(crate) fn open(
         identity: Identity,
         retry: bool,
         reconnect: &mut dyn Reconnect,
     ) -> Result<Self, ClientError> {
-        let mut backoff = Backoff::new();
-        loop {
-            match connect(&identity) {
-                Ok(connection) => return Ok(Link { identity, connection, retry, lost: None }),
-                Err(error) if retry && error.is_loss() => pause(error, &mut backoff, reconnect)?,
-                Err(error) => return Err(error),
+        let connection = match connect(&identity, reconnect) {
+            Err(error) if retry && error.is_loss() => {
+                keep_trying(&identity, error, ClientError::is_loss, reconnect)?
             }
-        }
+            connected => connected?,
+        };
+        Ok(Link { identity, connection, retry, lost: None })
+    }
+
+    /// From now on, the connection is made again when it is lost.
+    pub(crate) fn set_retry(&mut self) {
+        self.retry = true;
     }
 
     /// The connection is made again after `loss`.
@@ -102,21 +109,10 @@ impl Link {
         if !self.retries(&loss) {
             return Err(loss);
         }
-        let mut backoff = Backoff::new();
-        let mut reason = loss;
-        loop {
-            pause(reason, &mut backoff, reconnect)?;
-            match connect(&self.identity) {
-                Ok(connection) => {
-                    self.connection = connection;
-                    self.lost = None;
-                    reconnect.notice(&"connected again");
-                    return Ok(());
-                }
-                // Also a refusal: the first login was accepted.
-                Err(error) => reason = error,
-            }
-        }
+        // Also after a refusal: the first login was accepted.
+        self.connection = keep_trying(&self.identity, loss, |_| true, reconnect)?;
+        self.lost = None;
+        Ok(())
     }
 
     /// Sends a request and waits for its answer. If the connection is lost, it is made again, where
@@ -131,7 +127,7 @@ impl Link {
         reconnect: &mut dyn Reconnect,
     ) -> Result<Outcome, ClientError> {
         loop {
-            match self.try_request(request)? {
+            match self.try_request(request, reconnect)? {
                 Outcome::NotSent => {
                     if let Some(loss) = self.loss() {
                         self.reopen(loss, reconnect)?;
@@ -148,13 +144,17 @@ impl Link {
     /// # Errors
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
-    pub(crate) fn try_request(&mut self, request: &Request<'_>) -> Result<Outcome, ClientError> {
+    pub(crate) fn try_request(
+        &mut self,
+        request: &Request<'_>,
+        reconnect: &mut dyn Reconnect,
+    ) -> Result<Outcome, ClientError> {
         // After `quit` no connection is needed.
         let retry = self.retry && *request != Request::Quit;
         if retry && (self.lost.is_some() || self.connection.has_ended()) {
             return Ok(Outcome::NotSent);
         }
-        match self.connection.request(request) {
+        match self.connection.request(request, &mut |what| reconnect.notice(what)) {
             Ok(answer) => {
                 self.follow_room(request, &answer);
                 Ok(Outcome::Answered(answer))
@@ -178,10 +178,19 @@ impl Link {
     /// Updates the room that the client is in.
     fn follow_room(&mut self, request: &Request<'_>, answer: &Answer) {
         match request {
-            Request::Join(room) if answer.is_ok() => self.identity.room = Some(room.to_vec()),
-            Request::Leave if answer.is_ok() => self.identity.room = None,
+            Request::Join(room) if answer.is_ok() => self.set_room(Some(room.to_vec())),
+            Request::Leave if answer.is_ok() => self.set_room(None),
             _ => {}
         }
+    }
+
+    /// The client is in another room now, or in none.
+    pub(super) fn set_room(&mut self, room: Option<Vec<u8>>) {
+        match &room {
+            Some(room) => info!("joined room {}", room.escape_ascii()),
+            None => info!("left the room"),
+        }
+        self.identity.room = room;
     }
 }
 
@@ -196,26 +205,97 @@ pub(crate) enum Outcome {
     NotSent,
 }
 
-fn connect(identity: &Identity) -> Result<Connection, ClientError> {
+fn connect(identity: &Identity, reconnect: &mut dyn Reconnect) -> Result<Connection, ClientError> {
     let Identity { address, receives, user, room } = identity;
+    let mut notice = |what: &dyn Display| reconnect.notice(what);
     let mut connection = Connection::open(address)?;
+    say_more(&mut notice, &format_args!("connected to {}", connection.peer()));
     let user = user.as_bytes();
     let login = if *receives { Request::LogInReceiver } else { Request::LogInSender };
-    connection.require_ok(&login(user))?;
+    let answer = connection.require_ok(&login(user), &mut notice)?;
+    say_more(&mut notice, &format_args!("logged in, the server says: {}", answer.escape_ascii()));
     if let Some(room) = room {
-        connection.require_ok(&Request::Join(room))?;
+        let answer = connection.require_ok(&Request::Join(room), &mut notice)?;
+        let room = room.escape_ascii();
+        let answer = answer.escape_ascii();
+        say_more(&mut notice, &format_args!("joined room {room}, the server says: {answer}"));
     }
     Ok(connection)
 }
 
-/// Reports why there is no connection, and waits before the next attempt. Returns that error if
-/// there is to be none.
-fn pause(
-    reason: ClientError,
-    backoff: &mut Backoff,
+/// Says what is worth a line only to those who asked for more of them. Where a prompt may be open, the
+/// log would not do.
+fn say_more(notice: &mut Notice<'_>, what: &dyn Display) {
+    if log_enabled!(Level::Info) {
+        notice(what);
+    }
+}
+
+/// Connects, after `reason` not to be connected, as soon as the server is there and as long as it fails
+/// in a way that `may_pass`. Says when the server has gone away and when it is back, and in between only
+/// what else it is told: one refusal, and each attempt if more is to be said.
+///
+/// # Errors
+///
+/// The last one, if it will not pass, or `reconnect` wants no other attempt.
+fn keep_trying(
+    identity: &Identity,
+    mut reason: ClientError,
+    may_pass: impl Fn(&ClientError) -> bool,
     reconnect: &mut dyn Reconnect,
-) -> Result<(), ClientError> {
-    let time = backoff.pause();
-    reconnect.notice(&format_args!("{reason}; trying again in {:.1} s", time.as_secs_f64()));
-    if reconnect.pause(time) { Ok(()) } else { Err(reason) }
+) -> Result<Connection, ClientError> {
+    let away = Instant::now();
+    let mut backoff = Backoff::new();
+    let mut refused = false;
+    let mut time = backoff.pause();
+    reconnect.notice(&format_args!("{reason}; trying again"));
+    loop {
+        if !reconnect.pause(time) {
+            return Err(reason);
+        }
+        reason = match connect(identity, reconnect) {
+            Ok(connection) => {
+                let time = in_words(away.elapsed());
+                reconnect.notice(&format_args!("connected again after {time}"));
+                return Ok(connection);
+            }
+            Err(error) if may_pass(&error) => error,
+            Err(error) => return Err(error),
+        };
+        time = backoff.pause();
+        let is_news =
+            matches!(reason, ClientError::Refused(_)) && !mem::replace(&mut refused, true);
+        if is_news || log_enabled!(Level::Info) {
+            let time = time.as_secs_f64();
+            reconnect.notice(&format_args!("{reason}; trying again in {time:.1} s"));
+        }
+    }
+}
+
+/// A time, as exactly as one wants to know it.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, _) => format!("{:.1} s", time.as_secs_f64()),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_as_exactly_as_one_wants_to_know_it() {
+        for (seconds, words) in [
+            (0.04, "0.0 s"),
+            (59.9, "59.9 s"),
+            (60.0, "1 min 0 s"),
+            (3599.9, "59 min 59 s"),
+            (90_061.0, "25 h 1 min"),
+        ] {
+            assert_eq!(in_words(Duration::from_secs_f64(seconds)), words);
+        }
+    }
 }

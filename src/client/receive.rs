@@ -14,7 +14,7 @@ use super::link::{Identity, Link, Reconnect};
 use crate::system::descriptors;
 use crate::terminal::TerminalError;
 use crate::terminal::format::Format;
-use crate::terminal::output;
+use crate::terminal::{output, settings};
 use crate::wire::lines::Line;
 use crate::wire::protocol::Reply;
 
@@ -35,11 +35,15 @@ pub(crate) struct Options {
 ///
 /// [`ClientError`]; a broken pipe if standard output is not read any more.
 pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
+    let hold = settings::ignore_keys()?;
     let mut reconnect = WhileRead { unread: false };
     let link = Link::open(identity, options.reconnect, &mut reconnect);
     let mut link = link.map_err(|error| reconnect.reason(error))?;
     let mut left = options.count.unwrap_or(usize::MAX);
     loop {
+        if let Some(hold) = &hold {
+            hold.renew();
+        }
         print_all(&mut link.connection, &options.format, &mut left)?;
         if left == 0 {
             return Ok(());
@@ -106,7 +110,9 @@ fn wait(connection: &Connection) -> Result<(), ClientError> {
         PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
     ];
     descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
-    if fds[1].revents().contains(PollFlags::ERR) { Err(broken_pipe()) } else { Ok(()) }
+    // A pipe has an error then, a socket or a terminal is hung up.
+    let unread = fds[1].revents().intersects(PollFlags::ERR | PollFlags::HUP);
+    if unread { Err(broken_pipe()) } else { Ok(()) }
 }
 
 fn broken_pipe() -> ClientError {

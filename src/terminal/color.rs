@@ -1,8 +1,10 @@
-//! Colours: when there are any, and whose is which.
+//! Colours and marks: when there are any, and whose colour is which.
 
 use std::io::IsTerminal;
 
-/// When to use colour.
+use super::settings::is_capable;
+
+/// When to use colours and marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Color {
     /// On a terminal, unless the environment is against it.
@@ -13,16 +15,30 @@ pub(crate) enum Color {
     Never,
 }
 
+/// What lines may look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Names are in colours.
+    pub colors: bool,
+    /// What is important is bold, or reverse, which are no colours.
+    pub marks: bool,
+}
+
+impl Look {
+    /// Neither colours nor marks.
+    pub(crate) const PLAIN: Look = Look { colors: false, marks: false };
+}
+
 impl Color {
-    /// Whether that means colour on `stream`.
-    pub(crate) fn applies_to(self, stream: &impl IsTerminal) -> bool {
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    /// What that means on `stream`.
+    pub(crate) fn on(self, stream: &impl IsTerminal) -> Look {
         match self {
-            Color::Always => true,
-            Color::Never => false,
+            Color::Always => Look { colors: true, marks: true },
+            Color::Never => Look::PLAIN,
+            Color::Auto if !stream.is_terminal() || !is_capable() => Look::PLAIN,
             Color::Auto => {
-                let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-                stream.is_terminal() && !set("NO_COLOR") && !dumb
+                let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                Look { colors: !unwanted, marks: true }
             }
         }
     }

@@ -15,6 +15,9 @@ pub(crate) enum TerminalError {
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
     /// Without signals, the terminal could not be set back.
     #[error(transparent)]
     Signals(#[from] SignalsError),

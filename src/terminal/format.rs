@@ -8,7 +8,7 @@ use std::io::Write;
 use chrono::{DateTime, Local, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use super::color::color_of;
+use super::color::{Look, color_of};
 use super::visible::{is_harmful, visible};
 use crate::wire::protocol::Delivery;
 
@@ -20,8 +20,8 @@ pub(crate) struct Format {
     pub json: bool,
     /// With the time.
     pub timestamps: bool,
-    /// With colours.
-    pub color: bool,
+    /// With colours for names, and marks for mentions.
+    pub look: Look,
     /// With control characters made visible.
     pub visible: bool,
     /// The user whose name stands out.
@@ -53,12 +53,14 @@ impl Format {
             let _ = write!(lines, "{} ", now().format("%Y-%m-%d %H:%M:%S"));
         }
         let (shown_sender, mut shown_text) = (self.show(sender), self.show(text));
-        if self.color {
-            let _ = write!(lines, "\x1b[{}m", color_of(sender));
+        if self.look.marks {
             shown_text = highlight(&shown_text, self.user.as_bytes()).into();
         }
+        if self.look.colors {
+            let _ = write!(lines, "\x1b[{}m", color_of(sender));
+        }
         lines.extend_from_slice(&shown_sender);
-        if self.color {
+        if self.look.colors {
             lines.extend_from_slice(b"\x1b[0m");
         }
         for part in [b": ", &*shown_text, b"\n"] {
@@ -136,7 +138,7 @@ mod tests {
 
     fn plain() -> Format {
         let user = "alice".to_owned();
-        Format { json: false, timestamps: false, color: false, visible: false, user }
+        Format { json: false, timestamps: false, look: Look::PLAIN, visible: false, user }
     }
 
     #[test]
@@ -152,10 +154,10 @@ mod tests {
 
     #[test]
     fn a_mention_is_a_word_of_its_own() {
-        let format = Format { color: true, ..plain() };
+        let format = Format { look: Look { colors: false, marks: true }, ..plain() };
         let text = |text: &str| {
             let line = line(&format, b"bob", text.as_bytes());
-            line.split_once("\x1b[0m: ").unwrap().1.trim_end().to_owned()
+            line.strip_prefix("bob: ").unwrap().trim_end().to_owned()
         };
         assert_eq!(text("hi alice!"), "hi \x1b[1;7malice\x1b[0m!");
         assert_eq!(text("ALICE,alice"), "\x1b[1;7mALICE\x1b[0m,\x1b[1;7malice\x1b[0m");

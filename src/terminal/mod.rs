@@ -5,7 +5,10 @@
 pub(crate) mod color;
 mod error;
 pub(crate) mod format;
+mod history;
+mod keys;
 pub(crate) mod output;
+pub(crate) mod printer;
 pub(crate) mod prompt;
 pub(crate) mod settings;
 pub(crate) mod visible;

@@ -3,11 +3,9 @@
 //!
 //! Knows the terminal. Must not know what the lines mean.
 
-use std::fmt::Display;
-use std::fs::DirBuilder;
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
@@ -15,16 +13,16 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{
-    Cmd, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler,
-    ExternalPrinter, Helper, KeyEvent, Movement, RepeatCount,
-};
+use rustyline::{Config, Context, Editor, Event, EventHandler, Helper};
 
 use super::error::TerminalError;
-use super::output::{notice, notice_line};
-use super::settings::Settings;
+use super::history::HistoryFile;
+use super::keys::{Keys, Pasting};
+use super::output::notice;
+use super::printer::Printer;
+use super::settings::{self, Hold, Holder};
 use super::visible::visible;
-use crate::system::signals;
+use crate::system::signals::{self, Effect};
 
 /// What the Tab key completes.
 pub(crate) trait Completion {
@@ -36,7 +34,12 @@ pub(crate) trait Completion {
 /// A prompt at the terminal, which is set as it was before when this is dropped.
 pub(crate) struct Prompt<C: Completion> {
     editor: Editor<LineHelper<C>, FileHistory>,
-    settings: Settings,
+    edits: bool,
+    history: HistoryFile,
+    pasting: Arc<Pasting>,
+    printer: Printer,
+    interrupts: Interrupts,
+    _hold: Hold,
 }
 
 impl<C: Completion> Prompt<C> {
@@ -44,24 +47,32 @@ impl<C: Completion> Prompt<C> {
     ///
     /// # Errors
     ///
-    /// [`TerminalError::Input`] if standard input is no terminal, [`TerminalError::Signals`].
+    /// [`TerminalError::Input`] if standard input is no terminal, [`TerminalError::Signals`],
+    /// [`TerminalError::Thread`].
     pub(crate) fn open(completion: C) -> Result<Self, TerminalError> {
-        let settings = Settings::of_stdin().map_err(TerminalError::Input)?;
-        let (ending, stopping) = (settings.clone(), settings.clone());
-        signals::intercept(move || release(&ending), move || stopping.stop_process())?;
-        let mut editor = editor(completion, &settings).map_err(input_error)?;
-        // A terminal that cannot move its cursor has no printer, and its lines are not edited.
-        if editor.create_external_printer().is_ok() {
-            settings.set_cbreak();
-        }
-        Ok(Prompt { editor, settings })
+        // The mark of a paste is asked for all the time, and not only while a line is read.
+        let config = Config::builder().bracketed_paste(false).max_history_size(1000);
+        let config = config.map_err(input_error)?.build();
+        let mut editor = Editor::with_config(config).map_err(input_error)?;
+        editor.set_helper(Some(LineHelper(completion)));
+        // The lines of a terminal that cannot move its cursor are not edited.
+        let above = editor.create_external_printer().ok().filter(|_| settings::is_capable());
+        let edits = above.is_some();
+        let holder = if edits { Holder::Editor } else { Holder::Plain };
+        let printer = Printer::start(above)?;
+        let pasting = Arc::default();
+        let keys = Keys { pasting: Arc::clone(&pasting), printer: printer.clone() };
+        editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
+        let interrupts = Interrupts::default();
+        intercept_signals(interrupts.clone(), printer.clone())?;
+        let hold = settings::hold(holder).map_err(TerminalError::Input)?;
+        let history = HistoryFile::load(&mut editor);
+        Ok(Prompt { editor, edits, history, pasting, printer, interrupts, _hold: hold })
     }
 
-    /// A handle for another thread.
-    pub(crate) fn handle(&mut self) -> Handle {
-        let printer = self.editor.create_external_printer().ok();
-        let printer = printer.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
-        Handle { printer, settings: self.settings.clone() }
+    /// Prints above the prompt.
+    pub(crate) fn printer(&self) -> Printer {
+        self.printer.clone()
     }
 
     /// What the Tab key completes.
@@ -69,21 +80,48 @@ impl<C: Completion> Prompt<C> {
         self.editor.helper_mut().map(|words| &mut words.0)
     }
 
-    /// Asks for a line, with `name` before the place to type; `None` if there are no more.
+    /// Asks for a line, with `name` before the place to type; `None` if there are no more. What was
+    /// pasted may have several lines, in [`MAX_PASTE`](super::keys::MAX_PASTE) bytes.
     ///
     /// # Errors
     ///
     /// [`TerminalError::Input`].
     pub(crate) fn read(&mut self, name: &[u8]) -> Result<Option<String>, TerminalError> {
-        let prompt = format!("{}> ", visible(name));
+        let line = self.edit(&format!("{}> ", visible(name)))?;
+        if let Some(line) = &line {
+            self.history.add(&mut self.editor, line);
+        }
+        Ok(line)
+    }
+
+    /// Asks a question that is to be answered with `y`, or else with no.
+    ///
+    /// # Errors
+    ///
+    /// [`TerminalError::Input`].
+    pub(crate) fn confirm(&mut self, question: &str) -> Result<bool, TerminalError> {
+        let answer = self.edit(&format!("{question} [y/N] "))?.unwrap_or_default();
+        Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+    }
+
+    /// Lets Ctrl-C be caught, once, in place of ending the process.
+    pub(crate) fn interrupts(&self) -> &Interrupts {
+        &self.interrupts
+    }
+
+    fn edit(&mut self, prompt: &str) -> Result<Option<String>, TerminalError> {
         loop {
-            match self.editor.readline(&prompt) {
-                Ok(line) => {
-                    add_to_history(&mut self.editor, &line);
-                    return Ok(Some(line));
-                }
+            settings::set_reading(true);
+            let line = if self.edits { self.editor.readline(prompt) } else { plain_line(prompt) };
+            settings::set_reading(false);
+            match line {
+                Ok(line) => return Ok(Some(line)),
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(None),
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    // The rest of a paste must not be taken for what is typed.
+                    if self.pasting.abandon() {
+                        settings::discard_input();
+                    }
                     notice(&"that was not UTF-8, and is forgotten");
                 }
                 Err(error) => return Err(input_error(error)),
@@ -92,58 +130,61 @@ impl<C: Completion> Prompt<C> {
     }
 }
 
-impl<C: Completion> Drop for Prompt<C> {
-    fn drop(&mut self) {
-        self.settings.restore();
+/// Asks for a line at a terminal that cannot do more than that.
+fn plain_line(prompt: &str) -> rustyline::Result<String> {
+    let mut out = io::stdout().lock();
+    out.write_all(prompt.as_bytes()).and_then(|()| out.flush())?;
+    let mut line = String::new();
+    match io::stdin().lock().read_line(&mut line)? {
+        0 => Err(ReadlineError::Eof),
+        _ => Ok(line.trim_end_matches('\n').into()),
     }
 }
 
-/// What another thread can do while a prompt waits for a line.
-pub(crate) struct Handle {
-    /// `None` on a terminal that cannot move its cursor.
-    printer: Option<Box<dyn ExternalPrinter + Send>>,
-    settings: Settings,
+/// Whether Ctrl-C is to be caught while nobody reads.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interrupts(Arc<AtomicU8>);
+
+impl Interrupts {
+    /// Ctrl-C ends the process.
+    const END: u8 = 0;
+    /// The next Ctrl-C does not.
+    const CATCH: u8 = 1;
+    /// That has happened.
+    const CAUGHT: u8 = 2;
+
+    /// Says whether the next Ctrl-C is to be caught. Another one ends the process.
+    pub(crate) fn catch(&self, catch: bool) {
+        self.0.store(if catch { Self::CATCH } else { Self::END }, Ordering::Relaxed);
+    }
+
+    /// Ctrl-C was caught.
+    pub(crate) fn caught(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::CAUGHT
+    }
+
+    /// Catches it, if that is wanted.
+    fn has_caught(&self) -> bool {
+        let (from, to, order) = (Self::CATCH, Self::CAUGHT, Ordering::Relaxed);
+        self.0.compare_exchange(from, to, order, order).is_ok()
+    }
 }
 
-impl Handle {
-    /// Writes a notice above the prompt, in one line. The line that is being typed stays as it is.
-    pub(crate) fn notice(&mut self, what: &dyn Display) {
-        match &mut self.printer {
-            Some(printer) if io::stderr().is_terminal() => {
-                let _ = printer.print(format!("{}\n", notice_line(what)));
-            }
-            _ => notice(what),
+/// Sets the terminal as before when a signal ends or stops the process, and shows the prompt again when
+/// it continues.
+fn intercept_signals(interrupts: Interrupts, printer: Printer) -> Result<(), TerminalError> {
+    let before = move |effect| {
+        if effect == Effect::Interrupt && interrupts.has_caught() {
+            printer.notice(&"interrupted; once more, and it ends at once");
+            return false;
         }
-    }
-
-    /// Sets the terminal as it was before there was a prompt. To be called before the process ends.
-    pub(crate) fn release(&self) {
-        release(&self.settings);
-    }
-}
-
-fn release(settings: &Settings) {
-    settings.restore();
-    // The prompt stands on the line.
-    let _ = io::stderr().write_all(b"\n");
-}
-
-fn editor<C: Completion>(
-    completion: C,
-    settings: &Settings,
-) -> rustyline::Result<Editor<LineHelper<C>, FileHistory>> {
-    // A pasted line break is the end of a line, as if it were typed.
-    let config = Config::builder().bracketed_paste(false).max_history_size(1000)?.build();
-    let mut editor = Editor::with_config(config)?;
-    editor.set_helper(Some(LineHelper(completion)));
-    editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(CtrlC)));
-    let ctrl_z = CtrlZ { settings: settings.clone() };
-    editor.bind_sequence(KeyEvent::ctrl('Z'), EventHandler::Conditional(Box::new(ctrl_z)));
-    if let Some(file) = history_file() {
-        // There is none the first time.
-        let _ = editor.load_history(&file);
-    }
-    Ok(editor)
+        let wanted = settings::on_signal(effect);
+        if effect == Effect::Continue {
+            printer.repaint();
+        }
+        wanted
+    };
+    Ok(signals::intercept(before)?)
 }
 
 fn input_error(error: ReadlineError) -> TerminalError {
@@ -151,48 +192,6 @@ fn input_error(error: ReadlineError) -> TerminalError {
         ReadlineError::Io(error) => error,
         error => io::Error::other(error),
     })
-}
-
-/// Adds a line to the history. A history that cannot be written is no error.
-fn add_to_history<H: Helper>(editor: &mut Editor<H, FileHistory>, line: &str) {
-    if line.trim().is_empty() {
-        return;
-    }
-    let _ = editor.add_history_entry(line);
-    if let Some(file) = history_file() {
-        let folder = file.parent().map(PathBuf::from).unwrap_or_default();
-        let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        let _ = editor.append_history(&file);
-    }
-}
-
-/// Where the XDG base directory specification wants a history.
-fn history_file() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
-    Some(state.join(env!("CARGO_PKG_NAME")).join("history"))
-}
-
-/// Ctrl-C clears the line, and ends the input if there is nothing to clear.
-struct CtrlC;
-
-impl ConditionalEventHandler for CtrlC {
-    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
-        let is_empty = context.line().is_empty();
-        Some(if is_empty { Cmd::Interrupt } else { Cmd::Kill(Movement::WholeBuffer) })
-    }
-}
-
-/// Ctrl-Z stops the process, and leaves the terminal to the shell as it was.
-struct CtrlZ {
-    settings: Settings,
-}
-
-impl ConditionalEventHandler for CtrlZ {
-    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext) -> Option<Cmd> {
-        self.settings.stop_process();
-        Some(Cmd::Repaint)
-    }
 }
 
 /// What can be completed, in the form that the editor wants.

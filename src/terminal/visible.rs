@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-/// Escapes what could do harm to a terminal in untrusted bytes: control characters (C0, DEL, C1),
-/// what changes the direction of other text, separators of lines and paragraphs, and bytes that are
-/// not UTF-8. All other characters stay as they are.
+/// Escapes what could do harm to a terminal in untrusted bytes: control characters (C0 but for the
+/// tab, DEL, C1), what changes the direction of other text, separators of lines and paragraphs, and
+/// bytes that are not UTF-8. All other characters stay as they are.
 pub(crate) fn visible(bytes: &[u8]) -> String {
     let mut shown = String::new();
     for chunk in bytes.utf8_chunks() {
         for char in chunk.valid().chars() {
             match char {
+                '\t' => shown.push(char),
                 '\0'..='\x1f' | '\x7f' => drop(write!(shown, "\\x{:02x}", u32::from(char))),
                 char if is_harmful(char) => drop(write!(shown, "{}", char.escape_unicode())),
                 char => shown.push(char),
@@ -38,7 +39,7 @@ mod tests {
             (&b"\x1b]0;title\x07"[..], r"\x1b]0;title\x07"),
             (b"\x1b[2J\x1b[H", r"\x1b[2J\x1b[H"),
             (b"\x1b]52;c;cm0gLXJm\x1b\\", r"\x1b]52;c;cm0gLXJm\x1b\"),
-            (b"over\rwrite\x08\x7f\t\0", r"over\x0dwrite\x08\x7f\x09\x00"),
+            (b"over\rwrite\x08\x7f\0", r"over\x0dwrite\x08\x7f\x00"),
             (b"\xc2\x9b31m \xc2\x9d0;x\xc2\x9c", r"\u{9b}31m \u{9d}0;x\u{9c}"),
             (b"\x9b31m", r"\x9b31m"),
             (b"\xff\xfe\xe2\x82", r"\xff\xfe\xe2\x82"),
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn honest_text_survives() {
         for text in [
-            "plain ASCII, with \\ and \"quotes\"",
+            "plain ASCII, with \\, \"quotes\" and\ttabs",
             "na\u{ef}ve caf\u{e9} \u{2014} \u{201c}quoted\u{201d}",
             "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f44d}\u{1f3fd} \u{2764}\u{fe0f} \u{1f1e9}\u{1f1ea}",
             "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{645}\u{631}\u{62d}\u{628}\u{627} \u{200f}\u{200e}",

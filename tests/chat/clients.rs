@@ -54,14 +54,14 @@ fn a_sender_waits_for_each_answer_and_goes_on_after_an_error() {
         ("sendall:hello:  there", "err: no: not so ", " no: not so \n"),
         ("leave:", "ok:", ""),
         ("join:bar", "err:full", "full\n"),
-        ("quit:", "err:stay", ""),
+        ("quit:", "err:stay", "stay\n"),
     ] {
         peer.expect(request);
         let before = sender.stderr();
         peer.send(format!("{answer}\n"));
         sender.expect_stderr(&format!("{before}{error}"));
     }
-    sender.finish().assert(0, b"", " no: not so \nfull\n");
+    sender.finish().assert(0, b"", " no: not so \nfull\nstay\n");
 }
 
 #[test]
@@ -88,6 +88,31 @@ fn a_sender_sends_nothing_for_a_line_that_makes_no_sense() {
     peer.expect_end();
 }
 
+/// In a pipe, with a room and without; a message is sent as it is.
+#[test]
+fn two_slashes_send_a_text_that_starts_with_one() {
+    for (args, input) in [
+        (&["bob"][..], "//etc/passwd is gone\n  //etc/passwd is gone\n/etc\n"),
+        (&["bob", "--room", "cafe"], "//etc/passwd is gone\n  //etc/passwd is gone\n/etc\n"),
+        (&["bob", "--room", "cafe", "-m", "/etc/passwd is gone", "-m", "/etc/passwd is gone"], ""),
+    ] {
+        let script = Script::new();
+        let mut sender = script.start("sender", args);
+        let mut peer = script.accept();
+        peer.send("ok:\n".repeat(4));
+        sender.say(input);
+        sender.end_of_input();
+        sender.finish();
+        peer.expect("slogin:bob");
+        if args.len() > 1 {
+            peer.expect("join:cafe");
+        }
+        peer.expect("sendall:/etc/passwd is gone");
+        peer.expect("sendall:/etc/passwd is gone");
+        peer.expect_end();
+    }
+}
+
 #[test]
 fn a_sender_reads_a_last_line_without_an_end_and_any_bytes() {
     let server = Server::with(&[]);
@@ -111,7 +136,7 @@ fn a_sender_keeps_no_line_without_an_end() {
     let memory = sender.peak_memory();
     assert!(memory < 20 * 1024, "{memory} KiB");
     sender.end_of_input();
-    sender.finish().assert(0, b"", "chatbox: too long to send\n");
+    sender.finish().assert(0, b"", "sender: too long to send\n");
 }
 
 #[test]
@@ -149,7 +174,7 @@ fn a_receiver_prints_what_is_said_and_nothing_else() {
     drop(peer);
     let finished = receiver.finish();
     assert_eq!(finished.status.code(), Some(1), "{finished:?}");
-    assert_eq!(finished.stderr, b"chatbox: the server closed the connection\n", "{finished:?}");
+    assert_eq!(finished.stderr, b"receiver: the server closed the connection\n", "{finished:?}");
 }
 
 #[test]

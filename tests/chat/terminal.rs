@@ -56,11 +56,12 @@ fn a_prompt_names_the_room_and_lines_can_be_edited() {
     sender.keys("/leave\r");
     sender.expect_at_cursor(">");
     sender.keys("anybody?\r");
-    sender.expect_line("not in a room");
+    sender.expect_line("not in a room, join one first");
+    sender.expect_line("sender: enter one with /join ROOM");
     sender.keys("/join b/d\r/what\r/join\r");
     sender.expect("bad room name");
-    sender.expect("chatbox: unknown command");
-    sender.expect("chatbox: /join takes one room");
+    sender.expect("sender: unknown command, /help tells which there are");
+    sender.expect("sender: /join takes one room");
     sender.keys("/quit\r");
     assert!(sender.finish().success(), "{sender:?}");
     assert!(sender.is_as_it_was());
@@ -100,6 +101,63 @@ fn lines_are_remembered_in_a_file_of_the_user_alone() {
 }
 
 #[test]
+fn a_history_with_a_line_that_is_no_text_is_used_all_the_same() {
+    let server = Server::with(&[]);
+    let home = scratch("badhistory");
+    let file = home.join("chatbox/history");
+    fs::create_dir(home.join("chatbox")).unwrap();
+    fs::write(&file, b"#V2\none\nca\xe9\n\xff\ntwo\n").unwrap();
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    for round in 0..2 {
+        let mut sender = sender(server.port, &["--room", "cafe"], &home);
+        sender.expect_at_cursor("cafe>");
+        let told = String::from_utf8(sender.bytes()).unwrap().matches("not being UTF-8").count();
+        assert_eq!(told, usize::from(round == 0), "{sender:?}");
+        sender.keys(format!("{UP}{UP}\r"));
+        receiver.expect(["delivery:cafe:bob:one", "delivery:cafe:bob:two"][round]);
+    }
+    wait_until(|| fs::read(&file).unwrap() == b"#V2\none\ntwo\none\ntwo\n", || format!("{file:?}"));
+}
+
+/// Somebody else may write the file, too.
+#[test]
+fn a_history_that_is_broken_while_it_is_used_is_mended() {
+    let server = Server::with(&[]);
+    let home = scratch("breaks");
+    let file = home.join("chatbox/history");
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = sender(server.port, &[], &home);
+    sender.expect_at_cursor(">");
+    sender.keys("/join cafe\r");
+    sender.expect_at_cursor("cafe>");
+    let mut broken = fs::read(&file).unwrap();
+    broken.extend_from_slice(b"\xff\n");
+    fs::write(&file, broken).unwrap();
+    sender.keys("hi\r");
+    receiver.expect("delivery:cafe:bob:hi");
+    sender.expect_start_of_line("sender: 1 line of the history in ");
+    sender.expect_at_cursor("cafe>");
+    assert_eq!(fs::read(&file).unwrap(), b"#V2\n/join cafe\nhi\n");
+}
+
+#[test]
+fn a_history_that_cannot_be_used_is_said_once() {
+    let server = Server::with(&[]);
+    let home = scratch("nohistory");
+    fs::create_dir_all(home.join("chatbox/history")).unwrap();
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = sender(server.port, &["--room", "cafe"], &home);
+    sender.expect("sender: cannot read the history in ");
+    sender.keys("one\rtwo\r");
+    receiver.expect("delivery:cafe:bob:one");
+    receiver.expect("delivery:cafe:bob:two");
+    sender.keys(CTRL_D);
+    assert!(sender.finish().success(), "{sender:?}");
+    let told = String::from_utf8(sender.bytes()).unwrap().matches("the history").count();
+    assert_eq!(told, 1, "{sender:?}");
+}
+
+#[test]
 fn the_tab_key_completes_commands_and_rooms_that_were_visited() {
     let server = Server::with(&[]);
     let (mut sender, _receiver) = in_a_room(&server, "tab");
@@ -120,10 +178,18 @@ fn help_lists_every_command() {
     let server = Server::with(&[]);
     let (mut sender, _receiver) = in_a_room(&server, "help");
     sender.keys("/help\r");
-    for command in ["/join ROOM", "/leave", "/quit", "/help"] {
+    for command in ["/join ROOM", "/leave", "/quit", "/help", "//"] {
         sender.expect_start_of_line(command);
     }
     sender.expect_at_cursor("cafe>");
+}
+
+#[test]
+fn two_slashes_send_a_text_that_starts_with_one_at_the_prompt_too() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "slashes");
+    sender.keys("/etc\r//etc/passwd is gone\r");
+    receiver.expect("delivery:cafe:bob:/etc/passwd is gone");
 }
 
 #[test]
@@ -194,7 +260,8 @@ fn the_end_of_input_quits() {
 #[test]
 fn to_quit_is_a_success_whatever_the_answer() {
     let home = scratch("quit");
-    for round in 0..30 {
+    let answers = [("ok:\n", None), ("err:stay\n", Some("stay")), ("", None)];
+    for (answer, said) in answers.into_iter().cycle().take(30) {
         let script = Script::new();
         let mut sender = sender(&script.port, &[], &home);
         let mut peer = script.accept();
@@ -203,50 +270,56 @@ fn to_quit_is_a_success_whatever_the_answer() {
         sender.expect_at_cursor(">");
         sender.keys("/quit\r");
         peer.expect("quit:");
-        peer.send(["ok:\n", "err:stay\n", ""][round % 3]);
+        peer.send(answer);
         drop(peer);
         assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
         let shown: Vec<_> = sender.lines().into_iter().filter(|line| !line.is_empty()).collect();
-        assert_eq!(shown, ["> /quit"]);
+        assert!(
+            shown.iter().map(String::as_str).eq(["> /quit"].into_iter().chain(said)),
+            "{shown:?}"
+        );
     }
 }
 
 #[test]
 fn a_server_that_goes_away_is_noticed_while_the_prompt_waits() {
     let server = Server::with(&[]);
-    let (mut sender, _receiver) = in_a_room(&server, "gone");
+    let args = ["--room", "cafe", "--reconnect", "--no-reconnect"];
+    let mut sender = sender(server.port, &args, &scratch("gone"));
+    sender.expect_at_cursor("cafe>");
     sender.keys("half a li");
     sender.expect_at_cursor("cafe> half a li");
     drop(server);
-    sender.expect_line("chatbox: the server closed the connection");
+    sender.expect_line("sender: the server closed the connection");
     assert_eq!(sender.finish().code(), Some(1), "{sender:?}");
     assert!(sender.is_as_it_was());
 }
 
 #[test]
 fn a_signal_leaves_the_terminal_as_it_was() {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::ALARM] {
         let server = Server::with(&[]);
         let (mut sender, _receiver) = in_a_room(&server, "signal");
         assert!(!sender.is_as_it_was(), "it edits lines itself");
         sender.signal(signal);
         assert_eq!(sender.finish().signal(), Some(signal.as_raw()), "{sender:?}");
         assert!(sender.is_as_it_was());
+        assert!(!sender.look(vt100::Screen::bracketed_paste), "pastes are still marked");
     }
 }
 
 #[test]
-fn a_prompt_with_reconnect_waits_for_the_server_and_keeps_what_was_typed() {
+fn a_prompt_waits_for_the_server_and_keeps_what_was_typed() {
     let server = Server::start();
     let port = server.port;
-    let mut sender = sender(port, &["--room", "cafe", "--reconnect"], &scratch("again"));
+    let mut sender = sender(port, &["--room", "cafe"], &scratch("again"));
     sender.expect_at_cursor("cafe>");
     sender.keys("half ");
     sender.expect_at_cursor("cafe> half");
     drop(server);
-    sender.expect("the server closed the connection; trying again");
+    sender.expect_line("sender: the server closed the connection; trying again");
     let server = Server::run(chatbox(["server", &port.to_string(), "-v"]));
-    sender.expect_line("chatbox: connected again");
+    sender.expect_start_of_line("sender: connected again after ");
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     sender.expect_at_cursor("cafe> half");
     sender.keys("a line\r");
@@ -258,12 +331,12 @@ fn one_can_quit_while_the_server_is_away() {
     for ending in ["/quit\r", CTRL_D, CTRL_C] {
         let server = Server::with(&[]);
         let port = server.port;
-        let mut sender = sender(port, &["--room", "cafe", "--reconnect"], &scratch("away"));
+        let mut sender = sender(port, &["--room", "cafe"], &scratch("away"));
         sender.expect_at_cursor("cafe>");
         drop(server);
         sender.expect("trying again");
         sender.keys("hello?\r/help\r");
-        sender.expect_line("chatbox: the server is away: that was not sent");
+        sender.expect_line("sender: the server is away: that was not sent");
         sender.expect("/leave       leave the room");
         sender.expect_at_cursor("cafe>");
         sender.keys(ending);
@@ -276,11 +349,11 @@ fn one_can_quit_while_the_server_is_away() {
 #[test]
 fn the_prompt_goes_on_when_the_server_goes_instead_of_answering() {
     for (line, said) in [
-        ("/join bar\r", "chatbox: the server is away: that was not sent"),
-        ("hi\r", "chatbox: the answer got lost: unsure whether it was sent"),
+        ("/join bar\r", "sender: the server is away: that was not sent"),
+        ("hi\r", "sender: the answer got lost: unsure whether it was sent"),
     ] {
         let script = Script::new();
-        let mut sender = sender(&script.port, &["--reconnect"], &scratch("instead"));
+        let mut sender = sender(&script.port, &[], &scratch("instead"));
         let mut peer = script.accept();
         peer.expect("slogin:bob");
         peer.send("ok:\n");
@@ -290,7 +363,7 @@ fn the_prompt_goes_on_when_the_server_goes_instead_of_answering() {
         drop((peer, script));
         sender.expect_line(said);
         sender.keys("hello?\r");
-        sender.expect_line("chatbox: the server is away: that was not sent");
+        sender.expect_line("sender: the server is away: that was not sent");
         sender.expect_at_cursor(">");
         sender.keys(CTRL_D);
         assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
@@ -311,17 +384,40 @@ fn ctrl_z_stops_it_and_leaves_the_terminal_as_it_was() {
     receiver.expect("delivery:cafe:bob:half a line");
 }
 
+/// As after Ctrl-Z, also if it could not prepare for that.
+#[test]
+fn the_prompt_is_back_when_it_continues_whatever_stopped_it() {
+    for signal in [Signal::TSTP, Signal::STOP] {
+        let server = Server::with(&[]);
+        let (mut sender, mut receiver) = in_a_room(&server, "continue");
+        sender.keys("half ");
+        sender.expect_at_cursor("cafe> half");
+        sender.signal(signal);
+        wait_until(|| sender.is_stopped(), || format!("{sender:?}"));
+        // A shell sets the terminal as it wants it.
+        sender.set_as_it_was();
+        let before = sender.bytes().len();
+        sender.signal(Signal::CONT);
+        let shown = || sender.bytes()[before..].escape_ascii().to_string();
+        wait_until(|| shown().contains("cafe> half "), shown);
+        assert!(!sender.is_as_it_was(), "it edits lines itself");
+        assert!(sender.look(vt100::Screen::bracketed_paste), "pastes are not marked");
+        sender.keys("a line\r");
+        receiver.expect("delivery:cafe:bob:half a line");
+    }
+}
+
 #[test]
 fn what_the_server_says_before_it_goes_is_shown() {
     let script = Script::new();
-    let mut sender = sender(&script.port, &[], &scratch("words"));
+    let mut sender = sender(&script.port, &["--no-reconnect"], &scratch("words"));
     let mut peer = script.accept();
     peer.expect("slogin:bob");
     peer.send("ok:\n");
     sender.expect_at_cursor(">");
     peer.send("err:going \x1b[2Jdown\n");
     drop(peer);
-    sender.expect_line("chatbox: the server closed the connection: going \\x1b[2Jdown");
+    sender.expect_line("sender: the server closed the connection: going \\x1b[2Jdown");
     assert_eq!(sender.finish().code(), Some(1), "{sender:?}");
 }
 
@@ -350,14 +446,19 @@ fn reconnection_is_told_of_on_standard_error() {
 fn a_terminal_that_can_do_nothing_will_do() {
     let server = Server::with(&[]);
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
-    let mut command = chatbox(["sender", "localhost", &server.port.to_string(), "bob"]);
-    command.args(["--room", "cafe"]).env("XDG_STATE_HOME", scratch("dumb")).env("TERM", "dumb");
-    let mut sender = Terminal::start(&command);
-    sender.expect("cafe>");
-    sender.keys("hi\r");
-    receiver.expect("delivery:cafe:bob:hi");
-    sender.keys("/quit\r");
-    assert!(sender.finish().success(), "{sender:?}");
+    for term in [Some("dumb"), Some(""), None] {
+        let mut command = chatbox(["sender", "localhost", &server.port.to_string(), "bob"]);
+        command.args(["--room", "cafe"]).env("XDG_STATE_HOME", scratch("dumb")).env_remove("TERM");
+        term.map(|term| command.env("TERM", term));
+        let mut sender = Terminal::start(&command);
+        sender.expect("cafe>");
+        sender.keys("hi\r");
+        receiver.expect("delivery:cafe:bob:hi");
+        sender.expect_line("cafe> hi");
+        sender.keys("/quit\r");
+        assert!(sender.finish().success(), "{sender:?}");
+        assert!(!sender.bytes().contains(&0x1b), "{term:?}: {:?}", sender.bytes().escape_ascii());
+    }
 }
 
 #[test]
@@ -399,6 +500,156 @@ fn what_a_server_says_does_no_harm_to_a_senders_terminal() {
     sender.expect_line("\\x1b]0;owned\\x07");
 }
 
+/// What a terminal sends when that is pasted, if it was asked to mark it.
+fn pasted(text: &str) -> String {
+    format!("\x1b[200~{}\x1b[201~", text.replace('\n', "\r"))
+}
+
+#[test]
+fn what_is_pasted_is_shown_and_sent_on_enter() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "paste");
+    assert!(sender.look(vt100::Screen::bracketed_paste), "pastes are not marked");
+    sender.keys(pasted("one\tone\n\n  two\n//three"));
+    sender.expect_line("cafe> one       one");
+    sender.expect_line("  two");
+    sender.expect_at_cursor("//three");
+    // Nothing has been sent so far.
+    Peer::sender(server.port, "carol", "cafe").ok("sendall:sentinel");
+    receiver.expect("delivery:cafe:carol:sentinel");
+    sender.keys(" and more\r");
+    receiver.expect("delivery:cafe:bob:one\\tone");
+    receiver.expect("delivery:cafe:bob:two");
+    receiver.expect("delivery:cafe:bob:/three and more");
+    sender.expect_at_cursor("cafe>");
+    // A pasted line can be edited as if it were typed, and a command can be pasted alone.
+    sender.keys(pasted("/join ba") + "r\r");
+    sender.expect_at_cursor("bar>");
+    sender.keys("/quit\r");
+    assert!(sender.finish().success(), "{sender:?}");
+    assert!(!sender.look(vt100::Screen::bracketed_paste), "pastes are still marked");
+}
+
+#[test]
+fn many_pasted_lines_and_commands_among_them_are_sent_after_one_question() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "question");
+    for (text, question, answer) in [
+        ("never\n/quit\n", "2 lines, 1 command among them: send? [y/N]", "\r"),
+        ("never\n/quit\n", "2 lines, 1 command among them: send? [y/N]", CTRL_C),
+        ("1\n2\n3\n4\n5\n6", "6 lines: send? [y/N]", "n\r"),
+        ("1\n2\n3\n4\n5\n6", "6 lines: send? [y/N]", "y\r"),
+    ] {
+        sender.keys(pasted(text) + "\r");
+        sender.expect_at_cursor(question);
+        sender.keys(answer);
+        sender.expect_at_cursor("cafe>");
+    }
+    for line in 1..=6 {
+        receiver.expect(&format!("delivery:cafe:bob:{line}"));
+    }
+    sender.keys(pasted("last\n/quit\nnever") + "\r");
+    sender.expect_at_cursor("3 lines, 1 command among them: send? [y/N]");
+    sender.keys("y\r");
+    receiver.expect("delivery:cafe:bob:last");
+    assert!(sender.finish().success(), "{sender:?}");
+    assert!(sender.is_as_it_was());
+}
+
+/// Each waits for the answer to the one before; the first Ctrl-C stops the rest, and ends nothing.
+#[test]
+fn pasted_lines_are_sent_at_the_pace_of_the_answers_and_ctrl_c_stops_the_rest() {
+    let script = Script::new();
+    let mut sender = sender(&script.port, &[], &scratch("pace"));
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    sender.expect_at_cursor(">");
+    sender.keys(pasted("1\n2\n3\n4") + "\r");
+    peer.expect("sendall:1");
+    peer.send("ok:\n");
+    peer.expect("sendall:2");
+    sender.keys(CTRL_C);
+    sender.expect_line("sender: interrupted; once more, and it ends at once");
+    peer.send("ok:\n");
+    sender.expect_line("sender: 2 lines not sent");
+    sender.keys("5\r");
+    peer.expect("sendall:5");
+    // One line alone is interrupted as ever.
+    sender.keys(CTRL_C);
+    assert_eq!(sender.finish().signal(), Some(Signal::INT.as_raw()), "{sender:?}");
+}
+
+#[test]
+fn pasted_lines_are_not_sent_past_a_server_that_goes_away() {
+    let script = Script::new();
+    let mut sender = sender(&script.port, &[], &scratch("past"));
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    sender.expect_at_cursor(">");
+    sender.keys(pasted("1\n2\n3\n4") + "\r");
+    peer.expect("sendall:1");
+    drop((peer, script));
+    sender.expect_line("sender: the answer got lost: unsure whether it was sent");
+    sender.expect_line("sender: 3 more lines not sent");
+}
+
+#[test]
+fn a_paste_has_an_end() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "large");
+    // As much as there may be, less what is there already.
+    sender.keys("x");
+    sender.keys(pasted(&"y".repeat(64 * 1024)));
+    sender.expect_line("sender: more than 64 KiB: that is not pasted");
+    sender.expect_at_cursor("cafe> x");
+    // Nor does a paste do what keys do.
+    sender.keys(pasted("\x03\x04\x1a\x0c\x1b[A"));
+    sender.keys(pasted("\ny") + "\r");
+    receiver.expect("delivery:cafe:bob:x");
+    receiver.expect("delivery:cafe:bob:y");
+    let lines: String = (0..9000).map(|number| format!("{number}\n")).collect();
+    sender.keys(pasted(&lines) + "\r");
+    sender.expect_at_cursor("9000 lines: send? [y/N]");
+    sender.keys("y\r");
+    for number in 0..9000 {
+        receiver.expect(&format!("delivery:cafe:bob:{number}"));
+    }
+}
+
+/// The rest of it is not taken for what is typed.
+#[test]
+fn a_paste_that_is_no_utf8_is_forgotten() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "pastelatin");
+    let rest = b"\r/quit\r".repeat(1000);
+    sender.keys([&b"\x1b[200~caf\xe9"[..], &rest, b"\x1b[201~"].concat());
+    sender.expect_line("sender: that was not UTF-8, and is forgotten");
+    sender.expect_at_cursor("cafe>");
+    sender.keys("still here\r");
+    receiver.expect("delivery:cafe:bob:still here");
+}
+
+/// What is typed after that is not the paste's for ever.
+#[test]
+fn a_paste_whose_end_is_lost_ends_by_ctrl_c() {
+    let server = Server::with(&[]);
+    let (mut sender, mut receiver) = in_a_room(&server, "lost");
+    sender.keys("\x1b[200~lost\x1b[\x1b[201~\r/quit\r");
+    Peer::sender(server.port, "carol", "cafe").ok("sendall:sentinel");
+    receiver.expect("delivery:cafe:carol:sentinel");
+    // One of them ends the paste, and the next one the sender, whose line is empty.
+    wait_until(
+        || {
+            sender.keys(CTRL_C);
+            sender.has_ended()
+        },
+        || "still running".into(),
+    );
+    assert!(sender.is_as_it_was());
+}
+
 /// Names and texts that try to do something to the terminal of whoever reads them.
 const ATTACKS: &[&[u8]] = &[
     b"\x1b]0;owned\x07",
@@ -433,7 +684,7 @@ fn attacks_become_visible_on_a_terminal() {
         let text = String::from_utf8(terminal.bytes()).expect("valid UTF-8");
         let rest = without_colors(&text);
         let harmful = |char: &char| {
-            char.is_control() && !matches!(char, '\n' | '\r')
+            char.is_control() && !matches!(char, '\n' | '\r' | '\t')
                 || "\u{202e}\u{202c}\u{2066}".contains(*char)
         };
         let harm: Vec<_> = rest.chars().filter(harmful).collect();
@@ -481,6 +732,15 @@ fn honest_text_survives_on_a_terminal() {
 }
 
 #[test]
+fn a_tab_is_shown_as_a_tab() {
+    let script = Script::new();
+    let (terminal, mut peer) = receiver(&script, &[]);
+    peer.send("delivery:cafe:bob:a\tb\n");
+    terminal.expect_line("bob: a  b");
+    assert_eq!(terminal.bytes(), b"bob: a\tb\r\n");
+}
+
+#[test]
 fn raw_turns_the_protection_off() {
     let script = Script::new();
     let (terminal, mut peer) = receiver(&script, &["--raw"]);
@@ -500,7 +760,7 @@ fn color_before(terminal: &Terminal, text: &str) -> vt100::Color {
 #[test]
 fn each_sender_has_a_colour_and_mentions_stand_out() {
     let script = Script::new();
-    let (terminal, mut peer) = receiver(&script, &[]);
+    let (terminal, mut peer) = receiver(&script, &["--color", "auto"]);
     peer.send("delivery:cafe:bob:first\ndelivery:cafe:carol:second\ndelivery:cafe:bob:third\n");
     peer.send("delivery:cafe:bob:hi Alice!\ndelivery:cafe:bob:malice\n");
     terminal.expect("malice");
@@ -520,24 +780,38 @@ fn each_sender_has_a_colour_and_mentions_stand_out() {
     assert!(!inverse("malice", "alice"), "{terminal:?}");
 }
 
+/// Bold and reverse are no colours.
 #[test]
-fn colour_is_a_matter_of_taste() {
-    let has_color = |args: &[&str], environment: &[(&str, &str)]| {
+fn colours_and_marks_are_for_those_who_ask() {
+    let shown = |args: &[&str], environment: &[(&str, Option<&str>)]| {
         let script = Script::new();
         let mut command = chatbox(["receiver", "localhost", &script.port, "alice", "cafe"]);
-        command.args(args).envs(environment.iter().copied());
+        command.args(args);
+        for (name, value) in environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         let terminal = Terminal::start(&command);
         let mut peer = script.accept();
-        peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
-        terminal.expect_line("bob: hi");
-        terminal.bytes().contains(&0x1b)
+        peer.send("ok:\nok:\ndelivery:cafe:bob:hi alice\n");
+        terminal.expect_line("bob: hi alice");
+        String::from_utf8(terminal.bytes()).unwrap()
     };
-    assert!(has_color(&[], &[]));
-    assert!(!has_color(&["--color", "never"], &[]));
-    assert!(!has_color(&[], &[("NO_COLOR", "1")]));
-    assert!(has_color(&[], &[("NO_COLOR", "")]));
-    assert!(!has_color(&[], &[("TERM", "dumb")]));
-    assert!(has_color(&["--color", "always"], &[("NO_COLOR", "1"), ("TERM", "dumb")]));
+    let plain = "bob: hi alice\r\n";
+    let marked = "bob: hi \x1b[1;7malice\x1b[0m\r\n";
+    let (auto, always) = (["--color", "auto"], ["--color", "always"]);
+    assert_eq!(shown(&[], &[]), plain);
+    assert_eq!(shown(&["--color", "never"], &[]), plain);
+    assert_eq!(shown(&auto, &[("TERM", Some("dumb"))]), plain);
+    assert_eq!(shown(&auto, &[("TERM", Some(""))]), plain);
+    assert_eq!(shown(&auto, &[("TERM", None)]), plain);
+    assert_eq!(shown(&auto, &[("NO_COLOR", Some("1"))]), marked);
+    let colored = shown(&auto, &[("NO_COLOR", Some(""))]);
+    assert!(colored.starts_with("\x1b[") && colored.ends_with(&marked[5..]), "{colored:?}");
+    assert_eq!(shown(&auto, &[]), colored);
+    assert_eq!(shown(&always, &[("NO_COLOR", Some("1")), ("TERM", None)]), colored);
 }
 
 #[test]
@@ -549,6 +823,96 @@ fn ctrl_c_ends_a_receiver_by_the_signal() {
     terminal.keys(CTRL_C);
     assert_eq!(terminal.finish().signal(), Some(Signal::INT.as_raw()), "{terminal:?}");
     assert!(terminal.is_as_it_was());
+}
+
+/// What is typed is neither shown nor left to the shell, however it ends.
+#[test]
+fn what_is_typed_at_a_receiver_is_ignored() {
+    for (args, status) in [("-n 2", 0), ("--timeout 3", 124), ("", 1)] {
+        let script = Script::new();
+        let mut command = bash(&format!(
+            "\"$chatbox\" receiver {args} localhost $port alice cafe; echo \"ended with $?\"; \
+             read -r line; echo \"read: $line\""
+        ));
+        command.env("port", &script.port);
+        let mut terminal = Terminal::start(&command);
+        let mut peer = script.accept();
+        peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+        terminal.expect_line("bob: hi");
+        terminal.keys("rm -rf\rls\r");
+        peer.send("delivery:cafe:bob:ho\n");
+        terminal.expect_line("bob: ho");
+        if args.is_empty() {
+            drop(peer);
+        }
+        terminal.expect_line(&format!("ended with {status}"));
+        assert!(terminal.is_as_it_was());
+        terminal.keys("sentinel\r");
+        terminal.expect_line("read: sentinel");
+        let shown = String::from_utf8(terminal.bytes()).unwrap();
+        assert!(!shown.contains("rm -rf") && !shown.contains("ls"), "{shown:?}");
+    }
+}
+
+#[test]
+fn a_receiver_leaves_a_terminal_alone_that_is_not_its_own() {
+    for pipeline in ["| cat", "& cat"] {
+        let script = Script::new();
+        let receiver = "\"$chatbox\" receiver localhost $port alice cafe";
+        let mut command = bash(&format!("set -m; {receiver} {pipeline}"));
+        command.env("port", &script.port);
+        let mut terminal = Terminal::start(&command);
+        let mut peer = script.accept();
+        peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+        terminal.expect_line("bob: hi");
+        assert!(terminal.is_as_it_was(), "{pipeline}");
+        terminal.keys("typed\r");
+        terminal.expect_line("typed");
+        terminal.keys(CTRL_C);
+    }
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_while_a_receiver_is_stopped() {
+    let script = Script::new();
+    let (mut terminal, mut peer) = receiver(&script, &[]);
+    peer.send("delivery:cafe:bob:hi\n");
+    terminal.expect_line("bob: hi");
+    assert!(!terminal.is_as_it_was());
+    terminal.keys("\x1a");
+    wait_until(|| terminal.is_stopped(), || format!("{terminal:?}"));
+    assert!(terminal.is_as_it_was());
+    terminal.signal(Signal::CONT);
+    wait_until(|| !terminal.is_as_it_was(), || format!("{terminal:?}"));
+    terminal.signal(Signal::TERM);
+    assert_eq!(terminal.finish().signal(), Some(Signal::TERM.as_raw()), "{terminal:?}");
+    assert!(terminal.is_as_it_was());
+}
+
+/// No signal tells it that it is taken back.
+#[test]
+fn a_receiver_back_from_the_background_shows_no_keys_again() {
+    let script = Script::new();
+    let receiver = "\"$chatbox\" receiver localhost $port alice cafe";
+    let mut command = bash(&format!("set -m; {receiver}; bg; read -r line; fg"));
+    command.env("port", &script.port);
+    let mut terminal = Terminal::start(&command);
+    let mut peer = script.accept();
+    peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+    terminal.expect_line("bob: hi");
+    assert!(!terminal.is_as_it_was());
+    terminal.keys("\x1a");
+    wait_until(|| terminal.is_as_it_was(), || format!("{terminal:?}"));
+    peer.send("delivery:cafe:bob:ho\n");
+    terminal.expect_line("bob: ho");
+    assert!(terminal.is_as_it_was());
+    terminal.keys("back\r");
+    let next_text_tells = || {
+        peer.send("delivery:cafe:bob:he\n");
+        !terminal.is_as_it_was()
+    };
+    wait_until(next_text_tells, || format!("{terminal:?}"));
+    terminal.keys(CTRL_C);
 }
 
 /// Nobody is at the other end of a pipe to be asked.

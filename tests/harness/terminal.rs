@@ -10,8 +10,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+use rustix::io::ioctl_fionbio;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use super::{PATIENCE, Signal, wait_until};
 
@@ -35,6 +36,15 @@ struct Output {
 impl Terminal {
     /// Starts a program at a terminal of 24 lines of 80 characters.
     pub fn start(command: &Command) -> Self {
+        Self::start_at(command, |_| ())
+    }
+
+    /// The same at a terminal whose reads and writes fail where they would wait.
+    pub fn start_nonblocking(command: &Command) -> Self {
+        Self::start_at(command, |terminal| ioctl_fionbio(terminal, true).unwrap())
+    }
+
+    fn start_at(command: &Command, prepare: impl Fn(&File)) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -42,14 +52,21 @@ impl Terminal {
         tcsetwinsize(&master, size).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
         let name = OsStr::from_bytes(name.as_bytes());
-        let open = || OpenOptions::new().read(true).write(true).open(name).unwrap();
+        let open = || {
+            let terminal = OpenOptions::new().read(true).write(true).open(name).unwrap();
+            prepare(&terminal);
+            terminal
+        };
         // It becomes the program itself, once the terminal is the one that Ctrl-C acts on.
         let mut at_terminal = Command::new("setsid");
         at_terminal.arg("--ctty").args(["env", "--default-signal=INT"]);
         at_terminal.arg(command.get_program()).args(command.get_args());
         at_terminal.env("TERM", "xterm-256color").env_remove("NO_COLOR");
         for (name, value) in command.get_envs() {
-            at_terminal.env(name, value.unwrap_or_default());
+            match value {
+                Some(value) => at_terminal.env(name, value),
+                None => at_terminal.env_remove(name),
+            };
         }
         at_terminal.stdin(open()).stdout(open()).stderr(open());
         let child = at_terminal.spawn().unwrap();
@@ -117,10 +134,24 @@ impl Terminal {
         tcgetattr(&self.keyboard).unwrap().local_modes.contains(wanted)
     }
 
+    /// Sets the terminal as a shell wants it, which has another program in the foreground.
+    pub fn set_as_it_was(&self) {
+        let mut settings = tcgetattr(&self.keyboard).unwrap();
+        settings.local_modes.insert(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        tcsetattr(&self.keyboard, OptionalActions::Now, &settings).unwrap();
+        // A shell wants to read what is pasted, too.
+        self.output.0.lock().unwrap().screen.process(b"\x1b[?2004l");
+    }
+
     /// The program is stopped, as by Ctrl-Z.
     pub fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         stat.rsplit_once(')').unwrap().1.trim_start().starts_with('T')
+    }
+
+    /// The program has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub fn signal(&self, signal: Signal) {
