@@ -1,6 +1,7 @@
 //! The `server` applet.
 #![doc = include_str!("SERVER.md")]
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
@@ -8,10 +9,10 @@ use log::{LevelFilter, info};
 
 use super::applet::Applet;
 use crate::error::Error;
-use crate::server::{Config, Event, Limits, Server, listen};
+use crate::server::{Config, Event, HistoryConfig, Keep, Limits, Server, listen};
 use crate::system::logging::{self, Verbosity};
 use crate::system::signals::{self, Signal};
-use crate::usage::call::{Call, VERSION};
+use crate::usage::call::{Call, UsageError, VERSION};
 use crate::usage::values::{port_to_listen_on, positive, seconds};
 
 pub(super) const APPLET: Applet = Applet {
@@ -82,6 +83,23 @@ struct Arguments {
     #[argh(option, arg_name = "SECS", default = "Duration::from_secs(5)", from_str_fn(seconds))]
     stop_timeout: Duration,
 
+    /// keep what is said in this SQLite database, which is made if there is none, and give it to
+    /// receivers that ask for it
+    #[argh(option, arg_name = "FILE")]
+    history: Option<PathBuf>,
+
+    /// keep so many texts of each room (default: all)
+    #[argh(option, arg_name = "N", from_str_fn(positive))]
+    keep_texts: Option<usize>,
+
+    /// keep texts for so many days (default: for ever)
+    #[argh(option, arg_name = "DAYS", from_str_fn(positive))]
+    keep_days: Option<usize>,
+
+    /// answer a text when it is on the disk, so that it survives a power cut
+    #[argh(switch)]
+    fsync: bool,
+
     /// serve clients with this many threads (default: one for each processor, and one more for small
     /// rooms beside large ones)
     #[argh(option, arg_name = "N", from_str_fn(positive))]
@@ -110,6 +128,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         max_per_address: arguments.max_per_address,
         workers: arguments.workers,
         stop_timeout: arguments.stop_timeout,
+        history: history(call, &arguments)?,
         limits: Limits {
             login_timeout: arguments.login_timeout,
             queue_limit: arguments.queue_limit,
@@ -125,6 +144,18 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     log.queue();
     log.end_by(server.run(events));
     Ok(())
+}
+
+/// What is to be kept, if anything.
+fn history(call: &Call<'_>, arguments: &Arguments) -> Result<Option<HistoryConfig>, UsageError> {
+    let keep = Keep { texts: arguments.keep_texts, days: arguments.keep_days };
+    match &arguments.history {
+        Some(path) => Ok(Some(HistoryConfig { path: path.clone(), keep, synced: arguments.fsync })),
+        None if arguments.fsync || keep.texts.is_some() || keep.days.is_some() => {
+            Err(call.wrong("--keep-texts, --keep-days and --fsync need --history"))
+        }
+        None => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! How a server is to be.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+pub(crate) use super::history::Keep;
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -14,8 +17,21 @@ pub(crate) struct Config {
     pub workers: Option<usize>,
     /// How long a stop may take.
     pub stop_timeout: Duration,
+    /// Where to keep what is said, if at all.
+    pub history: Option<HistoryConfig>,
     /// What holds for every client.
     pub limits: Limits,
+}
+
+/// How what is said is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct HistoryConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// How much of it.
+    pub keep: Keep,
+    /// What is answered survives the end of the whole system.
+    pub synced: bool,
 }
 
 /// What holds for every client.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
+use super::history::HistoryError;
+
 /// What keeps a server from running.
 #[derive(Debug, Error)]
 pub(crate) enum ServerError {
@@ -34,6 +36,9 @@ pub(crate) enum ServerError {
         /// How many there have to be.
         needed: usize,
     },
+    /// What was said cannot be kept.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// A thread, or what it needs, is not to be had.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),

@@ -3,12 +3,14 @@
 mod chat;
 mod config;
 mod error;
+mod history;
 pub(crate) mod listen;
 mod shutdown;
 mod status;
 mod worker;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
@@ -18,11 +20,12 @@ use log::{debug, info, warn};
 
 use chat::admission::Admission;
 use chat::frame::Budget;
+use chat::log::Log;
 use chat::placement::Placement;
 use chat::rooms::Rooms;
-use chat::tally::Tally;
-pub(crate) use config::{Config, Limits};
+pub(crate) use config::{Config, HistoryConfig, Keep, Limits};
 pub(crate) use error::ServerError;
+use history::{History, Outlet};
 use shutdown::Pace;
 use worker::shared::Shared;
 use worker::{ACCEPTING, Worker, spawn};
@@ -60,7 +63,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServerError::Start`] if it cannot have its threads.
+    /// [`ServerError::History`] if what is said cannot be kept, [`ServerError::Start`] if it cannot
+    /// have its threads.
     pub(crate) fn start(
         config: Config,
         listeners: Vec<TcpListener>,
@@ -79,18 +83,22 @@ impl Server {
             Some(_) => Placement::regular(mailboxes.len()),
             None => Placement::automatic(mailboxes.len(), processors),
         };
+        let history = open_history(config.history.as_ref())?;
         let max_clients = max_clients(config.max_clients, descriptors)?;
         let shared = Arc::new(Shared {
-            log: None,
+            log: history.clone().map(|history| history as Arc<dyn Log>),
             placement: Arc::new(placement),
             mailboxes,
             rooms: Arc::new(Rooms::default()),
             admission: Arc::new(Admission::new(max_clients, config.max_per_address)),
             budget: Arc::new(Budget::new(config.limits.total_queue_limit)),
             limits: config.limits,
-            tally: Tally::default(),
+            tally: Arc::default(),
             slow_receivers: Mutex::default(),
         });
+        if let Some(history) = history {
+            start_history(&history, &shared).map_err(ServerError::Start)?;
+        }
         let (working, ended) = mpsc::channel();
         let mut sockets = listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
         for (index, thread) in threads.into_iter().enumerate() {
@@ -143,6 +151,9 @@ impl Server {
         info!("stopping");
         shutdown::wind_down(&self.shared, pace);
         shutdown::wait_for_end(&self.ended, pace.end);
+        if let Some(log) = &self.shared.log {
+            log.close(pace.log);
+        }
         let unanswered = self.shared.tally.unanswered.load(Ordering::Relaxed);
         if unanswered > 0 {
             warn!("{unanswered} texts are not answered: it is not known what became of them");
@@ -150,6 +161,25 @@ impl Server {
         debug!("stopped after {} texts", self.shared.tally.texts.load(Ordering::Relaxed));
         pace.log
     }
+}
+
+fn open_history(config: Option<&HistoryConfig>) -> Result<Option<Arc<History>>, ServerError> {
+    let Some(HistoryConfig { path, keep, synced }) = config else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(History::open(path, *synced, *keep)?)))
+}
+
+/// Starts a history's threads, which tell the workers what they have to say.
+fn start_history(history: &Arc<History>, shared: &Arc<Shared>) -> io::Result<()> {
+    let workers = Arc::downgrade(shared);
+    let carry_out = move |effect| {
+        if let Some(shared) = workers.upgrade() {
+            shared.carry_out(effect);
+        }
+    };
+    let (tally, budget) = (Arc::clone(&shared.tally), Arc::clone(&shared.budget));
+    history.start(Outlet::new(carry_out, tally, budget))
 }
 
 /// How many clients there may be: as many as are wanted, if there are descriptors for them.

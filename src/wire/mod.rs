@@ -4,4 +4,5 @@
 #![doc = include_str!("PROTOCOL.md")]
 
 pub(crate) mod lines;
+pub mod position;
 pub mod protocol;

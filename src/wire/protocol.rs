@@ -8,11 +8,20 @@ use std::fmt;
 use memchr::memrchr;
 use thiserror::Error;
 
+use super::position::{Position, number};
+
 /// The longest line a client may send, in bytes, its `\n` or `\r\n` included.
 pub const MAX_REQUEST: usize = 255;
 
 /// The longest delivery that legal requests can lead to, in bytes, its `\n` included.
 pub(crate) const MAX_DELIVERY: usize = 754;
+
+/// The longest record that legal requests can lead to, in bytes, its `\n` included.
+#[cfg(test)]
+pub(crate) const MAX_RECORD: usize = 815;
+
+/// What a server's `ok` to a login ends with if its rooms remember.
+pub(crate) const OFFERS_HISTORY: &str = " +history";
 
 /// The longest text that fits a `sendall` request, in bytes.
 pub(crate) const MAX_TEXT: usize = MAX_REQUEST - SENDALL.len() - 2;
@@ -23,9 +32,11 @@ const JOIN: &str = "join";
 const SENDALL: &str = "sendall";
 const LEAVE: &str = "leave";
 const QUIT: &str = "quit";
+const HISTORY: &str = "history";
 const OK: &str = "ok";
 const ERR: &str = "err";
 const DELIVERY: &str = "delivery";
+const RECORD: &str = "record";
 
 /// A user's or a room's name: one or more of `A-Z a-z 0-9`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +95,8 @@ pub enum Request<'a> {
     Leave,
     /// `quit:`, with any payload
     Quit,
+    /// `history:WHAT`, an extension
+    History(&'a [u8]),
 }
 
 /// The line is no request.
@@ -114,8 +127,10 @@ pub enum EncodeError {
 /// The line, given without its ending, is the first of an HTTP request and none of ours. Of a
 /// line that is too long, its first and its last bytes will do.
 pub(crate) fn is_http_request(line: &[u8]) -> bool {
-    let known =
-        !matches!(Request::parse(line), Err(RequestError::NoColon | RequestError::UnknownTag));
+    let known = !matches!(
+        Request::parse(line),
+        Err(RequestError::NoColon | RequestError::UnknownTag) | Ok(Request::History(_))
+    );
     let last_word = memrchr(b' ', line).map(|space| &line[space + 1..]);
     let version = last_word.and_then(|word| word.strip_prefix(b"HTTP/")).unwrap_or_default();
     let is_version = |bytes: &[u8]| bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
@@ -137,6 +152,7 @@ impl<'a> Request<'a> {
             Ok(SENDALL) => Ok(Request::SendAll(payload)),
             Ok(LEAVE) => Ok(Request::Leave),
             Ok(QUIT) => Ok(Request::Quit),
+            Ok(HISTORY) => Ok(Request::History(payload)),
             _ => Err(RequestError::UnknownTag),
         }
     }
@@ -154,6 +170,7 @@ impl<'a> Request<'a> {
             Request::SendAll(text) => (SENDALL, text),
             Request::Leave => (LEAVE, b""),
             Request::Quit => (QUIT, b""),
+            Request::History(what) => (HISTORY, what),
         };
         // A `\r` at the end would be taken for a part of the line's ending.
         if payload.contains(&b'\n') || payload.ends_with(b"\r") {
@@ -177,6 +194,8 @@ pub enum Reply<'a> {
     Err(&'a [u8]),
     /// `delivery:ROOM:SENDER:TEXT`
     Delivery(Delivery<'a>),
+    /// `record:EPOCH-SEQ:TIME:ROOM:SENDER:TEXT`, an extension
+    Record(Stamp, Delivery<'a>),
 }
 
 /// The line is nothing that a server says.
@@ -195,10 +214,13 @@ impl<'a> Reply<'a> {
         match std::str::from_utf8(tag) {
             Ok(OK) => Ok(Reply::Ok(payload)),
             Ok(ERR) => Ok(Reply::Err(payload)),
-            Ok(DELIVERY) => {
-                let (room, rest) = split_at_colon(payload).ok_or(ReplyError)?;
-                let (sender, text) = split_at_colon(rest).ok_or(ReplyError)?;
-                Ok(Reply::Delivery(Delivery { room, sender, text }))
+            Ok(DELIVERY) => Ok(Reply::Delivery(Delivery::parse(payload)?)),
+            Ok(RECORD) => {
+                let (position, rest) = split_at_colon(payload).ok_or(ReplyError)?;
+                let (time, rest) = split_at_colon(rest).ok_or(ReplyError)?;
+                let position = Position::parse(position).ok_or(ReplyError)?;
+                let time = number(time).ok_or(ReplyError)?;
+                Ok(Reply::Record(Stamp { position, time }, Delivery::parse(rest)?))
             }
             _ => Err(ReplyError),
         }
@@ -214,6 +236,12 @@ impl<'a> Reply<'a> {
                 out.extend_from_slice(text);
                 out.push(b'\n');
             }
+            Reply::Record(stamp, Delivery { room, sender, text }) => {
+                append_record_head(out, *stamp);
+                for part in [*room, b":", *sender, b":", *text, b"\n"] {
+                    out.extend_from_slice(part);
+                }
+            }
         }
     }
 }
@@ -227,6 +255,39 @@ pub struct Delivery<'a> {
     pub sender: &'a [u8],
     /// The text, byte for byte.
     pub text: &'a [u8],
+}
+
+impl<'a> Delivery<'a> {
+    /// Reads `ROOM:SENDER:TEXT`.
+    fn parse(payload: &'a [u8]) -> Result<Self, ReplyError> {
+        let (room, rest) = split_at_colon(payload).ok_or(ReplyError)?;
+        let (sender, text) = split_at_colon(rest).ok_or(ReplyError)?;
+        Ok(Delivery { room, sender, text })
+    }
+}
+
+/// What a record says of its text, beside the text itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Where it stands in its room.
+    pub position: Position,
+    /// When the server took it, in milliseconds since 1970-01-01 UTC.
+    pub time: u64,
+}
+
+/// Appends the record of a text whose delivery is `line`, without its ending, to `out`. What is no
+/// delivery is left out.
+pub(crate) fn append_record(out: &mut Vec<u8>, stamp: Stamp, line: &[u8]) {
+    if let Some((_, rest)) = split_at_colon(line) {
+        append_record_head(out, stamp);
+        out.extend_from_slice(rest);
+        out.push(b'\n');
+    }
+}
+
+fn append_record_head(out: &mut Vec<u8>, Stamp { position, time }: Stamp) {
+    let head = format!("{RECORD}:{position}:{time}:");
+    out.extend_from_slice(head.as_bytes());
 }
 
 /// Appends all of a delivery's line that comes before its text. It stays the same as long as a
@@ -330,5 +391,28 @@ mod tests {
         let mut out = Vec::new();
         Reply::Delivery(Delivery { room: &room, sender: &sender, text: &text }).encode(&mut out);
         assert_eq!(out.len(), MAX_DELIVERY);
+        let line = out.strip_suffix(b"\n").unwrap();
+        let most = i64::MAX as u64;
+        let position = Position { epoch: most, seq: most };
+        let mut record = Vec::new();
+        append_record(&mut record, Stamp { position, time: 1_764_254_791_000 }, line);
+        assert!(record.len() <= MAX_RECORD, "{} bytes", record.len());
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_is_written() {
+        let stamp = Stamp { position: Position { epoch: 7, seq: 9 }, time: 12 };
+        let mut line = Vec::new();
+        append_record(&mut line, stamp, b"delivery:cafe:bob:a:b");
+        assert_eq!(line, b"record:7-9:12:cafe:bob:a:b\n");
+        let delivery = Delivery { room: b"cafe", sender: b"bob", text: b"a:b" };
+        let reply = Reply::Record(stamp, delivery);
+        assert_eq!(Reply::parse(line.trim_ascii_end()), Ok(reply));
+        let mut encoded = Vec::new();
+        reply.encode(&mut encoded);
+        assert_eq!(encoded, line);
+        for bad in ["record:7:12:cafe:bob:x", "record:7-9:-1:cafe:bob:x", "record:7-9:1:cafe:x"] {
+            assert_eq!(Reply::parse(bad.as_bytes()), Err(ReplyError), "{bad}");
+        }
     }
 }

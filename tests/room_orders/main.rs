@@ -24,6 +24,8 @@ mod lane;
 mod membership;
 #[path = "../../src/server/chat/outbox.rs"]
 mod outbox;
+#[path = "../../src/server/chat/replay.rs"]
+mod replay;
 #[path = "../../src/server/chat/room.rs"]
 mod room;
 #[path = "../../src/server/chat/rooms.rs"]
@@ -47,7 +49,7 @@ use frame::{Budget, Frame};
 use id::SessionId;
 use membership::Membership;
 use outbox::{Drained, Outbox};
-use room::Room;
+use room::{Publication, Room};
 use rooms::Rooms;
 use session_queue::SessionQueue;
 use sync::{Arc, Mutex, lock, mpsc};
@@ -89,7 +91,9 @@ impl Server {
             let (worker, told) = match effect {
                 Effect::Resume(session) => (session.worker, Told::Resume),
                 Effect::Notify(worker, _) => (worker, Told::Look),
-                Effect::Answer(..) | Effect::Opened(..) => panic!("there is no log"),
+                Effect::Answer(..) | Effect::Opened(..) | Effect::Page(..) => {
+                    panic!("there is no log")
+                }
             };
             let _ = self.mailboxes[worker].send(told);
         }
@@ -129,7 +133,7 @@ fn publish(server: &Server, worker: usize, inbox: &mpsc::Receiver<Told>) {
             membership.stop_waiting();
         }
         let frame = Frame::from(vec![worker as u8, number]);
-        let published = membership.room().publish(&frame, None);
+        let published = membership.room().publish(Publication::Plain(&frame), None);
         for other in published.notify.iter() {
             effects.add(Effect::Notify(other, Arc::clone(membership.room())));
         }
@@ -153,7 +157,7 @@ impl Receiver {
         let effects = Effects::new();
         let outbox = Outbox::new(MARK, &Arc::new(Budget::new(usize::MAX)));
         let mut membership = server.enter(&effects.0);
-        membership.attach(worker, 0, outbox.sender(), &effects.0);
+        membership.attach(worker, 0, outbox.sender(), None, &effects.0);
         let socket = Socket { room, got: Arc::clone(got) };
         Receiver { server: server.clone(), membership, outbox, socket, effects }
     }
@@ -196,7 +200,7 @@ fn pass_through(server: &Server, worker: usize, got: &Arc<Mutex<Vec<u8>>>) {
         if round == 2 {
             // To where the other one is, whose worker is told from now on.
             let Receiver { membership, outbox, effects, .. } = &mut receiver;
-            membership.attach(WORKERS - 2, 1, outbox.sender(), &effects.0);
+            membership.attach(WORKERS - 2, 1, outbox.sender(), None, &effects.0);
         }
         thread::yield_now();
     }

@@ -9,16 +9,21 @@ use std::mem;
 use super::effects::{Effect, Effects, Receipt};
 use super::frame::{Budget, Frame};
 use super::id::SessionId;
-use super::room::Room;
+use super::room::{Publication, Room};
+use super::rooms::Hold;
 use super::session_queue::SessionQueue;
 use super::sync::Arc;
 use super::sync::atomic::Ordering;
 use super::tally::Tally;
+use crate::wire::protocol::Stamp;
 
 /// Texts for one room, of senders on one worker.
 #[derive(Debug)]
 pub(crate) struct Batch {
     room: Arc<Room>,
+    /// With a log, the room exists at least as long as its texts are on their way: the next room of
+    /// that name would not know of them.
+    _hold: Option<Hold>,
     /// Whole lines.
     lines: Vec<u8>,
     texts: u64,
@@ -44,8 +49,8 @@ pub(crate) struct Publisher<'a> {
 
 impl Batch {
     /// An empty batch for a room, of senders on that worker; uses the memory of `buffer`.
-    pub(crate) fn new(room: Arc<Room>, worker: usize, buffer: Vec<u8>) -> Self {
-        Batch { room, lines: buffer, texts: 0, worker, senders: Vec::new() }
+    pub(crate) fn new(room: Arc<Room>, hold: Option<Hold>, worker: usize, buffer: Vec<u8>) -> Self {
+        Batch { room, _hold: hold, lines: buffer, texts: 0, worker, senders: Vec::new() }
     }
 
     /// Adds a text, given as the parts of its line, and its sender if that is to be answered later.
@@ -62,6 +67,16 @@ impl Batch {
         self.lines.len()
     }
 
+    /// Its deliveries, whole lines.
+    pub(crate) fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// How many texts it has.
+    pub(crate) fn texts(&self) -> u64 {
+        self.texts
+    }
+
     /// Its memory, for another one.
     pub(crate) fn into_buffer(self) -> Vec<u8> {
         self.lines
@@ -72,15 +87,14 @@ impl Batch {
         &self.room
     }
 
-    /// The batch is in the log, as the next of its room: publishes it, and its senders are answered.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a log calls it"))]
-    pub(crate) fn ordered(mut self, publisher: &mut Publisher<'_>) {
-        self.publish(publisher);
+    /// The batch is in the log, as the next of its room, its first text with that stamp: publishes
+    /// it, and its senders are answered.
+    pub(crate) fn ordered(mut self, first: Stamp, publisher: &mut Publisher<'_>) {
+        self.publish(Some(first), publisher);
         self.answer(None, publisher.effects);
     }
 
     /// The log has refused the batch, for that reason, one line.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a log calls it"))]
     pub(crate) fn refused(self, reason: Arc<str>, effects: &Effects) {
         self.answer(Some(reason), effects);
     }
@@ -101,6 +115,7 @@ impl Batch {
     pub(crate) fn take(&mut self) -> Self {
         Batch {
             room: Arc::clone(&self.room),
+            _hold: self._hold.clone(),
             lines: mem::take(&mut self.lines),
             texts: mem::take(&mut self.texts),
             worker: self.worker,
@@ -108,16 +123,23 @@ impl Batch {
         }
     }
 
-    /// Publishes all that is in it, as the next of its room.
-    pub(crate) fn publish(&mut self, publisher: &mut Publisher<'_>) {
+    /// Publishes all that is in it, as the next of its room; `first` is what a log says of the first
+    /// text.
+    pub(crate) fn publish(&mut self, first: Option<Stamp>, publisher: &mut Publisher<'_>) {
         if self.lines.is_empty() {
             return;
         }
-        let frame = Frame::new(&self.lines, publisher.budget);
-        self.lines.clear();
-        let here = publisher.here.as_mut().map(|(worker, writes)| (*worker, &mut **writes));
-        let published = self.room.publish(&frame, here);
         let texts = mem::take(&mut self.texts);
+        let frame = Frame::new(&self.lines, publisher.budget);
+        let here = publisher.here.as_mut().map(|(worker, writes)| (*worker, &mut **writes));
+        let publication = match first {
+            None => Publication::Plain(&frame),
+            Some(first) => {
+                Publication::Logged { frame: &frame, first, texts, budget: publisher.budget }
+            }
+        };
+        let published = self.room.publish(publication, here);
+        self.lines.clear();
         let tally = publisher.tally;
         tally.texts.fetch_add(texts, Ordering::Relaxed);
         tally.deliveries.fetch_add(texts * published.receivers as u64, Ordering::Relaxed);

@@ -6,6 +6,7 @@ use super::batch::{Batch, Publisher};
 use super::id::SessionId;
 use super::log::Log;
 use super::room::Room;
+use super::rooms::Rooms;
 use super::sync::Arc;
 use super::sync::atomic::Ordering;
 
@@ -36,44 +37,50 @@ impl Batches {
         self.log.as_ref()
     }
 
+    /// There is a log that gives texts back.
+    pub(crate) fn gives_back(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.gives_back())
+    }
+
     /// Adds a text of a session; `head` is what comes before it in its line.
     pub(crate) fn add(
         &mut self,
-        room: &Arc<Room>,
+        (rooms, room): (&Arc<Rooms>, &Arc<Room>),
         head: &[u8],
         text: &[u8],
         sender: SessionId,
         publisher: &mut Publisher<'_>,
     ) {
         let is_logged = self.log.is_some();
-        let batch = self.batch(room, sender.worker);
+        let batch = self.batch(rooms, room, sender.worker);
         batch.add(&[head, text, b"\n"], is_logged.then_some(sender));
         if batch.bytes() < FULL {
             return;
         }
         if !is_logged {
-            return batch.publish(publisher);
+            return batch.publish(None, publisher);
         }
         // An empty one stays where it was, for the others keep their places.
         let full = batch.take();
         if let Some(log) = &self.log {
-            log.append(full, publisher);
+            log.append(vec![full], publisher);
         }
     }
 
     /// Publishes all that has been added, or gives it to the log. Should that panic, the rest is left
     /// for the next time.
     pub(crate) fn publish(&mut self, publisher: &mut Publisher<'_>) {
+        if let Some(log) = &self.log {
+            let batches: Vec<_> = self.open.drain(..).filter(|batch| batch.bytes() > 0).collect();
+            if !batches.is_empty() {
+                log.append(batches, publisher);
+            }
+            return;
+        }
         while let Some(mut batch) = self.open.pop_front() {
-            match &self.log {
-                Some(log) if batch.bytes() > 0 => log.append(batch, publisher),
-                Some(_) => {}
-                None => {
-                    batch.publish(publisher);
-                    if self.spare.len() < SPARE {
-                        self.spare.push(batch.into_buffer());
-                    }
-                }
+            batch.publish(None, publisher);
+            if self.spare.len() < SPARE {
+                self.spare.push(batch.into_buffer());
             }
         }
     }
@@ -84,12 +91,13 @@ impl Batches {
     }
 
     /// The room's open batch, in constant time: the room keeps where it is.
-    fn batch(&mut self, room: &Arc<Room>, worker: usize) -> &mut Batch {
+    fn batch(&mut self, rooms: &Arc<Rooms>, room: &Arc<Room>, worker: usize) -> &mut Batch {
         let slot = room.open_batch(worker);
         let mut index = slot.load(Ordering::Relaxed);
         if self.open.get(index).is_none_or(|batch| !Arc::ptr_eq(batch.room(), room)) {
             let buffer = self.spare.pop().unwrap_or_default();
-            self.open.push_back(Batch::new(Arc::clone(room), worker, buffer));
+            let hold = self.log.is_some().then(|| Rooms::hold(rooms, room));
+            self.open.push_back(Batch::new(Arc::clone(room), hold, worker, buffer));
             index = self.open.len() - 1;
             slot.store(index, Ordering::Relaxed);
         }
@@ -111,6 +119,7 @@ mod tests {
     /// How long so many texts take that are for so many rooms in turn, the fastest of a few times.
     fn time(texts: usize, rooms: usize) -> Duration {
         let (effects, tally) = (Effects::new().0, Tally::default());
+        let all = Arc::new(Rooms::default());
         let name = |number| Name::parse(format!("room{number}").as_bytes()).unwrap();
         let rooms: Vec<_> =
             (0..rooms).map(|number| Arc::new(Room::new(name(number), 0, 2))).collect();
@@ -122,7 +131,7 @@ mod tests {
             let begun = Instant::now();
             for text in 0..texts {
                 let room = &rooms[text % rooms.len()];
-                batches.add(room, b"head:", b"text", sender, &mut publisher);
+                batches.add((&all, room), b"head:", b"text", sender, &mut publisher);
             }
             let took = begun.elapsed();
             batches.publish(&mut publisher);

@@ -4,12 +4,12 @@
 //! so there is a queue for them, and each loop carries out what is in its own.
 
 use super::id::SessionId;
+use super::replay::{Page, Start};
 use super::room::Room;
 use super::sync::{Arc, mpsc};
 
 /// Something that a loop has to do.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "only a log has anything to answer late"))]
 pub(crate) enum Effect {
     /// Serve the session again: it need no longer wait for its room.
     Resume(SessionId),
@@ -19,7 +19,9 @@ pub(crate) enum Effect {
     /// answers.
     Answer(usize, Receipt),
     /// A log knows about the room that the session is about to enter, or says why it does not.
-    Opened(SessionId, Result<(), Arc<str>>),
+    Opened(SessionId, Result<Start, Arc<str>>),
+    /// The texts that a session has asked a log for; `None` if it does not have them any more.
+    Page(SessionId, Option<Page>),
 }
 
 /// What became of the texts of a batch.

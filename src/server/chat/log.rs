@@ -11,32 +11,44 @@ use std::time::Instant;
 
 use super::batch::{Batch, Publisher};
 use super::id::SessionId;
+use super::replay::{PageRequest, Start};
 use super::room::Room;
 use super::sync::Arc;
+use crate::wire::position::Resume;
 
 /// Keeps texts, and decides in which order they are published.
 ///
 /// Of each batch that it is given, a log says once what became of it, on any thread: with
 /// [`Batch::ordered`], one batch of a room after the other, or [`Batch::refused`].
 pub(crate) trait Log: Debug + Send + Sync {
-    /// Takes a batch. Never blocks. May say at once what became of it, with the caller's
-    /// `publisher`.
-    fn append(&self, batch: Batch, publisher: &mut Publisher<'_>);
+    /// It gives its texts back, so that clients are offered `+history`.
+    fn gives_back(&self) -> bool;
 
-    /// A session is about to enter a room. If the log has to find out about the room first, says so
-    /// later with [`super::effects::Effect::Opened`].
-    fn open(&self, room: &Arc<Room>, session: SessionId) -> Opened;
+    /// Takes batches. Never blocks. May say at once what became of them, with the caller's
+    /// `publisher`.
+    fn append(&self, batches: Vec<Batch>, publisher: &mut Publisher<'_>);
+
+    /// A receiver is about to enter a room, with what was said there before or without. If the log
+    /// has to find out about that first, says so later with [`super::effects::Effect::Opened`].
+    fn open(&self, room: &Arc<Room>, resume: Option<Resume>, session: SessionId) -> Opened;
+
+    /// A receiver wants texts, which come with [`super::effects::Effect::Page`].
+    fn page(&self, request: PageRequest);
 
     /// No more batches come. What is not in the log by then never will be, as far as it can tell.
     fn finish(&self, until: Instant);
+
+    /// Nothing more comes.
+    fn close(&self, until: Instant);
 }
 
 /// Whether a log knows about a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opened {
-    /// It does.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a log says so"))]
-    Now,
+    /// It does, and about from where on.
+    Now(Start),
     /// It says so later.
     Later,
+    /// It cannot find out, for that reason.
+    Never(&'static str),
 }

@@ -3,7 +3,7 @@
 use super::effects::Effects;
 use super::id::SessionId;
 use super::outbox::OutboxSender;
-use super::room::{MemberKey, Room};
+use super::room::{Beginning, Lag, MemberKey, Room};
 use super::rooms::Rooms;
 use super::sync::Arc;
 use crate::wire::protocol::Name;
@@ -52,13 +52,33 @@ impl Membership {
         worker: usize,
         token: usize,
         sender: &OutboxSender,
+        beginning: Option<&Beginning<'_>>,
         effects: &Effects,
     ) {
         self.effects = effects.clone();
         self.key = Some(match self.key {
             Some(key) => self.room.move_member(key, worker, token),
-            None => self.room.enter(worker, token, sender),
+            None => self.room.enter(worker, token, sender, beginning),
         });
+    }
+
+    /// A receiver begins anew, in a room with a log.
+    pub(crate) fn restart(&self, beginning: &Beginning<'_>) {
+        if let Some(key) = self.key {
+            self.room.restart(key, beginning);
+        }
+    }
+
+    /// How far a receiver is that is given what the log has.
+    pub(crate) fn lag(&self) -> Option<Lag> {
+        self.room.lag(self.key?)
+    }
+
+    /// A receiver has been given everything up to that SEQ.
+    pub(crate) fn advance(&self, after: u64) {
+        if let Some(key) = self.key {
+            self.room.advance(key, after);
+        }
     }
 
     /// Puts a sender into the line of those who wait until no queue of the room is above its mark;

@@ -19,7 +19,9 @@ pub(crate) mod outbox;
 #[cfg(test)]
 mod outbox_tests;
 pub(crate) mod placement;
+mod receiving;
 mod refusal;
+pub(crate) mod replay;
 pub(crate) mod room;
 #[cfg(test)]
 mod room_model;
@@ -28,3 +30,4 @@ pub(crate) mod session;
 pub(crate) mod session_queue;
 pub(crate) mod sync;
 pub(crate) mod tally;
+pub(crate) mod turn;

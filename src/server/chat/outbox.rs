@@ -27,6 +27,9 @@ pub(crate) struct Backlog {
     /// The receiver's room counts it as being above its mark. Written only under the lock of the
     /// room that the receiver is in.
     over: AtomicBool,
+    /// The receiver is given what a log has, and the room puts nothing into its queue. Written only
+    /// under that lock.
+    lags: AtomicBool,
     /// The receiver has shut down its writing side: it may be listening or gone.
     half_closed: AtomicBool,
 }
@@ -45,6 +48,16 @@ impl Backlog {
     /// The receiver's room counts it as being above its mark.
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
+    }
+
+    /// The receiver is given what a log has, and its room puts nothing into its queue.
+    pub(crate) fn lags(&self) -> bool {
+        self.lags.load(Ordering::SeqCst)
+    }
+
+    /// Sets whether it is. Only for the holder of the room's lock.
+    pub(crate) fn set_lags(&self, lags: bool) {
+        self.lags.store(lags, Ordering::SeqCst);
     }
 
     /// The receiver has shut down its writing side.
@@ -109,6 +122,8 @@ pub(crate) struct Outbox {
     head: VecDeque<Frame>,
     /// Bytes of the first frame in `head` that are written.
     written: usize,
+    /// Bytes that have ever been written.
+    taken: u64,
 }
 
 impl Outbox {
@@ -121,6 +136,7 @@ impl Outbox {
             mark,
             budget: Arc::clone(budget),
             over: AtomicBool::new(false),
+            lags: AtomicBool::new(false),
             half_closed: AtomicBool::new(false),
         };
         Outbox {
@@ -128,6 +144,7 @@ impl Outbox {
             queue: receiver,
             head: VecDeque::new(),
             written: 0,
+            taken: 0,
         }
     }
 
@@ -139,6 +156,11 @@ impl Outbox {
     /// The accounting of the queue.
     pub(crate) fn backlog(&self) -> &Backlog {
         self.sender.backlog()
+    }
+
+    /// Bytes that have ever been written.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Writes what is queued to `out`, in order, until there is no more or `out` would block.
@@ -179,6 +201,7 @@ impl Outbox {
     /// `count` more bytes are written.
     fn take_off(&mut self, count: usize) {
         self.written += count;
+        self.taken += count as u64;
         while let Some(frame) = self.head.front()
             && frame.len() <= self.written
         {

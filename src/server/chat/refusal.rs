@@ -29,6 +29,10 @@ pub(crate) enum Refusal {
     NotInRoom,
     #[error("only a sender may do that")]
     SendersOnly,
+    #[error("only a receiver may do that")]
+    ReceiversOnly,
+    #[error("a history is asked for with nothing, last=N or after=EPOCH-SEQ")]
+    BadHistory,
 }
 
 impl Refusal {

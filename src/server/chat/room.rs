@@ -4,18 +4,24 @@
 //! lock and nothing under it can block: a publisher puts its frame into every receiver's queue,
 //! which gives all of them one order, and learns which workers have to write. Senders are not
 //! listed here; what they need is [`Room::publish`] and, while a receiver's queue is above its
-//! mark, a place in the line of those who wait for that to end.
+//! mark, a place in the line of those who wait for that to end. With a log nobody waits: a receiver
+//! that gets above its mark is left out, and given what the log has (see [`super::replay`]).
 
 use slab::Slab;
 
-use super::frame::Frame;
+use super::frame::{Budget, Frame};
 use super::id::{SessionId, WorkerSet};
 use super::lane::Lane;
 use super::outbox::OutboxSender;
+use super::replay::{Asked, Start};
 use super::session_queue::SessionQueue;
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use super::sync::{Mutex, lock};
-use crate::wire::protocol::Name;
+use super::sync::{Arc, Mutex, lock};
+use crate::wire::position::{Position, Span};
+use crate::wire::protocol::{self, Name, Stamp};
+
+/// How far a receiver is that can no longer be given what comes next.
+const LOST: u64 = u64::MAX;
 
 /// A room.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ struct State {
     congested: usize,
     /// Senders who wait until there are none.
     waiting: Vec<SessionId>,
+    /// With a log, where the last text is that was published, once that is known.
+    published: Option<Position>,
 }
 
 /// A room's receivers on one worker.
@@ -60,12 +68,28 @@ struct Member {
     token: usize,
     /// How to call it, if the room has waited for it a lot lately.
     slow: Option<Box<str>>,
+    /// It wants records.
+    records: bool,
+    /// The SEQ of the last text that it has been given; `None` if its queue has all.
+    lag: Option<u64>,
+}
+
+impl Member {
+    fn set_lag(&mut self, lag: Option<u64>) {
+        self.lag = lag;
+        self.sender.backlog().set_lags(lag.is_some());
+    }
 }
 
 impl Shard {
     /// Adds its sessions to those of their worker that are to be written to.
     fn queue_all(&self, writes: &mut SessionQueue, lane: Lane) {
-        self.members.iter().for_each(|(_, member)| writes.add(member.token, lane));
+        for (_, member) in &self.members {
+            // One that waits for a page has nothing to be written.
+            if member.lag.is_none() || member.sender.backlog().bytes() > 0 {
+                writes.add(member.token, lane);
+            }
+        }
     }
 }
 
@@ -89,6 +113,81 @@ pub(crate) struct MemberKey {
     key: usize,
 }
 
+/// What is published.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Publication<'a> {
+    /// Deliveries.
+    Plain(&'a Frame),
+    /// Deliveries that are in a log.
+    Logged {
+        /// The deliveries.
+        frame: &'a Frame,
+        /// What the log says of the first.
+        first: Stamp,
+        /// How many there are.
+        texts: u64,
+        /// Counts the bytes of records.
+        budget: &'a Arc<Budget>,
+    },
+}
+
+impl Publication<'_> {
+    fn frame(&self) -> &Frame {
+        match self {
+            Publication::Plain(frame) | Publication::Logged { frame, .. } => frame,
+        }
+    }
+
+    /// The same texts as records.
+    fn records(&self) -> Frame {
+        let Publication::Logged { frame, mut first, budget, .. } = *self else {
+            return Frame::clone(self.frame());
+        };
+        let mut lines = Vec::new();
+        for line in frame.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            protocol::append_record(&mut lines, first, line);
+            first.position.seq += 1;
+        }
+        Frame::new(&lines, budget)
+    }
+
+    /// Where the last text is in the log.
+    fn last(&self) -> Option<Position> {
+        match self {
+            Publication::Plain(_) => None,
+            Publication::Logged { first: Stamp { position, .. }, texts, .. } => {
+                Some(Position { seq: position.seq + texts - 1, ..*position })
+            }
+        }
+    }
+}
+
+/// How a receiver enters a room with a log, or begins in it anew.
+pub(crate) struct Beginning<'a> {
+    /// It wants records.
+    pub records: bool,
+    /// Where it begins.
+    pub start: Start,
+    /// Makes what it is told, which comes before all that follows.
+    pub answer: &'a dyn Fn(Span) -> Frame,
+}
+
+/// How far a receiver is that is given what a log has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lag {
+    /// The SEQ of the last text that it has been given.
+    pub after: u64,
+    /// The SEQ of the last that was published.
+    pub published: u64,
+}
+
+impl Lag {
+    /// It has all that there is.
+    pub(crate) fn is_over(self) -> bool {
+        self.after >= self.published && self.after != LOST
+    }
+}
+
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Published {
@@ -110,7 +209,7 @@ impl Room {
             congested: AtomicUsize::new(0),
             receivers: AtomicUsize::new(0),
             open_batches: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
-            state: Mutex::new(State { shards, congested: 0, waiting: Vec::new() }),
+            state: Mutex::new(State { shards, congested: 0, waiting: Vec::new(), published: None }),
         }
     }
 
@@ -159,15 +258,62 @@ impl Room {
 
     /// A receiver enters, whose session is `token` on `worker`. Every frame published from now
     /// on goes into its queue.
-    pub(crate) fn enter(&self, worker: usize, token: usize, sender: &OutboxSender) -> MemberKey {
+    /// In a room with a log, it has to be said how the receiver begins.
+    pub(crate) fn enter(
+        &self,
+        worker: usize,
+        token: usize,
+        sender: &OutboxSender,
+        beginning: Option<&Beginning<'_>>,
+    ) -> MemberKey {
         let mut state = lock(&self.state);
-        let member = Member { sender: sender.clone(), token, slow: None };
-        let key = state.shards[worker].members.insert(member);
+        let sender = sender.clone();
+        let mut member = Member { sender, token, slow: None, records: false, lag: None };
         self.receivers.fetch_add(1, Ordering::Relaxed);
-        if sender.backlog().above_mark() && sender.backlog().set_over(true) {
+        if let Some(beginning) = beginning {
+            begin(&mut member, state.published.unwrap_or_default(), beginning);
+        } else if member.sender.backlog().above_mark() && member.sender.backlog().set_over(true) {
             self.set_congested(&mut state, |congested| congested + 1);
         }
+        let key = state.shards[worker].members.insert(member);
         MemberKey { worker, key }
+    }
+
+    /// Where the last text is that was published; `None` if that is not known yet, or there is no
+    /// log.
+    pub(crate) fn published(&self) -> Option<Position> {
+        lock(&self.state).published
+    }
+
+    /// The last text in the log is there, and nothing that is in the log is still to be published.
+    pub(crate) fn set_published(&self, position: Position) {
+        lock(&self.state).published.get_or_insert(position);
+    }
+
+    /// A receiver that is in the room begins anew.
+    pub(crate) fn restart(&self, key: MemberKey, beginning: &Beginning<'_>) {
+        let mut state = lock(&self.state);
+        let published = state.published.unwrap_or_default();
+        begin(&mut state.shards[key.worker].members[key.key], published, beginning);
+    }
+
+    /// How far a receiver is that is given what the log has.
+    pub(crate) fn lag(&self, key: MemberKey) -> Option<Lag> {
+        let state = lock(&self.state);
+        let published = state.published.unwrap_or_default().seq;
+        let after = state.shards[key.worker].members[key.key].lag?;
+        Some(Lag { after, published })
+    }
+
+    /// A receiver has been given everything up to that SEQ. If that is all, it hears what is said
+    /// from now on.
+    pub(crate) fn advance(&self, key: MemberKey, after: u64) {
+        let mut state = lock(&self.state);
+        let published = state.published.unwrap_or_default().seq;
+        let member = &mut state.shards[key.worker].members[key.key];
+        if member.lag.is_some_and(|lag| lag != LOST) {
+            member.set_lag(Some(after).filter(|after| *after < published));
+        }
     }
 
     /// A receiver's session has moved, with its queue, and is now `token` on `worker`, which has to
@@ -191,6 +337,7 @@ impl Room {
         });
         if let Some(member) = member {
             self.receivers.fetch_sub(1, Ordering::Relaxed);
+            member.sender.backlog().set_lags(false);
             if member.sender.backlog().set_over(false) {
                 self.set_congested(&mut state, |congested| congested - 1);
             }
@@ -198,14 +345,19 @@ impl Room {
         relieved(&mut state)
     }
 
-    /// Queues `frame` for every receiver. If the caller is a worker, adds the sessions there to its
+    /// Queues a frame for every receiver. If the caller is a worker, adds the sessions there to its
     /// queue: they are the caller's to write to.
     pub(crate) fn publish(
         &self,
-        frame: &Frame,
+        publication: Publication<'_>,
         mut here: Option<(usize, &mut SessionQueue)>,
     ) -> Published {
         let mut state = lock(&self.state);
+        let last = publication.last();
+        let mut records = None;
+        if last.is_some() {
+            state.note_published(last);
+        }
         let mut published = Published { receivers: 0, notify: WorkerSet::default() };
         let mut newly_over = 0;
         for (index, shard) in state.shards.iter_mut().enumerate() {
@@ -213,11 +365,22 @@ impl Room {
                 continue;
             }
             published.receivers += shard.members.len();
-            for (_, member) in &shard.members {
+            for (_, member) in &mut shard.members {
+                if member.lag.is_some() {
+                    continue;
+                }
+                let frame = match member.records {
+                    false => publication.frame(),
+                    true => records.get_or_insert_with(|| publication.records()),
+                };
                 member.sender.push(Frame::clone(frame));
                 let backlog = member.sender.backlog();
-                if backlog.above_mark() && backlog.set_over(true) {
-                    newly_over += 1;
+                if backlog.above_mark() {
+                    if let Some(last) = last {
+                        member.set_lag(Some(last.seq));
+                    } else if backlog.set_over(true) {
+                        newly_over += 1;
+                    }
                 }
             }
             if let Some((_, writes)) = here.as_mut().filter(|(worker, _)| *worker == index) {
@@ -305,6 +468,37 @@ impl Room {
         state.congested = change(state.congested);
         self.congested.store(state.congested, Ordering::SeqCst);
     }
+}
+
+impl State {
+    /// The last text that is published is there now. Where something was lost, those who are given
+    /// what the log has cannot be given what comes next.
+    fn note_published(&mut self, last: Option<Position>) {
+        let before = std::mem::replace(&mut self.published, last);
+        if before.map(|before| before.epoch) == last.map(|last| last.epoch) || before.is_none() {
+            return;
+        }
+        for (_, member) in self.shards.iter_mut().flat_map(|shard| shard.members.iter_mut()) {
+            if member.lag.is_some() {
+                member.set_lag(Some(LOST));
+            }
+        }
+    }
+}
+
+/// Puts the answer to a receiver into its queue, and sets what follows.
+fn begin(member: &mut Member, published: Position, beginning: &Beginning<'_>) {
+    let from = match (beginning.start.asked, member.lag) {
+        // It goes on where it is.
+        (Asked::Now, Some(lag)) => lag.min(published.seq),
+        _ => beginning.start.from(published.seq),
+    };
+    let to = if beginning.start.asked == Asked::Now { from } else { published.seq };
+    let from = Position { seq: from, ..published };
+    member.records = beginning.records;
+    member.sender.push((beginning.answer)(Span { from, to }));
+    let lags = from.seq < published.seq || member.sender.backlog().above_mark();
+    member.set_lag(lags.then_some(from.seq));
 }
 
 /// Empties the line of those who wait, if there is nothing left to wait for.

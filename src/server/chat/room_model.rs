@@ -16,7 +16,7 @@ use super::frame::Budget;
 use super::id::SessionId;
 use super::lane::Lane;
 use super::outbox::{Drained, Outbox};
-use super::room::{Census, MemberKey, Room};
+use super::room::{Census, MemberKey, Publication, Room};
 use super::session_queue::SessionQueue;
 use super::sync::Arc;
 use crate::wire::protocol::Name;
@@ -161,7 +161,7 @@ impl Model {
     fn enter(&mut self, number: usize) {
         let receiver = &mut self.receivers[number];
         if receiver.key.is_none() {
-            let key = self.room.enter(receiver.worker, number, receiver.outbox.sender());
+            let key = self.room.enter(receiver.worker, number, receiver.outbox.sender(), None);
             receiver.key = Some(key);
         }
     }
@@ -206,8 +206,10 @@ impl Model {
         }
         self.frames += 1;
         let frame = self.frames.to_be_bytes();
-        let published =
-            self.room.publish(&frame.to_vec().into(), Some((worker, &mut self.writes[worker])));
+        let published = self.room.publish(
+            Publication::Plain(&frame.to_vec().into()),
+            Some((worker, &mut self.writes[worker])),
+        );
         self.told.extend(published.notify.iter());
         let present = self.receivers.iter_mut().filter(|receiver| receiver.key.is_some());
         let count = present.map(|receiver| receiver.due.extend_from_slice(&frame)).count();

@@ -29,6 +29,14 @@ impl Rooms {
         Arc::clone(&entry.room)
     }
 
+    /// Keeps a room that somebody is in for as long as the hold is there.
+    pub(crate) fn hold(rooms: &Arc<Rooms>, room: &Arc<Room>) -> Hold {
+        if let Some(entry) = lock(&rooms.by_name).get_mut(room.name()) {
+            entry.members += 1;
+        }
+        Hold { rooms: Arc::clone(rooms), room: Arc::clone(room) }
+    }
+
     /// All rooms, in no order.
     pub(crate) fn all(&self) -> Vec<Arc<Room>> {
         lock(&self.by_name).values().map(|entry| Arc::clone(&entry.room)).collect()
@@ -49,5 +57,24 @@ impl Rooms {
                 rooms.shrink_to(some);
             }
         }
+    }
+}
+
+/// A room does not end while there is one.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    rooms: Arc<Rooms>,
+    room: Arc<Room>,
+}
+
+impl Clone for Hold {
+    fn clone(&self) -> Self {
+        Rooms::hold(&self.rooms, &self.room)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.rooms.leave(self.room.name());
     }
 }

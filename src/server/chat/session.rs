@@ -11,57 +11,23 @@ use log::{Level, debug, log};
 use super::admission::{Kind, Permit};
 use super::answers::Answers;
 use super::batch::Publisher;
-use super::batches::Batches;
 use super::id::{Peer, SessionId};
 use super::lane::Lane;
 use super::log::Opened;
 use super::membership::Membership;
 use super::outbox::{Backlog, Outbox};
-use super::placement::Placement;
+use super::receiving::Receiving;
 use super::refusal::Refusal;
+use super::replay::{Page, Start};
 use super::room::Room;
-use super::rooms::Rooms;
 use super::sync::Arc;
+use super::turn::{Step, Turn};
 use crate::wire::lines::Line;
-use crate::wire::protocol::{self, Name, Reply, Request};
+use crate::wire::position::Resume;
+use crate::wire::protocol::{self, Name, Reply, Request, RequestError};
 
 /// The answer to a text that was carried out.
 const SENT: Reply<'static> = Reply::Ok(b"sent");
-
-/// What has to happen after a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// The next line.
-    Go,
-    /// First the session has to move to that worker and [`Session::arrive`] there.
-    Move(usize),
-    /// The line cannot be carried out before all answers are there, or the room takes texts: to be
-    /// tried again then.
-    Later,
-    /// The client is done.
-    Quit,
-}
-
-/// Where a session's lines are carried out: on which worker, and what it lends.
-#[derive(Debug)]
-pub(crate) struct Turn<'a> {
-    /// The session's name.
-    pub id: SessionId,
-    /// Takes the texts.
-    pub batches: &'a mut Batches,
-    /// Publishes the texts.
-    pub publisher: Publisher<'a>,
-    /// The rooms.
-    pub rooms: &'a Arc<Rooms>,
-    /// Says where sessions live.
-    pub placement: &'a Placement,
-    /// Bytes that may be queued for a receiver before its room's senders have to wait.
-    pub queue_limit: usize,
-    /// Counts the lines that are carried out.
-    pub lines: &'a mut usize,
-    /// Sessions do not change workers any more.
-    pub stay: bool,
-}
 
 /// One client.
 #[derive(Debug)]
@@ -73,7 +39,7 @@ pub(crate) struct Session {
     answers: Answers,
     /// The room that the session is on its way to.
     arriving: Option<Membership>,
-    /// It has to wait until the log knows about that room.
+    /// It has to wait until the log knows about that room, or the one that it is in.
     is_opening: bool,
 }
 
@@ -81,7 +47,7 @@ pub(crate) struct Session {
 enum Role {
     New,
     Sender { user: Name, room: Option<Sending> },
-    Receiver { user: Name, outbox: Outbox, room: Option<Membership> },
+    Receiver(Receiving),
 }
 
 /// A sender's place in a room.
@@ -143,10 +109,20 @@ impl Session {
             Request::Join(_) | Request::Leave | Request::Quit if self.answers.are_awaited() => {
                 Ok(Step::Later)
             }
+            Request::Join(_) | Request::History(_) if self.has_debt() => Ok(Step::Later),
             Request::Join(room) => self.join(room, turn),
             Request::SendAll(text) => self.send_all(text, turn),
             Request::Leave => self.leave(),
             Request::Quit => self.quit(),
+            Request::History(what) => self.ask_for_history(what, turn),
+        }
+    }
+
+    /// A receiver has to be given something before it may go on to another room, or form.
+    fn has_debt(&mut self) -> bool {
+        match &mut self.role {
+            Role::Receiver(receiving) => receiving.has_debt(),
+            _ => false,
         }
     }
 
@@ -155,11 +131,12 @@ impl Session {
             return Err(Refusal::AlreadyLoggedIn(user.clone()));
         }
         let user = Name::parse(user).map_err(|_| Refusal::BadUser)?;
-        self.ok(format_args!("logged in as {user}"));
+        let offers = if turn.batches.gives_back() { protocol::OFFERS_HISTORY } else { "" };
+        self.ok(format_args!("logged in as {user}{offers}"));
         self.role = match kind {
             Kind::Receiver => {
                 let outbox = Outbox::new(turn.queue_limit, turn.publisher.budget);
-                Role::Receiver { user, outbox, room: None }
+                Role::Receiver(Receiving::new(user, outbox))
             }
             _ => Role::Sender { user, room: None },
         };
@@ -174,53 +151,99 @@ impl Session {
         }
         let name = Name::parse(name).map_err(|_| Refusal::BadRoom)?;
         if self.room().is_some_and(|room| *room.name() == name) {
-            self.ok(format_args!("joined room {name}"));
+            self.stay(&name, turn);
             return Ok(Step::Go);
         }
-        if let Some(room) = self.room() {
-            debug!("{self} left room {}", room.name());
+        // A log may refuse what a receiver asks for, which stays where it is then.
+        if turn.batches.log().is_none() || !matches!(self.role, Role::Receiver(_)) {
+            self.leave_room();
         }
-        self.leave_room();
         let Turn { id, rooms, placement, publisher: Publisher { effects, .. }, .. } = turn;
         let (worker, placement) = (id.worker, *placement);
         let make = || Room::new(name.clone(), placement.least_busy(worker), placement.workers());
         let membership = Membership::new(rooms, &name, make, effects);
         let home = match self.role {
-            Role::Receiver { .. } => placement.for_receiver(membership.room(), worker),
+            Role::Receiver(_) => placement.for_receiver(membership.room(), worker),
             _ => membership.room().home(),
         };
         self.arriving = Some(membership);
         if home != worker && !turn.stay {
             return Ok(Step::Move(home));
         }
-        self.arrive(turn);
+        self.go_in(turn);
         Ok(Step::Go)
+    }
+
+    /// Joins the room that it is in.
+    fn stay(&mut self, name: &Name, turn: &Turn<'_>) {
+        match &self.role {
+            Role::Receiver(receiving) if turn.batches.log().is_some() => {
+                let resume = receiving.resume();
+                self.open(None, resume, turn);
+            }
+            _ => self.ok(format_args!("joined room {name}")),
+        }
     }
 
     /// Enters the room that the session was on its way to, or has followed.
     pub(crate) fn arrive(&mut self, turn: &Turn<'_>) {
+        self.attach(turn);
+        self.go_in(turn);
+    }
+
+    /// Enters the room that the session was on its way to, if any.
+    fn go_in(&mut self, turn: &Turn<'_>) {
         let Some(membership) = self.arriving.take() else {
-            return self.attach(turn);
-        };
-        let opened = turn.batches.log().map(|log| log.open(membership.room(), turn.id));
-        if opened == Some(Opened::Later) {
-            self.arriving = Some(membership);
-            self.is_opening = true;
             return;
+        };
+        match &self.role {
+            Role::Receiver(receiving) if turn.batches.log().is_some() => {
+                let resume = receiving.resume();
+                self.open(Some(membership), resume, turn);
+            }
+            _ => self.enter(membership, turn),
         }
-        self.enter(membership, turn);
+    }
+
+    /// A receiver enters a room, or begins in its own anew, as soon as the log knows about it.
+    fn open(&mut self, membership: Option<Membership>, resume: Option<Resume>, turn: &Turn<'_>) {
+        let room = membership.as_ref().map(Membership::room).or(self.room());
+        let (Some(log), Some(room)) = (turn.batches.log(), room) else {
+            return;
+        };
+        match log.open(room, resume, turn.id) {
+            Opened::Now(start) => self.begin(membership, start, turn),
+            Opened::Never(reason) => self.err(&reason),
+            Opened::Later => {
+                self.arriving = membership;
+                self.is_opening = true;
+            }
+        }
     }
 
     /// The log knows about the room that the session is on its way to, or says why it does not.
-    pub(crate) fn opened(&mut self, outcome: Result<(), Arc<str>>, turn: &Turn<'_>) {
+    pub(crate) fn opened(&mut self, outcome: Result<Start, Arc<str>>, turn: &Turn<'_>) {
         if !mem::take(&mut self.is_opening) {
             return;
         }
-        match (self.arriving.take(), outcome) {
-            (Some(membership), Ok(())) => self.enter(membership, turn),
-            (_, Err(reason)) => self.err(&reason),
-            (None, Ok(())) => {}
+        let membership = self.arriving.take();
+        match outcome {
+            Ok(start) => self.begin(membership, start, turn),
+            Err(reason) => self.err(&reason),
         }
+    }
+
+    /// A receiver is in a room that the log knows about.
+    fn begin(&mut self, membership: Option<Membership>, start: Start, turn: &Turn<'_>) {
+        let Some(name) = membership.as_ref().map(Membership::room).or(self.room()) else {
+            return;
+        };
+        let answer = format!("joined room {}", name.name());
+        self.queue_answers();
+        if let Role::Receiver(receiving) = &mut self.role {
+            receiving.begin(membership, start, &answer, turn);
+        }
+        debug!("{self} {answer}");
     }
 
     fn enter(&mut self, membership: Membership, turn: &Turn<'_>) {
@@ -237,8 +260,8 @@ impl Session {
                 protocol::append_delivery_head(&mut head, name, user);
                 *room = Some(Sending { membership, head: head.into() });
             }
-            Role::Receiver { room, .. } => {
-                *room = Some(membership);
+            Role::Receiver(receiving) => {
+                receiving.room = Some(membership);
                 self.attach(turn);
             }
         }
@@ -246,24 +269,86 @@ impl Session {
 
     /// Says in a receiver's room where the receiver is now.
     fn attach(&mut self, turn: &Turn<'_>) {
-        if let Role::Receiver { outbox, room: Some(membership), .. } = &mut self.role {
+        if let Role::Receiver(Receiving { outbox, room: Some(membership), .. }) = &mut self.role {
             let SessionId { worker, token, .. } = turn.id;
-            membership.attach(worker, token, outbox.sender(), turn.publisher.effects);
+            membership.attach(worker, token, outbox.sender(), None, turn.publisher.effects);
+        }
+    }
+
+    /// A receiver wants records from now on, and perhaps what was said before.
+    fn ask_for_history(&mut self, what: &[u8], turn: &Turn<'_>) -> Result<Step, Refusal> {
+        if !turn.batches.gives_back() {
+            return Err(RequestError::UnknownTag.into());
+        }
+        match self.role {
+            Role::New => return Err(Refusal::NotLoggedIn),
+            Role::Sender { .. } => return Err(Refusal::ReceiversOnly),
+            Role::Receiver(_) => {}
+        }
+        let resume = Resume::parse(what).ok_or(Refusal::BadHistory)?;
+        let answer = "records from now on";
+        self.queue_answers();
+        if let Role::Receiver(receiving) = &mut self.role {
+            receiving.ask(resume);
+            if receiving.room.is_some() {
+                receiving.switch_to_records(answer, turn);
+                return Ok(Step::Go);
+            }
+        }
+        self.ok(format_args!("{answer}"));
+        Ok(Step::Go)
+    }
+
+    /// Asks the log for what a receiver does not have, if it has written what it had.
+    pub(crate) fn read_on(&mut self, turn: &Turn<'_>) {
+        if let (Role::Receiver(receiving), Some(log)) = (&mut self.role, turn.batches.log()) {
+            receiving.read_on(&**log, turn.id);
+        }
+    }
+
+    /// The log has given what a receiver has asked for; `false` if it does not have that any more.
+    pub(crate) fn take_page(&mut self, page: Option<Page>) -> bool {
+        match &mut self.role {
+            Role::Receiver(receiving) => receiving.take(page),
+            _ => true,
+        }
+    }
+
+    /// A receiver that is given what a log has.
+    pub(crate) fn lags(&self) -> bool {
+        self.backlog().is_some_and(Backlog::lags)
+    }
+
+    /// A receiver has asked a log for something, and does not have it yet.
+    pub(crate) fn is_paging(&self) -> bool {
+        matches!(&self.role, Role::Receiver(receiving) if receiving.is_paging())
+    }
+
+    /// A receiver has to be given something before its next line is carried out.
+    pub(crate) fn is_in_debt(&self) -> bool {
+        matches!(&self.role, Role::Receiver(receiving) if receiving.is_in_debt())
+    }
+
+    /// Bytes of a receiver's queue that have ever been written.
+    pub(crate) fn taken(&self) -> u64 {
+        match &self.role {
+            Role::Receiver(receiving) => receiving.outbox.taken(),
+            _ => 0,
         }
     }
 
     fn send_all(&mut self, text: &[u8], turn: &mut Turn<'_>) -> Result<Step, Refusal> {
         match &mut self.role {
             Role::New => Err(Refusal::NotLoggedIn),
-            Role::Receiver { .. } => Err(Refusal::SendersOnly),
+            Role::Receiver(_) => Err(Refusal::SendersOnly),
             Role::Sender { room: None, .. } => Err(Refusal::NotInRoom),
             Role::Sender { room: Some(Sending { membership, head }), .. } => {
                 // A receiver is above its mark: the text waits, in line, until there is none.
                 if membership.room().is_congested() && membership.wait(turn.id) {
                     return Ok(Step::Later);
                 }
-                let Turn { id, batches, publisher, .. } = turn;
-                batches.add(membership.room(), head, text, *id, publisher);
+                let Turn { id, batches, publisher, rooms, .. } = turn;
+                batches.add((rooms, membership.room()), head, text, *id, publisher);
                 match batches.log() {
                     None => self.answers.push(SENT),
                     Some(_) => self.answers.await_text(head.len() + text.len()),
@@ -276,7 +361,7 @@ impl Session {
     fn leave(&mut self) -> Result<Step, Refusal> {
         match &mut self.role {
             Role::New => Err(Refusal::NotLoggedIn),
-            Role::Receiver { .. } => Err(Refusal::SendersOnly),
+            Role::Receiver(_) => Err(Refusal::SendersOnly),
             Role::Sender { room, .. } => {
                 let Some(Sending { membership, .. }) = room.take() else {
                     return Err(Refusal::NotInRoom);
@@ -292,7 +377,7 @@ impl Session {
     fn quit(&mut self) -> Result<Step, Refusal> {
         match self.role {
             Role::New => Err(Refusal::QuitBeforeLogin),
-            Role::Receiver { .. } => Err(Refusal::SendersOnly),
+            Role::Receiver(_) => Err(Refusal::SendersOnly),
             Role::Sender { .. } => {
                 self.ok(format_args!("bye"));
                 Ok(Step::Quit)
@@ -302,10 +387,13 @@ impl Session {
 
     /// Leaves the room, if in one.
     fn leave_room(&mut self) {
+        if let Some(room) = self.room() {
+            debug!("{self} left room {}", room.name());
+        }
         match &mut self.role {
             Role::New => {}
             Role::Sender { room, .. } => *room = None,
-            Role::Receiver { room, .. } => *room = None,
+            Role::Receiver(receiving) => receiving.room = None,
         }
     }
 
@@ -326,7 +414,7 @@ impl Session {
 
     /// Moves a receiver's answers into its queue, where they keep their place among deliveries.
     pub(crate) fn queue_answers(&mut self) {
-        if let Role::Receiver { outbox, .. } = &self.role
+        if let Role::Receiver(Receiving { outbox, .. }) = &self.role
             && self.answers.ready_bytes() > 0
         {
             outbox.sender().push(mem::take(self.answers.ready()).into());
@@ -378,7 +466,7 @@ impl Session {
     /// A receiver's queue.
     pub(crate) fn outbox(&mut self) -> Option<&mut Outbox> {
         match &mut self.role {
-            Role::Receiver { outbox, .. } => Some(outbox),
+            Role::Receiver(receiving) => Some(&mut receiving.outbox),
             _ => None,
         }
     }
@@ -386,7 +474,7 @@ impl Session {
     /// The accounting of a receiver's queue.
     pub(crate) fn backlog(&self) -> Option<&Backlog> {
         match &self.role {
-            Role::Receiver { outbox, .. } => Some(outbox.backlog()),
+            Role::Receiver(receiving) => Some(receiving.outbox.backlog()),
             _ => None,
         }
     }
@@ -428,7 +516,7 @@ impl Session {
 
     /// A receiver's queue has become shorter: senders who waited for that go on.
     pub(crate) fn relieve_room(&self) {
-        if let Role::Receiver { outbox, room: Some(membership), .. } = &self.role
+        if let Role::Receiver(Receiving { outbox, room: Some(membership), .. }) = &self.role
             && outbox.backlog().is_over()
             && !outbox.backlog().above_mark()
         {
@@ -438,7 +526,7 @@ impl Session {
 
     /// What the client sends may lead to anything that others notice.
     pub(crate) fn may_speak(&self) -> bool {
-        !matches!(self.role, Role::Receiver { .. })
+        !matches!(self.role, Role::Receiver(_))
     }
 
     /// It stands in that line.
@@ -457,7 +545,7 @@ impl Session {
         match &self.role {
             Role::New => None,
             Role::Sender { room, .. } => room.as_ref().map(|stand| &stand.membership),
-            Role::Receiver { room, .. } => room.as_ref(),
+            Role::Receiver(receiving) => receiving.room.as_ref(),
         }
     }
 
@@ -468,7 +556,7 @@ impl Session {
 
     /// Deliveries may come for this client.
     pub(crate) fn is_receiving(&self) -> bool {
-        matches!(self.role, Role::Receiver { room: Some(_), .. })
+        matches!(&self.role, Role::Receiver(receiving) if receiving.room.is_some())
     }
 
     /// The client has logged in.
@@ -479,7 +567,7 @@ impl Session {
     fn user(&self) -> Option<&Name> {
         match &self.role {
             Role::New => None,
-            Role::Sender { user, .. } | Role::Receiver { user, .. } => Some(user),
+            Role::Sender { user, .. } | Role::Receiver(Receiving { user, .. }) => Some(user),
         }
     }
 }
@@ -491,7 +579,7 @@ impl fmt::Display for Session {
         match &self.role {
             Role::New => write!(f, "client {peer}"),
             Role::Sender { user, .. } => write!(f, "sender {user} ({peer})"),
-            Role::Receiver { user, .. } => write!(f, "receiver {user} ({peer})"),
+            Role::Receiver(Receiving { user, .. }) => write!(f, "receiver {user} ({peer})"),
         }
     }
 }

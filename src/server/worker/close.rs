@@ -26,6 +26,8 @@ pub(crate) enum CloseReason {
     HalfClosed,
     /// Its queue has been above its mark for so long.
     Stalled(Duration),
+    /// What it has not been given is no longer kept.
+    Missed,
     /// The server stops.
     Stopping,
     /// The server has a bug.
@@ -44,14 +46,14 @@ impl CloseReason {
 
     /// The client is to be able to tell that it was cut.
     pub(crate) fn is_cut(self) -> bool {
-        matches!(self, CloseReason::Stalled(_))
+        matches!(self, CloseReason::Stalled(_) | CloseReason::Missed)
     }
 
     /// Counts the end of a session, and its texts that are not answered.
     pub(crate) fn count(self, tally: &Tally, session: &Session) {
         let (counter, more) = match self {
             CloseReason::Lost(Loss::TimedOut) => (&tally.lost, 1),
-            CloseReason::Stalled(_) => (&tally.cut, 1),
+            CloseReason::Stalled(_) | CloseReason::Missed => (&tally.cut, 1),
             CloseReason::Stopping => (&tally.unanswered, session.unanswered_texts() as u64),
             _ => return,
         };
@@ -76,6 +78,10 @@ impl CloseReason {
                 debug!("{session} closed: half-closed, and others need the place");
             }
             CloseReason::Stopping => debug!("{session} closed: the server stops"),
+            CloseReason::Missed => cuts.warn(format_args!(
+                "cut {session} in room {}: what it has not been given yet is no longer kept",
+                room.map_or("", |room| room.name().as_str()),
+            )),
             CloseReason::Panicked => debug!("{session} closed: the server has a bug"),
             CloseReason::Stalled(time) => cuts.warn(format_args!(
                 "cut {session} in room {}: it takes too little, {} bytes have been queued for {} s",

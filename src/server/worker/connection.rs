@@ -15,7 +15,8 @@ use super::transport::{Got, Transport};
 use crate::server::chat::admission::Permit;
 use crate::server::chat::id::Peer;
 use crate::server::chat::outbox::Drained;
-use crate::server::chat::session::{Session, Step, Turn};
+use crate::server::chat::session::Session;
+use crate::server::chat::turn::{Step, Turn};
 use crate::wire::lines::{Line, LineSplitter};
 use crate::wire::protocol::MAX_REQUEST;
 
@@ -210,7 +211,7 @@ impl Connection {
             || session.awaited() >= AWAITED
             || session.is_opening()
             || session.is_waiting()
-            || self.parked.is_some() && session.is_awaiting()
+            || self.parked.is_some() && (session.is_awaiting() || session.is_in_debt())
     }
 
     /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the
@@ -375,7 +376,7 @@ impl Connection {
 
     /// Every answer and delivery is on its way.
     pub(crate) fn all_written(&self) -> bool {
-        self.loss().is_some() || self.owed() == 0
+        self.loss().is_some() || self.owed() == 0 && !self.session.lags()
     }
 
     /// From now on reads only what has already been received.

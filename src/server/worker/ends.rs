@@ -14,7 +14,7 @@ use crate::server::chat::effects::{Effect, Effects};
 use crate::server::chat::frame::Frame;
 use crate::server::chat::membership::Membership;
 use crate::server::chat::outbox::Outbox;
-use crate::server::chat::room::Room;
+use crate::server::chat::room::{Publication, Room};
 use crate::wire::protocol::Name;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +147,8 @@ impl Run {
         // A receiver that closed without a reset is noticed when something is written to it.
         for _ in 0..2 {
             for room in self.server.shared.rooms.all() {
-                room.publish(&Frame::from(b"anybody?\n".to_vec()), None);
+                let frame = Frame::from(b"anybody?\n".to_vec());
+                room.publish(Publication::Plain(&frame), None);
                 self.server.shared.tell_all(|| Message::Published(Arc::clone(&room)));
             }
             self.server.step_all();
@@ -197,12 +198,12 @@ impl SlowMember {
             let make = || Room::new(name.clone(), 0, WORKERS);
             let mut membership = Membership::new(&shared.rooms, &name, make, effects);
             // No session has this token.
-            membership.attach(0, 999_999, outbox.sender(), effects);
+            membership.attach(0, 999_999, outbox.sender(), None, effects);
             membership
         });
         outbox.sender().push(Frame::from(b"more than its mark".to_vec()));
         let frame = Frame::from(b"and more\n".to_vec());
-        membership.room().publish(&frame, None);
+        membership.room().publish(Publication::Plain(&frame), None);
     }
 
     fn move_room_to(&self, worker: usize) {

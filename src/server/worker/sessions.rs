@@ -26,10 +26,11 @@ use crate::server::chat::batches::Batches;
 use crate::server::chat::effects::{Effect, Effects, Receipt};
 use crate::server::chat::id::SessionId;
 use crate::server::chat::lane::Lane;
+use crate::server::chat::replay::{Page, Start};
 #[cfg(test)]
 use crate::server::chat::session::Session;
-use crate::server::chat::session::Turn;
 use crate::server::chat::session_queue::SessionQueue;
+use crate::server::chat::turn::Turn;
 use crate::system::rate_limited::Warning;
 
 /// Receivers that were cut and are named in ten seconds at most, on each worker; more are counted.
@@ -260,7 +261,7 @@ impl Sessions {
     }
 
     /// A log knows about the room that a session is about to enter, or says why not.
-    pub(crate) fn opened(&mut self, session: SessionId, outcome: Result<(), Arc<str>>) {
+    pub(crate) fn opened(&mut self, session: SessionId, outcome: Result<Start, Arc<str>>) {
         if self.slots.hold(session) {
             self.with_turn(session.token, |connection, _, turn| {
                 connection.session.opened(outcome, turn);
@@ -268,6 +269,19 @@ impl Sessions {
             });
             self.change(session.token);
             self.list(session.token);
+        }
+    }
+
+    /// A log has given, or no longer has, what a session wants.
+    pub(crate) fn page(&mut self, session: SessionId, page: Option<Page>) {
+        if !self.slots.hold(session) {
+            return;
+        }
+        if self.slots[session.token].connection.session.take_page(page) {
+            self.change(session.token);
+            self.list(session.token);
+        } else {
+            self.close(session.token, CloseReason::Missed);
         }
     }
 
@@ -346,9 +360,10 @@ impl Sessions {
     /// what comes next. The one place where that is decided, and where a connection ends that is
     /// over.
     pub(crate) fn settle(&mut self, token: usize, flush: impl FnOnce(&mut Connection)) {
-        let flushed = self.with_turn(token, |connection, _, _| {
+        let flushed = self.with_turn(token, |connection, _, turn| {
             flush(connection);
             connection.session.relieve_room();
+            connection.session.read_on(turn);
         });
         if flushed.is_none() {
             return;
@@ -401,6 +416,7 @@ impl Sessions {
             && home != self.index
             && !session.is_waiting()
             && !session.is_awaiting()
+            && !session.is_paging()
             && self.phase.is_running()
         {
             self.hand_over(token, home);

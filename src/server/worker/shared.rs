@@ -15,6 +15,7 @@ use crate::server::chat::frame::Budget;
 use crate::server::chat::id::SessionId;
 use crate::server::chat::log::Log;
 use crate::server::chat::placement::Placement;
+use crate::server::chat::replay::{Page, Start};
 use crate::server::chat::room::Room;
 use crate::server::chat::rooms::Rooms;
 use crate::server::chat::tally::Tally;
@@ -39,7 +40,9 @@ pub(crate) enum Message {
     /// A log has said what became of texts of sessions here.
     Answer(Receipt),
     /// A log knows about the room that a session is about to enter, or says why not.
-    Opened(SessionId, Result<(), Arc<str>>),
+    Opened(SessionId, Result<Start, Arc<str>>),
+    /// The texts that a session has asked a log for, if it still has them.
+    Page(SessionId, Option<Page>),
     /// The session has to make room for others.
     Evict(SessionId),
     /// Carry out what was received, then say so through the sender, and take no more.
@@ -76,7 +79,7 @@ pub(crate) struct Shared {
     /// What holds for every client.
     pub limits: Limits,
     /// What has happened so far.
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
     /// Tells of receivers that hold their rooms back.
     pub slow_receivers: Mutex<Warning>,
 }
@@ -96,6 +99,7 @@ impl Shared {
             Effect::Opened(session, outcome) => {
                 self.tell(session.worker, Message::Opened(session, outcome));
             }
+            Effect::Page(session, page) => self.tell(session.worker, Message::Page(session, page)),
         }
     }
 

@@ -8,7 +8,6 @@ use super::stall::Stall;
 use super::transport::Transport;
 use crate::server::chat::admission::Permit;
 use crate::server::chat::id::Peer;
-use crate::server::chat::outbox::Backlog;
 use crate::server::chat::placement::Assignment;
 
 static SERIALS: AtomicU64 = AtomicU64::new(0);
@@ -54,14 +53,23 @@ impl Slot {
         }
     }
 
-    /// Notes whether a receiver is above its mark, at which it may not stay for `limit`; `true` if it
-    /// has just got there, so that it has to be looked at now and then.
+    /// Notes whether a receiver is above its mark, or is given what a log has and takes nothing of
+    /// it, which may not go on for `limit`; `true` if that has just begun, so that it has to be looked
+    /// at now and then.
     pub(crate) fn watch(&mut self, limit: Duration) -> bool {
-        let is_over = self.connection.session.backlog().is_some_and(Backlog::is_over);
+        let session = &self.connection.session;
+        let Some(backlog) = session.backlog() else {
+            return false;
+        };
+        let takes_part = backlog.lags() && backlog.bytes() > 0;
         match &mut self.stall {
-            Some(stall) => stall.look(is_over, Instant::now()),
-            None if is_over => {
-                self.stall = Some(Box::new(Stall::new(limit, Instant::now())));
+            Some(stall) => {
+                let is_stuck = takes_part && !stall.has_taken(session.taken());
+                stall.look(backlog.is_over() || is_stuck, Instant::now());
+            }
+            None if backlog.is_over() || takes_part => {
+                let stall = Stall::new(limit, session.taken(), Instant::now());
+                self.stall = Some(Box::new(stall));
                 return true;
             }
             None => {}

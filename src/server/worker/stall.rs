@@ -1,5 +1,6 @@
 //! How long a receiver's queue has been above its mark: without a break, and in all of late.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 /// Parts of the time that counts as "of late".
@@ -22,13 +23,20 @@ pub(crate) struct Stall {
     parts: [Duration; PARTS],
     /// How much of the present part is over.
     part: Duration,
+    /// Bytes that the receiver had taken.
+    taken: u64,
 }
 
 impl Stall {
-    /// A receiver that has just got above its mark.
-    pub(crate) fn new(span: Duration, now: Instant) -> Self {
+    /// A receiver that has just got above its mark, and has ever taken so many bytes.
+    pub(crate) fn new(span: Duration, taken: u64, now: Instant) -> Self {
         let (zero, parts) = (Duration::ZERO, [Duration::ZERO; PARTS]);
-        Stall { span, is_over: true, looked: now, unbroken: zero, parts, part: zero }
+        Stall { span, is_over: true, looked: now, unbroken: zero, parts, part: zero, taken }
+    }
+
+    /// The receiver has taken something since the last time.
+    pub(crate) fn has_taken(&mut self, taken: u64) -> bool {
+        mem::replace(&mut self.taken, taken) != taken
     }
 
     /// Notes whether the receiver is above its mark now.
@@ -101,7 +109,7 @@ mod tests {
     /// Looks every tenth of a second at a receiver that is above its mark for so many of ten looks.
     fn after(seconds: u32, of_ten: u32) -> Stall {
         let begun = Instant::now();
-        let mut stall = Stall::new(SPAN, begun);
+        let mut stall = Stall::new(SPAN, 0, begun);
         for look in 1..=seconds * 10 {
             stall.look(look % 10 < of_ten, begun + Duration::from_millis(100) * look);
         }
@@ -130,7 +138,7 @@ mod tests {
     #[test]
     fn a_pause_of_the_server_is_not_the_receivers() {
         let begun = Instant::now();
-        let mut stall = Stall::new(SPAN, begun);
+        let mut stall = Stall::new(SPAN, 0, begun);
         stall.look(true, begun + Duration::from_secs(3600));
         assert_eq!(stall.unbroken, GAP);
         assert_eq!(stall.verdict(), Verdict::Watch);

@@ -335,7 +335,7 @@ fn a_turn_with_a_bug_drops_nobodys_text() {
         (room, sender, receiver)
     });
     // A receiver on a worker that does not exist.
-    trap.attach(WORKERS, 0, Outbox::new(1, &server.shared.budget).sender(), &effects);
+    trap.attach(WORKERS, 0, Outbox::new(1, &server.shared.budget).sender(), None, &effects);
     victims.iter_mut().for_each(|(_, sender, _)| sender.send("sendall:hi\n"));
     server.look(0);
     server.workers[0].serve_all();

@@ -1,5 +1,6 @@
-//! A log that keeps nothing, answers when a test says so, in any order between rooms, and fails.
+//! A log in memory that answers when a test says so, in any order between rooms, and fails.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -8,7 +9,10 @@ use crate::server::chat::batch::{Batch, Publisher};
 use crate::server::chat::effects::{Effect, Effects};
 use crate::server::chat::id::SessionId;
 use crate::server::chat::log::{Log, Opened};
+use crate::server::chat::replay::{Page, PageRequest, Start};
 use crate::server::chat::room::Room;
+use crate::wire::position::{Position, Resume};
+use crate::wire::protocol::{Name, Stamp};
 
 #[derive(Debug, Default)]
 pub(crate) struct TestLog {
@@ -20,29 +24,53 @@ pub(crate) struct TestLog {
     pub opens_late: bool,
     /// Batches are refused, for this reason, or ordered at once.
     pub decides_at_once: Option<Result<(), &'static str>>,
+    /// What is in the log, by room.
+    pub kept: Mutex<HashMap<Name, Vec<Vec<u8>>>>,
+    /// Pages that are wanted.
+    pub wanted: Mutex<Vec<PageRequest>>,
 }
 
 impl Log for TestLog {
-    fn append(&self, batch: Batch, publisher: &mut Publisher<'_>) {
-        match self.decides_at_once {
-            None => self.batches.lock().unwrap().push(batch),
-            Some(Ok(())) => batch.ordered(publisher),
-            Some(Err(reason)) => batch.refused(reason.into(), publisher.effects),
+    fn gives_back(&self) -> bool {
+        false
+    }
+
+    fn append(&self, batches: Vec<Batch>, publisher: &mut Publisher<'_>) {
+        for batch in batches {
+            match self.decides_at_once {
+                None => self.batches.lock().unwrap().push(batch),
+                Some(Ok(())) => self.order(batch, publisher),
+                Some(Err(reason)) => batch.refused(reason.into(), publisher.effects),
+            }
         }
     }
 
-    fn open(&self, _room: &Arc<Room>, session: SessionId) -> Opened {
+    fn open(&self, _: &Arc<Room>, _: Option<Resume>, session: SessionId) -> Opened {
         if !self.opens_late {
-            return Opened::Now;
+            return Opened::Now(Start::default());
         }
         self.opening.lock().unwrap().push(session);
         Opened::Later
     }
 
+    fn page(&self, request: PageRequest) {
+        self.wanted.lock().unwrap().push(request);
+    }
+
     fn finish(&self, _until: Instant) {}
+
+    fn close(&self, _until: Instant) {}
 }
 
 impl TestLog {
+    fn order(&self, batch: Batch, publisher: &mut Publisher<'_>) {
+        let mut kept = self.kept.lock().unwrap();
+        let kept = kept.entry(batch.room().name().clone()).or_default();
+        let position = Position { epoch: 1, seq: kept.len() as u64 + 1 };
+        kept.extend(batch.lines().split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec));
+        batch.ordered(Stamp { position, time: 0 }, publisher);
+    }
+
     /// How many batches are not decided yet.
     pub(crate) fn len(&self) -> usize {
         self.batches.lock().unwrap().len()
@@ -60,23 +88,30 @@ impl TestLog {
         match outcome {
             Ok(()) => {
                 let Shared { tally, budget, .. } = shared;
-                batch.ordered(&mut Publisher { here: None, effects: &effects, tally, budget });
+                let here = None;
+                self.order(batch, &mut Publisher { here, effects: &effects, tally, budget });
             }
             Err(reason) => batch.refused(reason.into(), &effects),
         }
         wanted.try_iter().for_each(|effect| shared.carry_out(effect));
     }
 
-    /// Says of all batches, the oldest first, that they are in the log.
+    /// Says of all batches, the oldest first, that they are in the log, and gives what is wanted.
     pub(crate) fn decide_all(&self, shared: &Shared) {
         while self.len() > 0 {
             self.decide(0, Ok(()), shared);
+        }
+        for PageRequest { room, seqs, session, .. } in self.wanted.lock().unwrap().drain(..) {
+            let (first, last) = (*seqs.start() as usize, *seqs.end());
+            let lines = self.kept.lock().unwrap()[&room][first - 1..last as usize].concat();
+            shared.carry_out(Effect::Page(session, Some(Page { lines, last })));
         }
     }
 
     /// Says to all who wait for a room that it is known, or why not.
     pub(crate) fn open_all(&self, outcome: Result<(), &str>, shared: &Shared) {
         for session in self.opening.lock().unwrap().drain(..) {
+            let outcome = outcome.map(|()| Start::default());
             shared.carry_out(Effect::Opened(session, outcome.map_err(Into::into)));
         }
     }

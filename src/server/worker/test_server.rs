@@ -21,7 +21,6 @@ use crate::server::chat::log::Log;
 use crate::server::chat::placement::Placement;
 use crate::server::chat::room::Room;
 use crate::server::chat::rooms::Rooms;
-use crate::server::chat::tally::Tally;
 use crate::server::config::Limits;
 use crate::server::shutdown::{Pace, wind_down};
 
@@ -133,7 +132,7 @@ impl TestServer {
             admission: Arc::new(Admission::new(places, None)),
             budget: Arc::new(Budget::new(limits.total_queue_limit)),
             limits,
-            tally: Tally::default(),
+            tally: Arc::default(),
             slow_receivers: Mutex::default(),
         });
         let worker = |(index, (poll, inbox)): (usize, (Poll, mpsc::Receiver<Message>))| {

@@ -50,7 +50,11 @@ impl Sessions {
         let Slot { connection, stall: Some(stall), .. } = &self.slots[session.token] else {
             return;
         };
-        let verdict = stall.verdict();
+        let verdict = match stall.verdict() {
+            // Nobody waits for it, and what holds it up would not list it again.
+            Verdict::Tell | Verdict::Forget if connection.session.lags() => Verdict::Watch,
+            verdict => verdict,
+        };
         connection.session.set_slow(verdict == Verdict::Tell);
         match verdict {
             Verdict::Cut => {

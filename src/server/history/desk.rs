@@ -1,0 +1,196 @@
+//! What waits to be committed, and the store, which is taken out by the one who commits.
+//!
+//! Whoever has the store commits and publishes, one batch after the other; so the order of numbers is
+//! the order in which a room hears them. Nobody holds the lock meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::store::Store;
+use crate::server::chat::batch::Batch;
+use crate::server::chat::id::SessionId;
+use crate::server::chat::room::Room;
+use crate::wire::position::Resume;
+
+/// Bytes of lines that one transaction is for, so that none takes long.
+const TRANSACTION: usize = 1024 * 1024;
+
+/// A worker commits by itself as long as that takes no longer.
+const SHORT: Duration = Duration::from_millis(1);
+
+/// Something that waits for the store.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// Texts.
+    Batch(Batch),
+    /// A receiver, until it is known how many texts the room has.
+    Open(Arc<Room>, Option<Resume>, SessionId),
+}
+
+/// What waits, and the store.
+#[derive(Debug)]
+pub(super) struct Desk {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    waiting: VecDeque<Entry>,
+    store: Option<Box<Store>>,
+    /// Only the thread that is there for it may commit: somebody has locked the database, or something
+    /// has failed.
+    is_troubled: bool,
+    is_closed: bool,
+}
+
+impl Desk {
+    pub(super) fn new(store: Store) -> Self {
+        let store = Some(Box::new(store));
+        let (waiting, is_troubled, is_closed) = (VecDeque::new(), false, false);
+        Desk {
+            state: Mutex::new(State { waiting, store, is_troubled, is_closed }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds entries; gives the store out if the caller may commit them itself. After the end, gives
+    /// the entries back.
+    pub(super) fn add(
+        &self,
+        entries: impl Iterator<Item = Entry>,
+    ) -> Result<Option<Box<Store>>, Vec<Entry>> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(entries.collect());
+        }
+        state.waiting.extend(entries);
+        let may = !state.is_troubled && state.store.as_ref().is_some_and(|it| it.pace() < SHORT);
+        let store = if may { state.store.take() } else { None };
+        if store.is_none() {
+            self.changed.notify_all();
+        }
+        Ok(store)
+    }
+
+    /// Gives the store out if nothing waits for it; else adds an entry.
+    pub(super) fn store_or_add(&self, entry: impl FnOnce() -> Entry) -> Option<Box<Store>> {
+        let mut state = self.lock();
+        if state.waiting.is_empty()
+            && !state.is_troubled
+            && let Some(store) = state.store.take()
+        {
+            return Some(store);
+        }
+        if !state.is_closed {
+            state.waiting.push_back(entry());
+            self.changed.notify_all();
+        }
+        None
+    }
+
+    /// The next entries that are for one transaction.
+    pub(super) fn next(&self) -> Vec<Entry> {
+        let mut state = self.lock();
+        let mut bytes = 0;
+        let is_one_more = |entry: &&Entry| {
+            let fits = bytes < TRANSACTION;
+            if let Entry::Batch(batch) = *entry {
+                bytes += batch.bytes();
+            }
+            fits
+        };
+        let count = state.waiting.iter().take_while(is_one_more).count();
+        state.waiting.drain(..count).collect()
+    }
+
+    /// These have to wait on, and only the thread that is there for it may commit them.
+    pub(super) fn put_back(&self, entries: Vec<Entry>) {
+        let mut state = self.lock();
+        state.is_troubled = true;
+        entries.into_iter().rev().for_each(|entry| state.waiting.push_front(entry));
+    }
+
+    /// Takes the store as soon as it is there; `None` at the end.
+    pub(super) fn take_store(&self) -> Option<Box<Store>> {
+        let mut state = self.lock();
+        loop {
+            if state.is_closed {
+                return None;
+            }
+            if let Some(store) = state.store.take() {
+                return Some(store);
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// Waits until something has to be committed and the store is there; `None` at the end.
+    pub(super) fn wait_for_work(&self) -> Option<Box<Store>> {
+        let mut state = self.lock();
+        loop {
+            if state.is_closed {
+                return None;
+            }
+            if !state.waiting.is_empty()
+                && let Some(store) = state.store.take()
+            {
+                return Some(store);
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// Gives the store back; `is_well` says that the last commit has succeeded.
+    pub(super) fn give_back(&self, store: Box<Store>, is_well: bool) {
+        let mut state = self.lock();
+        state.store = Some(store);
+        state.is_troubled &= !is_well;
+        self.changed.notify_all();
+    }
+
+    /// Waits until nothing waits any more.
+    pub(super) fn settle(&self, until: Instant) {
+        let mut state = self.lock();
+        while !state.is_closed && !(state.waiting.is_empty() && state.store.is_some()) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Sleeps for so long; `false` at the end.
+    pub(super) fn sleep(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut state = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.is_closed {
+                return !state.is_closed;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The end: takes the store, if it is there in time.
+    pub(super) fn close(&self, until: Instant) -> Option<Box<Store>> {
+        self.settle(until);
+        let mut state = self.lock();
+        state.is_closed = true;
+        self.changed.notify_all();
+        state.store.take()
+    }
+}

@@ -1,0 +1,343 @@
+//! Rooms that remember: a log that keeps all texts in a SQLite database.
+//!
+//! A text is committed before it is published. What waits is one transaction. A worker commits by
+//! itself while nobody else does and that takes no time worth mentioning; else a thread that is there
+//! for it does. Another gives texts back, and a third lets go of old ones and cuts the database's log
+//! off.
+//!
+//! Knows batches and rooms, and how to say what became of them; knows neither sockets nor the loops.
+
+mod desk;
+mod error;
+mod file;
+mod outlet;
+mod reader;
+mod store;
+mod upkeep;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::warn;
+
+use super::chat::batch::{Batch, Publisher};
+use super::chat::effects::{Effect, Effects};
+use super::chat::id::SessionId;
+use super::chat::log::{Log, Opened};
+use super::chat::replay::{PageRequest, Start};
+use super::chat::room::Room;
+use crate::system::rate_limited::Warning;
+use crate::wire::position::{Position, Resume};
+use crate::wire::protocol::Stamp;
+use desk::{Desk, Entry};
+pub(crate) use error::HistoryError;
+pub(crate) use outlet::Outlet;
+use reader::{Job, Reader};
+use store::{Failure, Store};
+pub(crate) use upkeep::Keep;
+use upkeep::Upkeep;
+
+/// How long to wait for one who has locked the database.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two attempts to find out what became of a commit.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Transactions in a row that a worker commits, so that its own clients do not wait for long.
+const ROUNDS: usize = 2;
+
+/// The history that a server keeps.
+#[derive(Debug)]
+pub(crate) struct History {
+    path: PathBuf,
+    desk: Desk,
+    jobs: mpsc::Sender<Job>,
+    /// The other end, until the reader has it.
+    wanted: Mutex<Option<mpsc::Receiver<Job>>>,
+    outlet: OnceLock<Arc<Outlet>>,
+    keep: Keep,
+    failures: Mutex<Warning>,
+}
+
+impl History {
+    /// Opens the history at `path`, or begins one; `synced` says that what is answered survives also
+    /// the end of the whole system.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`]: what was there is as it was.
+    pub(crate) fn open(path: &Path, synced: bool, keep: Keep) -> Result<Self, HistoryError> {
+        let store = Store::open(path, synced)?;
+        let (jobs, wanted) = mpsc::channel();
+        Ok(History {
+            path: path.to_owned(),
+            desk: Desk::new(store),
+            jobs,
+            wanted: Mutex::new(Some(wanted)),
+            outlet: OnceLock::new(),
+            keep,
+            failures: Mutex::default(),
+        })
+    }
+
+    /// Starts its threads, which say what they have to say to `outlet`.
+    ///
+    /// # Errors
+    ///
+    /// If they are not to be had, or the file cannot be opened again: as an I/O error.
+    pub(crate) fn start(self: &Arc<Self>, outlet: Outlet) -> io::Result<()> {
+        let outlet = Arc::new(outlet);
+        if let Some(store) = self.desk.take_store() {
+            outlet.epoch.store(store.epoch(), Ordering::SeqCst);
+            self.desk.give_back(store, true);
+        }
+        let _ = self.outlet.set(Arc::clone(&outlet));
+        let reader = Reader::new(&self.path, outlet).map_err(io::Error::other)?;
+        let upkeep = Upkeep::new(&self.path, self.keep).map_err(io::Error::other)?;
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.into()).spawn(run).map(drop)
+        };
+        if let Some(wanted) = wanted {
+            start("history reader", Box::new(move || reader.run(&wanted)))?;
+        }
+        let history = Arc::clone(self);
+        start("history writer", Box::new(move || history.write()))?;
+        let history = Arc::clone(self);
+        start("history upkeep", Box::new(move || upkeep.run(&history.desk)))
+    }
+
+    /// Commits what the workers do not.
+    fn write(&self) {
+        let Some(outlet) = self.outlet.get() else { return };
+        let (effects, wanted) = Effects::new();
+        while let Some(mut store) = self.desk.wait_for_work() {
+            let (tally, budget) = (&*outlet.tally, &outlet.budget);
+            let mut publisher = Publisher { here: None, effects: &effects, tally, budget };
+            let entries = self.desk.next();
+            let outcome = self.commit(&mut store, entries, PATIENCE, &mut publisher);
+            let is_well = outcome.is_ok();
+            if let Err((failure, entries)) = outcome {
+                self.fail(&mut store, failure, entries, &mut publisher);
+            }
+            wanted.try_iter().for_each(|effect| outlet.carry_out(effect));
+            self.desk.give_back(store, is_well);
+        }
+    }
+
+    /// Commits what waits, on a worker.
+    fn commit_here(&self, mut store: Box<Store>, publisher: &mut Publisher<'_>) {
+        let mut is_well = true;
+        for _ in 0..ROUNDS {
+            let entries = self.desk.next();
+            if entries.is_empty() {
+                break;
+            }
+            if let Err((_, entries)) = self.commit(&mut store, entries, Duration::ZERO, publisher) {
+                self.desk.put_back(entries);
+                is_well = false;
+                break;
+            }
+        }
+        self.desk.give_back(store, is_well);
+    }
+
+    /// Commits these, and says so; gives them back if that fails.
+    fn commit(
+        &self,
+        store: &mut Store,
+        entries: Vec<Entry>,
+        patience: Duration,
+        publisher: &mut Publisher<'_>,
+    ) -> Result<(), (Failure, Vec<Entry>)> {
+        let (mut batches, mut opens) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::Batch(batch) => batches.push(batch),
+                open @ Entry::Open(..) => opens.push(open),
+            }
+        }
+        if !batches.is_empty() {
+            match store.commit(&batches, patience) {
+                Ok(stamps) => publish(batches, &stamps, publisher),
+                Err(failure) => {
+                    let batches = batches.into_iter().map(Entry::Batch);
+                    return Err((failure, batches.chain(opens).collect()));
+                }
+            }
+        }
+        for open in opens {
+            if let Entry::Open(room, resume, session) = open {
+                self.answer_open(store, &room, resume, session, publisher.effects);
+            }
+        }
+        Ok(())
+    }
+
+    /// Who waits for a room hears that it is known, which it is, or is sent on to the reader.
+    fn answer_open(
+        &self,
+        store: &mut Store,
+        room: &Arc<Room>,
+        resume: Option<Resume>,
+        session: SessionId,
+        effects: &Effects,
+    ) {
+        let known = learn(store, room);
+        match (known, resume) {
+            (Ok(()), Some(resume)) => self.resolve(room, resume, session),
+            (Ok(()), None) => effects.add(Effect::Opened(session, Ok(Start::default()))),
+            (Err(error), _) => {
+                self.warn(&error);
+                let reason = "the history cannot be read".into();
+                effects.add(Effect::Opened(session, Err(reason)));
+            }
+        }
+    }
+
+    fn resolve(&self, room: &Room, resume: Resume, session: SessionId) {
+        // There is nobody to be answered once the reader has ended.
+        let _ = self.jobs.send(Job::Resolve(room.name().clone(), resume, session));
+    }
+
+    /// A commit has failed: finds out what became of it, and says so.
+    fn fail(
+        &self,
+        store: &mut Store,
+        failure: Failure,
+        entries: Vec<Entry>,
+        publisher: &mut Publisher<'_>,
+    ) {
+        let batch = |entry| match entry {
+            Entry::Batch(batch) => Some(batch),
+            Entry::Open(_, _, session) => {
+                let reason = "the history cannot be read now".into();
+                publisher.effects.add(Effect::Opened(session, Err(reason)));
+                None
+            }
+        };
+        let batches: Vec<Batch> = entries.into_iter().filter_map(batch).collect();
+        let reason: Arc<str> = match failure {
+            Failure::Busy => {
+                self.warn(&"another program has locked it");
+                "not kept: another program has locked the history".into()
+            }
+            Failure::Refused(error) => {
+                self.warn(&error);
+                format!("not kept: {error}").into()
+            }
+            Failure::Doubtful(error) => {
+                self.warn(&error);
+                match self.find_out(store, &batches) {
+                    Some(stamps) => return publish(batches, &stamps, publisher),
+                    None => format!("not kept: {error}").into(),
+                }
+            }
+        };
+        for batch in batches {
+            batch.refused(Arc::clone(&reason), publisher.effects);
+        }
+    }
+
+    /// What became of a commit that may or may not be there. Until that can be told, nothing is
+    /// answered.
+    fn find_out(&self, store: &mut Store, batches: &[Batch]) -> Option<Vec<Stamp>> {
+        loop {
+            match store.resolve(batches) {
+                Ok(stamps) => {
+                    if let Some(outlet) = self.outlet.get() {
+                        outlet.epoch.store(store.epoch(), Ordering::SeqCst);
+                    }
+                    return stamps;
+                }
+                Err(error) => self.warn(&error),
+            }
+            if !self.desk.sleep(RETRY) {
+                return None;
+            }
+        }
+    }
+
+    fn warn(&self, error: &dyn std::fmt::Display) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.warn(format_args!("cannot write {}: {error}", self.path.display()));
+    }
+}
+
+/// The batches are committed: their rooms and senders hear of it.
+fn publish(batches: Vec<Batch>, stamps: &[Stamp], publisher: &mut Publisher<'_>) {
+    for (batch, stamp) in batches.into_iter().zip(stamps) {
+        batch.ordered(*stamp, publisher);
+    }
+}
+
+/// Lets a room know how many texts it has. All that is committed is published by then.
+fn learn(store: &mut Store, room: &Room) -> rusqlite::Result<()> {
+    if room.published().is_none() {
+        let seq = store.last(room.name())?;
+        room.set_published(Position { epoch: store.epoch(), seq });
+    }
+    Ok(())
+}
+
+impl Log for History {
+    fn gives_back(&self) -> bool {
+        true
+    }
+
+    fn append(&self, batches: Vec<Batch>, publisher: &mut Publisher<'_>) {
+        match self.desk.add(batches.into_iter().map(Entry::Batch)) {
+            Ok(Some(store)) => self.commit_here(store, publisher),
+            Ok(None) => {}
+            Err(entries) => {
+                for entry in entries {
+                    if let Entry::Batch(batch) = entry {
+                        batch.refused("the server stops".into(), publisher.effects);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&self, room: &Arc<Room>, resume: Option<Resume>, session: SessionId) -> Opened {
+        if room.published().is_none() {
+            let entry = || Entry::Open(Arc::clone(room), resume, session);
+            let Some(mut store) = self.desk.store_or_add(entry) else {
+                return Opened::Later;
+            };
+            let learnt = learn(&mut store, room);
+            self.desk.give_back(store, true);
+            if let Err(error) = learnt {
+                self.warn(&error);
+                return Opened::Never("the history cannot be read");
+            }
+        }
+        match resume {
+            None => Opened::Now(Start::default()),
+            Some(resume) => {
+                self.resolve(room, resume, session);
+                Opened::Later
+            }
+        }
+    }
+
+    fn page(&self, request: PageRequest) {
+        // There is nobody to be answered once the reader has ended.
+        let _ = self.jobs.send(Job::Page(request));
+    }
+
+    fn finish(&self, until: Instant) {
+        self.desk.settle(until);
+    }
+
+    fn close(&self, until: Instant) {
+        let closed = self.desk.close(until).map(|store| store.close());
+        if !matches!(closed, Some(Ok(()))) {
+            warn!("{} was not closed cleanly", self.path.display());
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Where the threads of a history say what they have to say.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::server::chat::effects::Effect;
+use crate::server::chat::frame::Budget;
+use crate::server::chat::tally::Tally;
+
+/// Where the threads of a history say what they have to say.
+pub(crate) struct Outlet {
+    carry_out: Box<dyn Fn(Effect) + Send + Sync>,
+    /// Counts texts and deliveries.
+    pub(super) tally: Arc<Tally>,
+    /// Counts the bytes of frames.
+    pub(super) budget: Arc<Budget>,
+    /// The epoch of the texts that are published.
+    pub(super) epoch: AtomicU64,
+}
+
+impl Outlet {
+    /// Effects go to `carry_out`.
+    pub(crate) fn new(
+        carry_out: impl Fn(Effect) + Send + Sync + 'static,
+        tally: Arc<Tally>,
+        budget: Arc<Budget>,
+    ) -> Self {
+        Outlet { carry_out: Box::new(carry_out), tally, budget, epoch: AtomicU64::new(0) }
+    }
+
+    /// Has the right worker do something.
+    pub(super) fn carry_out(&self, effect: Effect) {
+        (self.carry_out)(effect);
+    }
+}
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlet").finish_non_exhaustive()
+    }
+}

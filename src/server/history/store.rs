@@ -1,0 +1,344 @@
+//! The database of a history: its tables, and the one connection that writes to it.
+//!
+//! Gives texts their numbers, from a table of the last of each room and never from the texts that are
+//! there. What is answered with a number is committed.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use log::warn;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+
+use super::error::HistoryError;
+use super::file::{self, APPLICATION_ID, Claim, VERSION};
+use crate::server::chat::batch::Batch;
+use crate::wire::position::Position;
+use crate::wire::protocol::{Name, Reply, Stamp};
+
+/// Rooms whose last numbers are kept in memory.
+const ROOMS: usize = 10_000;
+
+/// The tables.
+const SCHEMA: &str = "
+    CREATE TABLE texts (
+        room TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        sender TEXT NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (room, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE rooms (room TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE ends (
+        epoch INTEGER NOT NULL,
+        room TEXT NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY (epoch, room)
+    ) WITHOUT ROWID;
+    CREATE TABLE epochs (epoch INTEGER PRIMARY KEY);
+    CREATE TABLE state (
+        epoch INTEGER NOT NULL,
+        clean INTEGER NOT NULL,
+        synced INTEGER NOT NULL,
+        boot TEXT NOT NULL
+    );";
+
+/// The database, for the one who writes.
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    connection: Connection,
+    /// Every commit is on the disk before it is answered.
+    synced: bool,
+    epoch: u64,
+    /// The numbers of the last texts of rooms.
+    last: HashMap<Name, u64>,
+    /// How long the last commits took.
+    pace: Duration,
+    /// A commit has failed, and it is not known whether it is there: the stamps that it gave.
+    doubt: Option<Vec<Stamp>>,
+    _claim: Claim,
+}
+
+/// Why a commit is not there.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Somebody else has locked the database.
+    Busy,
+    /// There is no place left, or the like: it is as if nothing had been tried.
+    Refused(rusqlite::Error),
+    /// It may be there: [`Store::resolve`] says so.
+    Doubtful(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Busy,
+            Some(ErrorCode::DiskFull) => Failure::Refused(error),
+            _ => Failure::Doubtful(error),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the history at `path`, or makes one.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`]; what was there is as it was.
+    pub(super) fn open(path: &Path, synced: bool) -> Result<Self, HistoryError> {
+        let claim = Claim::new(path)?;
+        let failed = |source: rusqlite::Error| match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                HistoryError::Damaged { path: path.to_owned() }
+            }
+            _ => HistoryError::Database { path: path.to_owned(), source },
+        };
+        if claim.is_new {
+            let new = file::beside(path, file::NEW);
+            let io = |source| HistoryError::Open { path: new.clone(), source };
+            file::make(&new).map_err(io)?;
+            create(&new).map_err(failed)?;
+            std::fs::rename(&new, path).map_err(io)?;
+        }
+        let connection = connect_to_write(path, synced).map_err(failed)?;
+        let mut store = Store {
+            path: path.to_owned(),
+            connection,
+            synced,
+            epoch: 0,
+            last: HashMap::new(),
+            pace: Duration::ZERO,
+            doubt: None,
+            _claim: claim,
+        };
+        store.begin().map_err(failed)?;
+        Ok(store)
+    }
+
+    /// The epoch of all that is committed from now on.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// How long commits take.
+    pub(super) fn pace(&self) -> Duration {
+        self.pace
+    }
+
+    /// Finds out in which epoch this is, and notes that the history is in use.
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        let boot = boot_id();
+        let transaction = self.connection.transaction()?;
+        let sql = "SELECT epoch, clean OR synced OR boot = ?1 FROM state";
+        let (epoch, is_whole): (i64, bool) =
+            transaction.query_row(sql, [&boot], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        self.epoch = epoch as u64;
+        if !is_whole {
+            self.epoch = new_epoch(&transaction, self.epoch)?;
+            warn!(
+                "the system has stopped since: texts may be lost, so positions begin a new epoch, {}",
+                self.epoch
+            );
+        }
+        let sql = "UPDATE state SET epoch = ?1, clean = 0, synced = ?2, boot = ?3";
+        transaction.execute(sql, params![self.epoch as i64, self.synced, boot])?;
+        transaction.commit()
+    }
+
+    /// The number of a room's last text; 0 if it has none.
+    pub(super) fn last(&mut self, room: &Name) -> rusqlite::Result<u64> {
+        if let Some(last) = self.last.get(room) {
+            return Ok(*last);
+        }
+        let last = last(&self.connection, room)?;
+        self.last.insert(room.clone(), last);
+        Ok(last)
+    }
+
+    /// Commits all of them at once, and waits so long if somebody else has locked the database.
+    /// Returns the stamp of the first text of each.
+    pub(super) fn commit(
+        &mut self,
+        batches: &[Batch],
+        patience: Duration,
+    ) -> Result<Vec<Stamp>, Failure> {
+        let begun = Instant::now();
+        self.connection.busy_timeout(patience)?;
+        let stamps = self.number(batches)?;
+        let committed = self.insert(batches, &stamps);
+        self.pace = (self.pace * 7 + begun.elapsed()) / 8;
+        if let Err(error) = committed {
+            if !self.connection.is_autocommit() {
+                // What fails here is over without it.
+                let _ = self.connection.execute_batch("ROLLBACK");
+            }
+            for (batch, stamp) in batches.iter().zip(&stamps).rev() {
+                self.last.insert(batch.room().name().clone(), stamp.position.seq - 1);
+            }
+            let failure = Failure::from(error);
+            if let Failure::Doubtful(_) = failure {
+                self.doubt = Some(stamps);
+            }
+            return Err(failure);
+        }
+        Ok(stamps)
+    }
+
+    /// Gives the first text of each batch its stamp.
+    fn number(&mut self, batches: &[Batch]) -> rusqlite::Result<Vec<Stamp>> {
+        if self.last.len() >= ROOMS {
+            self.last.clear();
+        }
+        // Whatever fails does so before there are any numbers.
+        batches.iter().try_for_each(|batch| self.last(batch.room().name()).map(drop))?;
+        let (epoch, time) = (self.epoch, now().as_millis() as u64);
+        let stamp = |batch: &Batch| {
+            let last = self.last.entry(batch.room().name().clone()).or_default();
+            let position = Position { epoch, seq: *last + 1 };
+            *last += batch.texts();
+            Stamp { position, time }
+        };
+        Ok(batches.iter().map(stamp).collect())
+    }
+
+    fn insert(&mut self, batches: &[Batch], stamps: &[Stamp]) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let sql = "INSERT INTO texts (room, seq, time, sender, text) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let mut insert = self.connection.prepare_cached(sql)?;
+        let sql = "INSERT OR REPLACE INTO rooms (room, last) VALUES (?1, ?2)";
+        let mut set_last = self.connection.prepare_cached(sql)?;
+        for (batch, stamp) in batches.iter().zip(stamps) {
+            let room = batch.room().name().as_str();
+            let mut seq = stamp.position.seq;
+            for line in batch.lines().split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                let Ok(Reply::Delivery(delivery)) = Reply::parse(line) else {
+                    continue;
+                };
+                let sender = String::from_utf8_lossy(delivery.sender);
+                let time = stamp.time as i64;
+                // What is no UTF-8 is kept all the same, byte for byte.
+                match std::str::from_utf8(delivery.text) {
+                    Ok(text) => insert.execute(params![room, seq as i64, time, sender, text])?,
+                    Err(_) => {
+                        insert.execute(params![room, seq as i64, time, sender, delivery.text])?
+                    }
+                };
+                seq += 1;
+            }
+            set_last.execute(params![room, (seq - 1) as i64])?;
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// Opens the database once more after a commit that failed: returns its stamps if it is there
+    /// all the same. If something is not there that was, begins a new epoch.
+    pub(super) fn resolve(&mut self, batches: &[Batch]) -> rusqlite::Result<Option<Vec<Stamp>>> {
+        self.connection = connect_to_write(&self.path, self.synced)?;
+        let mut is_whole = true;
+        for (room, known) in &self.last {
+            is_whole &= last(&self.connection, room)? >= *known;
+        }
+        // All of it is there, or nothing.
+        let is_there = match (batches.last(), self.doubt.as_ref().and_then(|all| all.last())) {
+            (Some(batch), Some(stamp)) => {
+                let seq = stamp.position.seq + batch.texts() - 1;
+                last(&self.connection, batch.room().name())? >= seq
+            }
+            _ => false,
+        };
+        if !is_whole {
+            let transaction = self.connection.transaction()?;
+            self.epoch = new_epoch(&transaction, self.epoch)?;
+            let sql = "UPDATE state SET epoch = ?1";
+            transaction.execute(sql, [self.epoch as i64])?;
+            transaction.commit()?;
+            warn!("texts are lost, so positions begin a new epoch, {}", self.epoch);
+        }
+        self.last.clear();
+        Ok(self.doubt.take().filter(|_| is_there))
+    }
+
+    /// Removes up to `most` texts of a room up to that number, from the front.
+    pub(super) fn trim(&mut self, room: &str, up_to: u64, most: u64) -> rusqlite::Result<usize> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let sql = "DELETE FROM texts WHERE room = ?1 AND seq <= ?2 AND seq < ?3 + \
+                   (SELECT min(seq) FROM texts WHERE room = ?1)";
+        self.connection.prepare_cached(sql)?.execute(params![room, up_to as i64, most as i64])
+    }
+
+    /// The end: nothing is missing.
+    pub(super) fn close(self) -> rusqlite::Result<()> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        self.connection.execute("UPDATE state SET clean = 1", [])?;
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+}
+
+/// Makes an empty history. Its file is not in use for writing ahead yet, so that its header says from
+/// the start what it is.
+fn create(path: &Path) -> rusqlite::Result<()> {
+    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let transaction = connection.transaction()?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.execute_batch(SCHEMA)?;
+    let epoch = now().as_micros() as i64;
+    let sql = "INSERT INTO state (epoch, clean, synced, boot) VALUES (?1, 1, 0, '')";
+    transaction.execute(sql, [epoch])?;
+    transaction.commit()
+}
+
+fn connect_to_write(path: &Path, synced: bool) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    // Before anything is changed.
+    for table in ["texts", "rooms", "ends", "epochs", "state"] {
+        connection.prepare(&format!("SELECT * FROM {table} LIMIT 1"))?.exists([])?;
+    }
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", if synced { "FULL" } else { "NORMAL" })?;
+    // Somebody else sees to that.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
+/// A connection that reads.
+pub(super) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    Ok(connection)
+}
+
+fn last(connection: &Connection, room: &Name) -> rusqlite::Result<u64> {
+    let mut select = connection.prepare_cached("SELECT last FROM rooms WHERE room = ?1")?;
+    let last: Option<i64> = select.query_row([room.as_str()], |row| row.get(0)).optional()?;
+    Ok(last.unwrap_or(0) as u64)
+}
+
+/// Notes where the old epoch has ended; returns the new one, which is more.
+fn new_epoch(connection: &Connection, old: u64) -> rusqlite::Result<u64> {
+    connection.execute("INSERT OR REPLACE INTO epochs (epoch) VALUES (?1)", [old as i64])?;
+    let sql = "INSERT OR REPLACE INTO ends (epoch, room, last) SELECT ?1, room, last FROM rooms";
+    connection.execute(sql, [old as i64])?;
+    Ok((now().as_micros() as u64).max(old + 1))
+}
+
+/// Since 1970.
+pub(super) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Another one each time that the system starts.
+fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}

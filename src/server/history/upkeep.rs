@@ -1,0 +1,149 @@
+//! What a history needs now and then: old texts go, and what is written ahead goes into the database
+//! itself.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+
+use super::desk::Desk;
+use super::error::HistoryError;
+use super::store::{connect_to_read, now};
+use crate::system::rate_limited::Warning;
+
+/// How often to look.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often to look for old texts.
+const TRIM: Duration = Duration::from_secs(10);
+
+/// Texts that go in one step.
+const STEP: u64 = 500;
+
+/// Pages of changes at which they are to begin from the front again.
+const PAGES: i64 = 2_000;
+
+/// Pages of changes that are too many.
+const TOO_MANY: i64 = 16_000;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How much is kept; everything, where nothing else is said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Keep {
+    /// Texts of each room.
+    pub texts: Option<usize>,
+    /// Days.
+    pub days: Option<usize>,
+}
+
+/// Sees to a history now and then.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    connection: Connection,
+    keep: Keep,
+    trimmed: Option<Instant>,
+    readers: Warning,
+    failures: Warning,
+}
+
+impl Upkeep {
+    /// For the history at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError::Database`] if it cannot be opened.
+    pub(super) fn new(path: &Path, keep: Keep) -> Result<Self, HistoryError> {
+        let connection = connect_to_read(path)
+            .map_err(|source| HistoryError::Database { path: path.to_owned(), source })?;
+        let (readers, failures) = (Warning::default(), Warning::default());
+        Ok(Upkeep { connection, keep, trimmed: None, readers, failures })
+    }
+
+    /// Sees to it until the end.
+    pub(super) fn run(mut self, desk: &Desk) {
+        while desk.sleep(PAUSE) {
+            let done = self.checkpoint(desk).and_then(|()| self.trim(desk));
+            if let Err(error) = done {
+                self.failures.warn(format_args!("cannot keep the history in order: {error}"));
+            }
+        }
+    }
+
+    /// Writes what is written ahead into the database. When that is all, while nobody writes, the next
+    /// change begins at the front.
+    fn checkpoint(&mut self, desk: &Desk) -> rusqlite::Result<()> {
+        let (pages, _) = self.checkpoint_once()?;
+        if pages < PAGES {
+            return Ok(());
+        }
+        let Some(store) = desk.take_store() else {
+            return Ok(());
+        };
+        let done = self.checkpoint_once();
+        desk.give_back(store, true);
+        let (pages, written) = done?;
+        if pages > TOO_MANY && written < pages {
+            self.readers.warn(format_args!(
+                "another program reads the history and does not end: {pages} pages of changes \
+                 cannot be cut off"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Pages that were written ahead, and how many of them are in the database now.
+    fn checkpoint_once(&self) -> rusqlite::Result<(i64, i64)> {
+        let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+        self.connection.query_row(sql, [], |row| Ok((row.get(1)?, row.get(2)?)))
+    }
+
+    /// Lets old texts go.
+    fn trim(&mut self, desk: &Desk) -> rusqlite::Result<()> {
+        let is_due = self.trimmed.is_none_or(|trimmed| trimmed.elapsed() >= TRIM);
+        if !is_due || self.keep.texts.is_none() && self.keep.days.is_none() {
+            return Ok(());
+        }
+        self.trimmed = Some(Instant::now());
+        for (room, last) in self.rooms()? {
+            while let Some(up_to) = self.oldest_to_go(&room, last)? {
+                let Some(mut store) = desk.take_store() else {
+                    return Ok(());
+                };
+                let trimmed = store.trim(&room, up_to, STEP);
+                desk.give_back(store, trimmed.is_ok());
+                if trimmed? == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All rooms, with the numbers of their last texts.
+    fn rooms(&self) -> rusqlite::Result<Vec<(String, u64)>> {
+        let mut rooms = self.connection.prepare_cached("SELECT room, last FROM rooms")?;
+        let rooms = rooms.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+        rooms.collect()
+    }
+
+    /// Up to where the oldest texts of a room have to go, as far as one step is concerned.
+    fn oldest_to_go(&self, room: &str, last: u64) -> rusqlite::Result<Option<u64>> {
+        let sql = "SELECT seq, time FROM texts WHERE room = ?1 ORDER BY seq LIMIT ?2";
+        let mut oldest = self.connection.prepare_cached(sql)?;
+        let by_number = self.keep.texts.map_or(0, |most| last.saturating_sub(most as u64));
+        let by_time =
+            self.keep.days.and_then(|days| now().checked_sub(DAY * days.min(100_000) as u32));
+        let before = by_time.map_or(0, |time| time.as_millis() as i64);
+        let mut rows = oldest.query(params![room, STEP as i64])?;
+        let mut up_to = None;
+        while let Some(row) = rows.next()? {
+            let (seq, time) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)?);
+            if seq > by_number && time >= before {
+                break;
+            }
+            up_to = Some(seq);
+        }
+        Ok(up_to)
+    }
+}

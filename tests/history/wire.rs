@@ -1,0 +1,159 @@
+//! The extension's lines, one by one (protocol, *`+history`: rooms that remember*).
+
+use crate::harness::{Peer, Server};
+use crate::scratch::{Scratch, Span, receiver, records, say};
+
+/// Texts "1" to "N".
+fn numbers(count: usize) -> impl Iterator<Item = String> {
+    (1..=count).map(|number| number.to_string())
+}
+
+#[test]
+fn a_server_that_keeps_nothing_does_not_know_of_histories() {
+    let server = Server::start();
+    let mut peer = Peer::connect(server.port);
+    let unknown = peer.ask("nonsense:");
+    assert_eq!(peer.ask("history:"), unknown);
+    assert_eq!(peer.ask("rlogin:eve"), "ok:logged in as eve");
+    for request in ["history:", "history:last=3", "history:x"] {
+        assert_eq!(peer.ask(request), unknown);
+    }
+    assert_eq!(peer.ask("join:cafe"), "ok:joined room cafe");
+    let mut sender = Peer::connect(server.port);
+    assert_eq!(sender.ask("slogin:bob"), "ok:logged in as bob");
+    sender.ok("join:cafe");
+    sender.ok("sendall:hi");
+    peer.expect("delivery:cafe:bob:hi");
+}
+
+#[test]
+fn what_is_kept_is_offered_and_only_receivers_get_it() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    let mut sender = Peer::connect(server.port);
+    sender.err("history:");
+    assert_eq!(sender.ask("slogin:bob"), "ok:logged in as bob +history");
+    sender.err("history:last=1");
+    let mut peer = Peer::connect(server.port);
+    assert_eq!(peer.ask("rlogin:eve"), "ok:logged in as eve +history");
+    for bad in [
+        "x",
+        "last",
+        "last=",
+        "last=-1",
+        "last=+1",
+        "last=9223372036854775808",
+        "after=1",
+        "after=1-x",
+    ] {
+        peer.err(&format!("history:{bad}"));
+    }
+    // One that does not use it does not see a line of it.
+    assert_eq!(peer.ask("join:cafe"), "ok:joined room cafe");
+    sender.ok("join:cafe");
+    say(&mut sender, numbers(2));
+    peer.expect("delivery:cafe:bob:1");
+    peer.expect("delivery:cafe:bob:2");
+    assert_eq!(peer.ask("join:cafe"), "ok:joined room cafe");
+}
+
+#[test]
+fn a_receiver_begins_where_it_asks_to() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    say(&mut sender, numbers(10));
+    let epoch = scratch.epoch();
+    for (history, from) in [
+        ("", 10),
+        ("last=0", 10),
+        ("last=3", 7),
+        ("last=99", 0),
+        (&format!("after={epoch}-4"), 4),
+        (&format!("after={epoch}-10"), 10),
+        (&format!("after={epoch}-11"), 0),
+        ("after=5-4", 0),
+    ] {
+        let (mut peer, span) = receiver(server.port, history, "cafe");
+        assert_eq!(span, Span { epoch, from, to: 10 }, "{history}");
+        let texts: Vec<_> = records(&mut peer, 10 - from as usize);
+        let expected: Vec<_> = (from + 1..=10).map(|seq| (epoch, seq, seq.to_string())).collect();
+        let texts: Vec<_> = texts.into_iter().map(|it| (it.epoch, it.seq, it.text)).collect();
+        assert_eq!(texts, expected, "{history}");
+        // What is asked for holds for one `join`.
+        peer.send("join:cafe\njoin:cafe\n");
+        for _ in 0..2 {
+            assert_eq!(Span::parse(&peer.line()), Span { epoch, from: 10, to: 10 });
+        }
+    }
+}
+
+#[test]
+fn a_join_of_the_same_room_starts_over() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let mut peer = Peer::receiver(server.port, "eve", "cafe");
+    say(&mut sender, numbers(3));
+    // A later wish replaces an earlier one.
+    peer.send("history:last=1\nhistory:last=2\njoin:cafe\n");
+    for number in 1..=3 {
+        peer.expect(&format!("delivery:cafe:bob:{number}"));
+    }
+    assert!(peer.line().starts_with("ok:"));
+    assert!(peer.line().starts_with("ok:"));
+    let span = Span::parse(&peer.line());
+    assert_eq!((span.from, span.to), (1, 3));
+    assert_eq!(records(&mut peer, 2).iter().map(|it| it.seq).collect::<Vec<_>>(), [2, 3]);
+    say(&mut sender, ["4".into()]);
+    assert_eq!(records(&mut peer, 1)[0].seq, 4);
+}
+
+#[test]
+fn each_room_has_its_own_numbers() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    for room in ["a", "b", "c"] {
+        let mut sender = Peer::sender(server.port, "bob", room);
+        say(&mut sender, (0..20).map(|number| format!("{room}{number}")));
+    }
+    let (mut peer, _) = receiver(server.port, "last=20", "a");
+    for room in ["b", "c", "a"] {
+        peer.send(format!("history:last=20\njoin:{room}\n"));
+        let mut owed = 0;
+        let span = loop {
+            match peer.line() {
+                line if line.starts_with("record:") => owed += 1,
+                line if line.contains(" @") => break Span::parse(&line),
+                line => assert_eq!(line, "ok:records from now on"),
+            }
+        };
+        assert_eq!((span.from, span.to), (0, 20));
+        // What is still owed of the room before comes first.
+        assert_eq!(owed, if room == "b" { 20 } else { 0 });
+        for (index, record) in records(&mut peer, 20).iter().enumerate() {
+            assert_eq!((record.seq, &*record.text), (index as u64 + 1, &*format!("{room}{index}")));
+        }
+    }
+}
+
+#[test]
+fn texts_of_any_bytes_come_back_as_they_were() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let texts: [&[u8]; 6] =
+        [b"", b" a:b ", b"\xff\xfe\x00x", "h\u{e9}".as_bytes(), b"a\rb", &[b'x'; 246]];
+    for text in texts {
+        sender.send([b"sendall:", text, b"\n"].concat());
+        sender.expect("ok:sent");
+    }
+    drop(sender);
+    server.stop();
+    let server = scratch.server(&[]);
+    let (mut peer, _) = receiver(server.port, "last=6", "cafe");
+    for text in texts {
+        let line = peer.next_line().unwrap();
+        assert!(line.ends_with(&[b":cafe:bob:", text].concat()), "{}", line.escape_ascii());
+    }
+}
