@@ -66,7 +66,13 @@ fn words(args: &[OsString]) -> Result<Vec<&str>, Error> {
 fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
     let file_name = Path::new(program).file_name().and_then(OsStr::to_str);
     if let Some(applet) = file_name.and_then(applets::named) {
-        return (applet.run)(&Call { name: &[applet.name], words });
+        return start(applet, &Call { name: &[applet.name], words });
+    }
+    // A folder may follow its flag in either form.
+    if let [first, rest @ ..] = words
+        && let Some((flag @ ("--install-links" | "--export"), folder)) = first.split_once('=')
+    {
+        return dispatch(program, &[&[flag, folder], rest].concat());
     }
     match words {
         [] => Err(UsageError::NoApplet { applets: applets::names() }.into()),
@@ -85,13 +91,22 @@ fn dispatch(program: &OsStr, words: &[&str]) -> Result<(), Error> {
             let call = Call { name: &[NAME], words };
             Err(call.wrong(&format!("{flag} takes one folder")).into())
         }
+        [flag, ..] if flag.starts_with('-') => {
+            let call = Call { name: &[NAME], words };
+            Err(call.wrong(&format!("there is no option {flag}")).into())
+        }
         [name, words @ ..] => {
             let applets = applets::names();
             let unknown = || UsageError::UnknownApplet { name: (*name).into(), applets };
             let applet = applets::named(name).ok_or_else(unknown)?;
-            (applet.run)(&Call { name: &[NAME, applet.name], words })
+            start(applet, &Call { name: &[NAME, applet.name], words })
         }
     }
+}
+
+fn start(applet: &Applet, call: &Call<'_>) -> Result<(), Error> {
+    output::speak_as(applet.name);
+    (applet.run)(call)
 }
 
 /// All there is to know about the command line, in the form that `argh` has for it.

@@ -1,12 +1,14 @@
 //! Every error that ends the program → one line on standard error, and an exit status.
 
+use std::io::ErrorKind;
+
 use thiserror::Error;
 
 use crate::bench::BenchError;
 use crate::client::ClientError;
 use crate::install::InstallError;
 use crate::server::ServerError;
-use crate::system::signals::SignalsError;
+use crate::system::signals::{self, SignalsError};
 use crate::terminal::TerminalError;
 use crate::terminal::output::{notice, pass_on};
 use crate::terminal::settings;
@@ -58,12 +60,25 @@ impl Error {
         std::process::exit(self.status().into())
     }
 
-    /// Prints the error on standard error, in one line, unless it has been reported already.
+    /// Prints the error on standard error, in one line, unless it has been reported already. If
+    /// standard output is not read any more, ends the process instead, as a shell expects.
     pub(crate) fn print(&self) {
         match self {
             Error::Client(ClientError::Reported) => {}
-            Error::Client(ClientError::Refused(reason)) => pass_on("", reason),
+            Error::Client(ClientError::Refused(reason)) => pass_on(reason),
+            error if error.is_unread() => signals::end_by_sigpipe(),
             error => notice(error),
         }
+    }
+
+    /// Standard output is not read any more.
+    fn is_unread(&self) -> bool {
+        let (Error::Terminal(error)
+        | Error::Client(ClientError::Terminal(error))
+        | Error::Bench(BenchError::Terminal(error))) = self
+        else {
+            return false;
+        };
+        matches!(error, TerminalError::Output(source) if source.kind() == ErrorKind::BrokenPipe)
     }
 }

@@ -8,7 +8,9 @@ use log::LevelFilter;
 
 use crate::client::ClientError;
 use crate::error::Error;
-use crate::system::logging::{self, Logging, Verbosity};
+use crate::system::logging::{self, Form, Logging, Verbosity};
+use crate::system::signals;
+use crate::terminal::output::notice;
 use crate::usage::call::Call;
 
 /// One of the programs that the executable can be.
@@ -32,9 +34,10 @@ pub(crate) struct Applet {
 pub(super) const CLIENT_SIGNALS: &[(&str, &str)] =
     &[("SIGINT, SIGTERM, SIGHUP", "end it; the shell is told which signal it was")];
 
-/// Starts the log of a client.
-pub(super) fn start_log(more: u8, quiet: bool) -> Logging {
-    logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, false)
+/// Starts the log of a client, and sees to it that signals end it.
+pub(super) fn start_client(more: u8, quiet: bool) -> Result<Logging, Error> {
+    signals::end_first_process()?;
+    Ok(logging::start(Verbosity { normal: LevelFilter::Warn, more, quiet }, Form::Told(notice)))
 }
 
 /// Ends the process with [`Error::TimedOut`] after `time`.

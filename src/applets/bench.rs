@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, CLIENT_SIGNALS, start_log};
+use super::applet::{Applet, CLIENT_SIGNALS, start_client};
 use crate::bench::{self, End, MIN_SIZE, Options, Plan};
 use crate::client::transport::Address;
 use crate::error::Error;
 use crate::usage::call::Call;
-use crate::usage::values::{port_to_connect_to, positive, seconds};
+use crate::usage::values::{number, port_to_connect_to, positive, seconds};
 use crate::wire::protocol::MAX_TEXT;
 
 pub(super) const APPLET: Applet = Applet {
@@ -97,7 +97,7 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let _log = start_log(arguments.verbose, arguments.quiet);
+    let _log = start_client(arguments.verbose, arguments.quiet)?;
     if arguments.messages.is_some() && arguments.seconds.is_some() {
         return Err(call.wrong("--messages and --seconds exclude each other").into());
     }
@@ -125,10 +125,8 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
 }
 
 fn size(word: &str) -> Result<usize, String> {
-    match word.parse() {
-        Ok(size @ MIN_SIZE..=MAX_TEXT) => Ok(size),
-        _ => Err(format!("a text has from {MIN_SIZE} to {MAX_TEXT} bytes")),
-    }
+    let size = number(word).filter(|size| (MIN_SIZE..=MAX_TEXT).contains(size));
+    size.ok_or(format!("a text has from {MIN_SIZE} to {MAX_TEXT} bytes"))
 }
 
 fn messages(word: &str) -> Result<u32, String> {
@@ -139,7 +137,7 @@ fn messages(word: &str) -> Result<u32, String> {
 fn rate(word: &str) -> Result<f64, String> {
     match word.parse() {
         Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
-        _ => Err("a number above 0 is needed".into()),
+        _ => Err("a number above 0 is needed, 1e9 at most".into()),
     }
 }
 

@@ -1,18 +1,15 @@
 //! The `receiver` applet.
 
-use std::io::{self, ErrorKind, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, CLIENT_SIGNALS, exit_after, start_log};
-use crate::client::ClientError;
+use super::applet::{Applet, CLIENT_SIGNALS, exit_after, start_client};
 use crate::client::link::Identity;
 use crate::client::receive::{self, Options};
 use crate::client::transport::Address;
 use crate::error::Error;
-use crate::system::signals;
-use crate::terminal::TerminalError;
 use crate::terminal::color::{Color, Look};
 use crate::terminal::format::Format;
 use crate::usage::call::Call;
@@ -101,7 +98,7 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let _log = start_log(arguments.verbose, arguments.quiet);
+    let _log = start_client(arguments.verbose, arguments.quiet)?;
     let look = if arguments.json { Look::PLAIN } else { arguments.color.on(&io::stdout()) };
     let terminal = io::stdout().is_terminal() || look != Look::PLAIN;
     let format = Format {
@@ -119,18 +116,5 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         room: Some(arguments.room.into_bytes()),
     };
     let Arguments { reconnect, count, .. } = arguments;
-    receive::run(identity, Options { reconnect, count, format }).map_err(or_end_by_sigpipe)
-}
-
-/// Ends the process by SIGPIPE if standard output is not read any more.
-fn or_end_by_sigpipe(error: ClientError) -> Error {
-    match error {
-        ClientError::Terminal(TerminalError::Output(source))
-            if source.kind() == ErrorKind::BrokenPipe =>
-        {
-            let ended = signals::end_by_sigpipe();
-            TerminalError::Output(ended.err().unwrap_or(source)).into()
-        }
-        error => error.into(),
-    }
+    Ok(receive::run(identity, Options { reconnect, count, format })?)
 }

@@ -1,14 +1,16 @@
 //! The `sender` applet.
 
+use std::time::Duration;
+
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, CLIENT_SIGNALS, exit_with, start_log};
+use super::applet::{Applet, CLIENT_SIGNALS, exit_after, exit_with, start_client};
 use crate::client::link::Identity;
 use crate::client::send::{self, Options, Reconnection};
 use crate::client::transport::Address;
 use crate::error::Error;
 use crate::usage::call::Call;
-use crate::usage::values::port_to_connect_to;
+use crate::usage::values::{port_to_connect_to, seconds};
 
 pub(super) const APPLET: Applet = Applet {
     name: "sender",
@@ -38,7 +40,8 @@ pub(super) const APPLET: Applet = Applet {
         1,
         "the server refused, or went away; with -m, or --room in a pipe, also if a text was not sent"
     ),
-    error_code(2, "wrong usage")
+    error_code(2, "wrong usage"),
+    error_code(124, "the time is over")
 )]
 struct Arguments {
     /// the server's name or address
@@ -61,6 +64,10 @@ struct Arguments {
     #[argh(option, short = 'm', arg_name = "TEXT")]
     message: Vec<String>,
 
+    /// end with 124 after this many seconds
+    #[argh(option, arg_name = "SECS", from_str_fn(seconds))]
+    timeout: Option<Duration>,
+
     /// when the server goes away, try again and again, as the prompt does by itself; a text whose
     /// answer got lost is reported, and not sent twice
     #[argh(switch)]
@@ -81,10 +88,11 @@ struct Arguments {
 
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
-    let _log = start_log(arguments.verbose, arguments.quiet);
+    let _log = start_client(arguments.verbose, arguments.quiet)?;
     if !arguments.message.is_empty() && arguments.room.is_none() {
         return Err(call.wrong("--message needs a --room").into());
     }
+    arguments.timeout.map(exit_after).transpose()?;
     let identity = Identity {
         address: Address { host: arguments.host, port: arguments.port },
         receives: false,

@@ -10,7 +10,7 @@ use log::{LevelFilter, info};
 use super::applet::Applet;
 use crate::error::Error;
 use crate::server::{Config, Event, HistoryConfig, Keep, Limits, Server, listen};
-use crate::system::logging::{self, Verbosity};
+use crate::system::logging::{self, Form, Verbosity};
 use crate::system::signals::{self, Signal};
 use crate::usage::call::{Call, UsageError, VERSION};
 use crate::usage::values::{port_to_listen_on, positive, seconds};
@@ -117,7 +117,7 @@ struct Arguments {
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
     let (more, quiet) = (arguments.verbose, arguments.quiet);
-    let mut log = logging::start(Verbosity { normal: LevelFilter::Info, more, quiet }, true);
+    let mut log = logging::start(Verbosity { normal: LevelFilter::Info, more, quiet }, Form::Dated);
     let events = signals::for_server()?.map(|signal| match signal {
         Signal::Stop => Event::Stop,
         Signal::User1 => Event::Report,

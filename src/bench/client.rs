@@ -14,6 +14,9 @@ use crate::wire::protocol::{MAX_DELIVERY, Reply, Request};
 /// How long nothing may come from the server before the load gives up.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes that a client may have to write before it makes more.
+pub(super) const BACKLOG: usize = 64 * 1024;
+
 /// How far the load has come.
 pub(super) struct Progress {
     /// Clients that are not in their rooms yet.
@@ -22,6 +25,8 @@ pub(super) struct Progress {
     pub refused: usize,
     /// The reason that the first of them got, if any.
     pub refusal: Option<Vec<u8>>,
+    /// What was said in place of an answer to a login or a join, if anything was.
+    pub stranger: Option<Vec<u8>>,
     pub begun: Instant,
     pub running: bool,
     /// When something last came from the server.
@@ -86,6 +91,7 @@ impl Progress {
             joining: 0,
             refused: 0,
             refusal: None,
+            stranger: None,
             begun: now,
             running: false,
             last_received: now,
@@ -163,6 +169,9 @@ impl Client {
                 Line::TooLong(_) => None,
             };
             match (reply, &mut self.role) {
+                (None, _) if self.joining > 0 => {
+                    progress.stranger.get_or_insert_with(|| line.bytes().to_vec());
+                }
                 (Some(Reply::Ok(_)), _) if self.joining > 0 => {
                     self.joining -= 1;
                     progress.joining -= usize::from(self.joining == 0);
@@ -187,12 +196,22 @@ impl Client {
         }
     }
 
+    /// Records that nothing more comes from the server. Its last line need not have an end.
+    pub(super) fn end(&mut self, plan: &Plan, progress: &mut Progress, report: &mut Report) {
+        if self.lines.partial().is_some() {
+            self.take(b"\n", plan, progress, report);
+        }
+    }
+
     /// Writes what there is to write, as far as the socket takes it.
     pub(super) fn write(&mut self) {
         while !self.closed && self.written < self.output.len() {
             match self.stream.write(&self.output[self.written..]) {
                 Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.output.drain(..std::mem::take(&mut self.written));
+                    return;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Reading will tell, after what there is left to read.
                 Err(_) => break,

@@ -9,13 +9,15 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
+use log::info;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::client::{Client, Progress, RESPONSE_TIMEOUT, Role};
+use super::client::{BACKLOG, Client, Progress, RESPONSE_TIMEOUT, Role};
 use super::error::BenchError;
 use super::plan::Plan;
 use super::report::Report;
+use crate::client::ClientError;
 
 /// Clients that log in at the same time.
 const LOGINS: usize = 64;
@@ -78,6 +80,8 @@ impl<'a> Load<'a> {
         while self.progress.joining > 0 {
             self.log_in_some()?;
         }
+        let Plan { senders, receivers, .. } = self.plan;
+        info!("logged in and in their rooms: senders {senders}, receivers {receivers}");
         Ok(())
     }
 
@@ -85,7 +89,9 @@ impl<'a> Load<'a> {
         let wanted = self.plan.clients();
         let fail = |source| BenchError::Connect { open: number, wanted, source };
         let stream = self.plan.address.connect().map_err(fail)?;
-        stream.set_nonblocking()?;
+        if number == 0 {
+            info!("connected to {}", stream.peer());
+        }
         let interest = Interest::READABLE | Interest::WRITABLE;
         let mut source = SourceFd(&stream.as_fd().as_raw_fd());
         self.poll.registry().register(&mut source, Token(number), interest)?;
@@ -105,6 +111,9 @@ impl<'a> Load<'a> {
         }
         let Progress { joining, refused, .. } = self.progress;
         let (open, wanted) = (self.clients.len() - joining - refused, self.plan.clients());
+        if let Some(line) = self.progress.stranger.take() {
+            return Err(BenchError::Connect { open, wanted, source: ClientError::NoChat(line) });
+        }
         match self.progress.refusal.take() {
             Some(reason) => Err(BenchError::Refused { open, wanted, reason }),
             None if refused > 0 => Err(BenchError::Closed { open, wanted }),
@@ -156,6 +165,7 @@ impl<'a> Load<'a> {
                 Role::Receiver(receiver) => report.lost += receiver.lost(plan, &progress.answers),
             }
         }
+        report.unsent = plan.texts_due().map_or(0, |due| due.saturating_sub(report.texts));
     }
 
     /// Something is still to come, and may come; or to be sent.
@@ -221,7 +231,10 @@ impl<'a> Load<'a> {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                _ => {
+                ended => {
+                    if ended.is_ok() {
+                        client.end(plan, progress, report);
+                    }
                     client.closed = true;
                     if mem::take(&mut client.joining) > 0 {
                         progress.joining -= 1;
@@ -240,6 +253,7 @@ impl<'a> Load<'a> {
     fn send(&mut self, number: usize) {
         let Load { clients, plan, progress, schedule, report, .. } = self;
         let client = &mut clients[number];
+        let mut is_behind = false;
         if let Role::Sender(sender) = &mut client.role
             && progress.running
             && !client.closed
@@ -255,6 +269,10 @@ impl<'a> Load<'a> {
                     }
                     break;
                 }
+                if client.output.len() >= BACKLOG {
+                    is_behind = true;
+                    break;
+                }
                 sender.send(answers.sent, plan, now, &mut client.output);
                 answers.sent += 1;
                 progress.last_sent = Instant::now();
@@ -263,5 +281,13 @@ impl<'a> Load<'a> {
             }
         }
         client.write();
+        // If the socket is full, its next event will do.
+        if is_behind
+            && client.output.is_empty()
+            && let Role::Sender(sender) = &mut client.role
+            && !mem::replace(&mut sender.scheduled, true)
+        {
+            schedule.push(Reverse((progress.now(), number)));
+        }
     }
 }

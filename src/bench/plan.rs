@@ -51,6 +51,18 @@ impl Plan {
         count / self.rooms + usize::from(room < count % self.rooms)
     }
 
+    /// Texts that all senders together are to send, as far as a rate and an end in time tell.
+    pub(crate) fn texts_due(&self) -> Option<u64> {
+        /// By how much a product may not be quite exact.
+        const INEXACT: f64 = 1e-6;
+        match (self.rate, self.end) {
+            (Some(rate), End::After(time)) => {
+                Some((rate * time.as_secs_f64() - INEXACT).ceil() as u64)
+            }
+            _ => None,
+        }
+    }
+
     /// Asks for as many descriptors as there can be and sees whether that is enough.
     ///
     /// # Errors
@@ -69,10 +81,10 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Plan { senders, receivers, rooms, size, window, rate, end, .. } = self;
-        write!(
-            f,
-            "{senders} senders, {receivers} receivers, {rooms} rooms, texts of {size} bytes"
-        )?;
+        for (count, what) in [(senders, "sender"), (receivers, "receiver"), (rooms, "room")] {
+            write!(f, "{count} {what}{}, ", if *count == 1 { "" } else { "s" })?;
+        }
+        write!(f, "texts of {size} bytes")?;
         if let Some(rate) = rate {
             write!(f, ", {rate} texts a second")?;
         }

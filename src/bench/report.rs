@@ -35,6 +35,8 @@ pub(super) struct Report {
     pub refused: u64,
     /// Texts that got no answer.
     pub unanswered: u64,
+    /// Texts that the rate asked for, and that could not be sent in time.
+    pub unsent: u64,
     /// Connections that the server closed.
     pub cut: u64,
     /// Lines that have no place in the protocol, or texts that were not sent.
@@ -134,8 +136,12 @@ impl Report {
             ("refused", self.refused),
         ];
         // Shown only if there are any.
-        let rare =
-            [("unanswered", self.unanswered), ("cut off", self.cut), ("strays", self.strays)];
+        let rare = [
+            ("not sent", self.unsent),
+            ("unanswered", self.unanswered),
+            ("cut off", self.cut),
+            ("strays", self.strays),
+        ];
         faults.extend(rare.into_iter().filter(|(_, count)| *count > 0));
         faults
     }
@@ -165,6 +171,7 @@ impl Report {
             "duplicated": self.duplicated,
             "reordered": self.reordered,
             "refused": self.refused,
+            "unsent": self.unsent,
             "unanswered": self.unanswered,
             "cut_off": self.cut,
             "strays": self.strays,

@@ -42,7 +42,7 @@ pub(crate) enum CommandError {
     #[error("/join takes one room: /join ROOM")]
     OneRoom,
     /// Another line that starts with a slash.
-    #[error("unknown command, try /join ROOM, /leave or /quit")]
+    #[error("unknown command, there are /join ROOM, /leave and /quit")]
     UnknownCommand,
     /// The line is longer than [`MAX_INPUT`].
     #[error("too long to send")]

@@ -3,6 +3,7 @@
 //! Knows the protocol's lines. Must not know which transport carries them, nor which user and room it
 //! is for.
 
+use std::fmt::{self, Display};
 use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use log::{debug, error};
 use rustix::event::{PollFd, PollFlags};
 
 use super::error::ClientError;
+use super::patience::{Due, Patience};
 use super::transport::{Address, Stream};
 use crate::system::descriptors::wait;
 use crate::wire::lines::{Line, LineReader};
@@ -22,10 +24,15 @@ const MAX_REPLY: usize = 16 * 1024;
 /// A server's answer to a request: the payload of its `ok`, or of its `err`.
 pub(crate) type Answer = Result<Vec<u8>, Vec<u8>>;
 
+/// Says what a person should know while something takes long.
+pub(crate) type Notice<'a> = dyn FnMut(&dyn Display) + 'a;
+
 /// A connection to a server.
 #[derive(Debug)]
 pub(crate) struct Connection {
     input: LineReader<Stream>,
+    /// It was given up, since an answer did not come.
+    given_up: bool,
 }
 
 impl Connection {
@@ -35,39 +42,99 @@ impl Connection {
     ///
     /// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
     pub(crate) fn open(address: &Address) -> Result<Self, ClientError> {
-        Ok(Connection { input: LineReader::new(address.connect()?, MAX_REPLY) })
+        let stream = address.connect()?;
+        Ok(Connection { input: LineReader::new(stream, MAX_REPLY), given_up: false })
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer. Other lines are logged and skipped.
     ///
     /// # Errors
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
-    pub(crate) fn request(&mut self, request: &Request<'_>) -> Result<Answer, ClientError> {
-        let mut line = Vec::new();
-        request.encode(&mut line)?;
-        // A server that is full answers and closes before it reads: after a failed write there may
-        // be an answer.
-        let sent = self.input.source_mut().write_all(&line);
-        let answer = self.answer();
-        match (sent, answer) {
-            (Err(error), Err(_)) => Err(ClientError::Broken(error)),
-            (_, answer) => answer,
-        }
+    pub(crate) fn request(
+        &mut self,
+        request: &Request<'_>,
+        notice: &mut Notice<'_>,
+    ) -> Result<Answer, ClientError> {
+        self.ask(request, Other::Skip, notice)
     }
 
-    /// Sends a request that has to be answered with `ok`.
+    /// Sends a request that lets the client in and so has to be answered with `ok`. Returns what the
+    /// server says.
     ///
     /// # Errors
     ///
-    /// [`ClientError`], also if the answer is `err`.
-    pub(crate) fn require_ok(&mut self, request: &Request<'_>) -> Result<(), ClientError> {
-        let answer = self.request(request)?.map_err(ClientError::Refused)?;
-        debug!("server: {}", answer.escape_ascii());
-        Ok(())
+    /// [`ClientError`], also if the answer is `err`, or no answer at all.
+    pub(crate) fn require_ok(
+        &mut self,
+        request: &Request<'_>,
+        notice: &mut Notice<'_>,
+    ) -> Result<Vec<u8>, ClientError> {
+        match self.ask(request, Other::Refuse, notice) {
+            Ok(answer) => answer.map_err(ClientError::Refused),
+            // A server that is full says so, and closes before it reads.
+            Err(ClientError::ClosedWith(reason)) => Err(ClientError::Refused(reason)),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Writes some of `bytes`, waiting until that is possible; returns how many.
+    fn ask(
+        &mut self,
+        request: &Request<'_>,
+        other: Other,
+        notice: &mut Notice<'_>,
+    ) -> Result<Answer, ClientError> {
+        let mut line = Vec::new();
+        request.encode(&mut line)?;
+        let mut patience = Patience::with(request);
+        let mut rest = &line[..];
+        while !rest.is_empty() {
+            match self.write(rest) {
+                Ok(0) => self.wait(PollFlags::OUT, &mut patience, notice)?,
+                Ok(count) => rest = &rest[count..],
+                // Whatever has been answered, it was not this.
+                Err(loss) => return Err(self.reason_of(loss)),
+            }
+        }
+        loop {
+            match self.take_answer(other)? {
+                Some(answer) => return Ok(answer),
+                None => {
+                    self.wait(PollFlags::IN, &mut patience, notice)?;
+                    self.fill()?;
+                }
+            }
+        }
+    }
+
+    /// Waits until the connection is ready, for as long as there is patience.
+    fn wait(
+        &mut self,
+        ready: PollFlags,
+        patience: &mut Patience,
+        notice: &mut Notice<'_>,
+    ) -> Result<(), ClientError> {
+        loop {
+            let mut fds = [PollFd::new(self.input.source(), ready)];
+            if wait(&mut fds, patience.left()).map_err(ClientError::Broken)? {
+                return Ok(());
+            }
+            match patience.due() {
+                Some(Due::Notice(after)) => notice(&NoAnswer(after)),
+                Some(Due::End) => return Err(self.give_up()),
+                None => {}
+            }
+        }
+    }
+
+    /// Ends the connection, since an answer did not come. Returns the error that says so.
+    pub(super) fn give_up(&mut self) -> ClientError {
+        self.given_up = true;
+        self.input.source().shut_down();
+        ClientError::Silent
+    }
+
+    /// Writes some of `bytes`, as many as can be written now; returns how many.
     ///
     /// # Errors
     ///
@@ -76,17 +143,8 @@ impl Connection {
         loop {
             match self.input.source_mut().write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
                 result => return result.map_err(ClientError::Broken),
-            }
-        }
-    }
-
-    /// Waits for an answer. Other lines are logged and skipped.
-    fn answer(&mut self) -> Result<Answer, ClientError> {
-        loop {
-            match self.next_answer()? {
-                Some(answer) => return Ok(answer),
-                None => self.fill()?,
             }
         }
     }
@@ -97,13 +155,18 @@ impl Connection {
     ///
     /// [`ClientError::Overlong`].
     pub(crate) fn next_answer(&mut self) -> Result<Option<Answer>, ClientError> {
+        self.take_answer(Other::Skip)
+    }
+
+    fn take_answer(&mut self, other: Other) -> Result<Option<Answer>, ClientError> {
         while let Some(line) = self.next_line() {
             match line {
                 Line::TooLong(_) => return Err(ClientError::Overlong(MAX_REPLY)),
-                Line::Whole(whole) => match Reply::parse(whole) {
-                    Ok(Reply::Ok(text)) => return Ok(Some(Ok(text.to_vec()))),
-                    Ok(Reply::Err(text)) => return Ok(Some(Err(text.to_vec()))),
-                    _ => report_unexpected(line),
+                Line::Whole(whole) => match (Reply::parse(whole), other) {
+                    (Ok(Reply::Ok(text)), _) => return Ok(Some(Ok(text.to_vec()))),
+                    (Ok(Reply::Err(text)), _) => return Ok(Some(Err(text.to_vec()))),
+                    (_, Other::Skip) => report_unexpected(line),
+                    (_, Other::Refuse) => return Err(ClientError::NoChat(start_of(whole))),
                 },
             }
         }
@@ -120,12 +183,20 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Closed`] at the end of the stream, else [`ClientError::Broken`].
+    /// [`ClientError::Closed`] at the end of the stream, [`ClientError::Silent`] if it was given up,
+    /// else [`ClientError::Broken`].
     pub(crate) fn fill(&mut self) -> Result<(), ClientError> {
-        match self.input.fill() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(ClientError::Closed),
-            Err(error) => Err(ClientError::Broken(error)),
+        loop {
+            match self.input.fill() {
+                _ if self.given_up => return Err(ClientError::Silent),
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(ClientError::Closed),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(self.input.source(), PollFlags::IN)];
+                    wait(&mut fds, None).map_err(ClientError::Broken)?;
+                }
+                Err(error) => return Err(ClientError::Broken(error)),
+            }
         }
     }
 
@@ -134,6 +205,15 @@ impl Connection {
     pub(crate) fn has_ended(&self) -> bool {
         let mut fds = [PollFd::new(self.input.source(), PollFlags::RDHUP)];
         wait(&mut fds, Some(Duration::ZERO)).unwrap_or(true)
+    }
+
+    /// Why a connection that cannot be written to is lost: see [`Connection::close_reason`]; `loss`, if
+    /// the server gave none.
+    pub(super) fn reason_of(&mut self, loss: ClientError) -> ClientError {
+        match self.close_reason() {
+            reason @ ClientError::ClosedWith(_) => reason,
+            _ => loss,
+        }
     }
 
     /// Why a connection that has ended was closed: the last `err` of the server, or how it was lost.
@@ -146,13 +226,18 @@ impl Connection {
                 {
                     words = Some(text.to_vec());
                 } else {
-                    report_unexpected(line);
+                    debug!("the server's last lines: {}", start_of(line.bytes()).escape_ascii());
                 }
             }
             if let Err(loss) = self.fill() {
                 return words.map_or(loss, ClientError::ClosedWith);
             }
         }
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> String {
+        self.input.source().peer()
     }
 
     /// Another descriptor of the connection, see [`wait_for_close`].
@@ -181,15 +266,39 @@ impl AsFd for Connection {
     }
 }
 
+/// What to do with a line of the server that is no answer.
+#[derive(Clone, Copy, Debug)]
+enum Other {
+    /// To log it, and go on.
+    Skip,
+    /// To end: a server that begins with it speaks another protocol.
+    Refuse,
+}
+
+/// What is said while an answer does not come.
+pub(super) struct NoAnswer(pub Duration);
+
+impl Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer from the server for {} s; still waiting", self.0.as_secs())
+    }
+}
+
 /// Logs a line of the server that has no place in the protocol.
 pub(crate) fn report_unexpected(line: Line<'_>) {
-    /// Enough to see what it is.
-    const SHOWN: usize = 80;
     match line {
         Line::TooLong(_) => error!("the server sent a line of more than {MAX_REPLY} bytes"),
-        Line::Whole(line) if line.len() > SHOWN => {
-            error!("the server sent an unexpected line: {}...", line[..SHOWN].escape_ascii());
+        Line::Whole(line) => {
+            error!("the server sent an unexpected line: {}", start_of(line).escape_ascii());
         }
-        Line::Whole(line) => error!("the server sent an unexpected line: {}", line.escape_ascii()),
+    }
+}
+
+/// As much of a line as shows what it is.
+fn start_of(line: &[u8]) -> Vec<u8> {
+    const SHOWN: usize = 80;
+    match line.get(..SHOWN) {
+        Some(start) if line.len() > SHOWN => [start, b"..."].concat(),
+        _ => line.to_vec(),
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use thiserror::Error;
 
+use super::patience::LONGEST;
 use crate::terminal::TerminalError;
 use crate::terminal::visible::visible;
 use crate::wire::protocol::EncodeError;
@@ -43,6 +44,12 @@ pub(crate) enum ClientError {
     /// The connection broke.
     #[error("the connection to the server broke: {0}")]
     Broken(#[source] io::Error),
+    /// The server does not answer a request other than a text.
+    #[error("the server has not answered for {} s", LONGEST.as_secs())]
+    Silent,
+    /// Whoever is there answers a login, or the first join, with something else.
+    #[error("the server there is no chat server: it says {}", visible(.0))]
+    NoChat(Vec<u8>),
     /// The server sent a line that is far too long, when it should have answered.
     #[error("the server's answer has more than {0} bytes")]
     Overlong(usize),
@@ -81,7 +88,13 @@ impl ClientError {
     pub(crate) fn is_loss(&self) -> bool {
         matches!(
             self,
-            Self::Connect { .. } | Self::Closed | Self::Cut | Self::ClosedWith(_) | Self::Broken(_)
+            Self::UnknownHost { .. }
+                | Self::Connect { .. }
+                | Self::Closed
+                | Self::Cut
+                | Self::ClosedWith(_)
+                | Self::Broken(_)
+                | Self::Silent
         )
     }
 

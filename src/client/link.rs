@@ -8,10 +8,10 @@ use std::mem;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::{Level, log_enabled};
+use log::{Level, info, log_enabled};
 
 use super::backoff::Backoff;
-use super::connection::{Answer, Connection};
+use super::connection::{Answer, Connection, Notice};
 use super::error::ClientError;
 use super::transport::Address;
 use crate::terminal::output::notice;
@@ -69,14 +69,14 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; with `retry`, only if the host is unknown, the server refuses, or `reconnect`
-    /// wants no other attempt.
+    /// [`ClientError`]; with `retry`, only if the server refuses, or is none, or `reconnect` wants no
+    /// other attempt.
     pub(crate) fn open(
         identity: Identity,
         retry: bool,
         reconnect: &mut dyn Reconnect,
     ) -> Result<Self, ClientError> {
-        let connection = match connect(&identity) {
+        let connection = match connect(&identity, reconnect) {
             Err(error) if retry && error.is_loss() => {
                 keep_trying(&identity, error, ClientError::is_loss, reconnect)?
             }
@@ -127,7 +127,7 @@ impl Link {
         reconnect: &mut dyn Reconnect,
     ) -> Result<Outcome, ClientError> {
         loop {
-            match self.try_request(request)? {
+            match self.try_request(request, reconnect)? {
                 Outcome::NotSent => {
                     if let Some(loss) = self.loss() {
                         self.reopen(loss, reconnect)?;
@@ -144,13 +144,17 @@ impl Link {
     /// # Errors
     ///
     /// [`ClientError`] if it cannot be sent or no answer comes; an `err` is an answer.
-    pub(crate) fn try_request(&mut self, request: &Request<'_>) -> Result<Outcome, ClientError> {
+    pub(crate) fn try_request(
+        &mut self,
+        request: &Request<'_>,
+        reconnect: &mut dyn Reconnect,
+    ) -> Result<Outcome, ClientError> {
         // After `quit` no connection is needed.
         let retry = self.retry && *request != Request::Quit;
         if retry && (self.lost.is_some() || self.connection.has_ended()) {
             return Ok(Outcome::NotSent);
         }
-        match self.connection.request(request) {
+        match self.connection.request(request, &mut |what| reconnect.notice(what)) {
             Ok(answer) => {
                 self.follow_room(request, &answer);
                 Ok(Outcome::Answered(answer))
@@ -174,10 +178,19 @@ impl Link {
     /// Updates the room that the client is in.
     fn follow_room(&mut self, request: &Request<'_>, answer: &Answer) {
         match request {
-            Request::Join(room) if answer.is_ok() => self.identity.room = Some(room.to_vec()),
-            Request::Leave if answer.is_ok() => self.identity.room = None,
+            Request::Join(room) if answer.is_ok() => self.set_room(Some(room.to_vec())),
+            Request::Leave if answer.is_ok() => self.set_room(None),
             _ => {}
         }
+    }
+
+    /// The client is in another room now, or in none.
+    pub(super) fn set_room(&mut self, room: Option<Vec<u8>>) {
+        match &room {
+            Some(room) => info!("joined room {}", room.escape_ascii()),
+            None => info!("left the room"),
+        }
+        self.identity.room = room;
     }
 }
 
@@ -192,16 +205,30 @@ pub(crate) enum Outcome {
     NotSent,
 }
 
-fn connect(identity: &Identity) -> Result<Connection, ClientError> {
+fn connect(identity: &Identity, reconnect: &mut dyn Reconnect) -> Result<Connection, ClientError> {
     let Identity { address, receives, user, room } = identity;
+    let mut notice = |what: &dyn Display| reconnect.notice(what);
     let mut connection = Connection::open(address)?;
+    say_more(&mut notice, &format_args!("connected to {}", connection.peer()));
     let user = user.as_bytes();
     let login = if *receives { Request::LogInReceiver } else { Request::LogInSender };
-    connection.require_ok(&login(user))?;
+    let answer = connection.require_ok(&login(user), &mut notice)?;
+    say_more(&mut notice, &format_args!("logged in, the server says: {}", answer.escape_ascii()));
     if let Some(room) = room {
-        connection.require_ok(&Request::Join(room))?;
+        let answer = connection.require_ok(&Request::Join(room), &mut notice)?;
+        let room = room.escape_ascii();
+        let answer = answer.escape_ascii();
+        say_more(&mut notice, &format_args!("joined room {room}, the server says: {answer}"));
     }
     Ok(connection)
+}
+
+/// Says what is worth a line only to those who asked for more of them. Where a prompt may be open, the
+/// log would not do.
+fn say_more(notice: &mut Notice<'_>, what: &dyn Display) {
+    if log_enabled!(Level::Info) {
+        notice(what);
+    }
 }
 
 /// Connects, after `reason` not to be connected, as soon as the server is there and as long as it fails
@@ -226,7 +253,7 @@ fn keep_trying(
         if !reconnect.pause(time) {
             return Err(reason);
         }
-        reason = match connect(identity) {
+        reason = match connect(identity, reconnect) {
             Ok(connection) => {
                 let time = in_words(away.elapsed());
                 reconnect.notice(&format_args!("connected again after {time}"));

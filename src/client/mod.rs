@@ -6,9 +6,11 @@
 mod backoff;
 pub(crate) mod command;
 pub(crate) mod connection;
+mod dial;
 mod entry;
 mod error;
 pub(crate) mod link;
+mod patience;
 pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod transport;

@@ -107,7 +107,9 @@ fn wait(connection: &Connection) -> Result<(), ClientError> {
         PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
     ];
     descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
-    if fds[1].revents().contains(PollFlags::ERR) { Err(broken_pipe()) } else { Ok(()) }
+    // A pipe has an error then, a socket or a terminal is hung up.
+    let unread = fds[1].revents().intersects(PollFlags::ERR | PollFlags::HUP);
+    if unread { Err(broken_pipe()) } else { Ok(()) }
 }
 
 fn broken_pipe() -> ClientError {

@@ -1,19 +1,15 @@
 //! The way to a server: an address → a stream of bytes.
 //!
-//! Knows what carries the bytes, and alone in the clients knows it. Must not know what they mean.
+//! Knows what carries the bytes, and nobody else in the clients does but those who dial for it. Must not
+//! know what they mean.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
-use log::debug;
-
+use super::dial::connect_to_one;
 use super::error::ClientError;
 use crate::system::sockets;
-
-/// How long an address may take to answer.
-const CONNECT: Duration = Duration::from_secs(20);
 
 /// Where a server is.
 #[derive(Clone, Debug)]
@@ -35,35 +31,29 @@ impl Address {
         // As in a URL, and as the server's log has it.
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let unknown = |source| ClientError::UnknownHost { host: host.into(), source };
-        let open = |address| -> io::Result<TcpStream> {
-            debug!("connecting to {address}");
-            let stream = TcpStream::connect_timeout(&address, CONNECT)?;
-            sockets::set_options(&stream)?;
-            Ok(stream)
-        };
-        let mut last = ErrorKind::NotFound.into();
-        for address in (host, *port).to_socket_addrs().map_err(unknown)? {
-            match open(address) {
-                Ok(stream) => return Ok(Stream(stream)),
-                Err(error) => last = error,
-            }
-        }
-        Err(ClientError::Connect { host: host.into(), port: *port, source: last })
+        let failed = |source| ClientError::Connect { host: host.into(), port: *port, source };
+        let addresses = (host, *port).to_socket_addrs().map_err(unknown)?;
+        let stream = connect_to_one(addresses).map_err(failed)?;
+        sockets::set_options(&stream).map_err(|error| failed(error.into()))?;
+        Ok(Stream(stream))
     }
 }
 
-/// A stream of bytes to a server and back.
+/// A stream of bytes to a server and back. Reads and writes fail where they would wait.
 #[derive(Debug)]
 pub(crate) struct Stream(TcpStream);
 
 impl Stream {
-    /// Makes reads and writes fail where they would wait.
-    ///
-    /// # Errors
-    ///
-    /// If the system refuses.
-    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
-        self.0.set_nonblocking(true)
+    /// Ends both directions: whoever waits for the stream is told that it has ended.
+    pub(crate) fn shut_down(&self) {
+        // It fails only if the stream has ended.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> String {
+        let peer = self.0.peer_addr();
+        peer.map_or_else(|error| error.to_string(), |address| address.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Knows how to write lines without holding up those who log. Must not know what is logged.
 
+use std::fmt::Display;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
@@ -10,7 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record, error};
+use rustix::event::{PollFd, PollFlags};
 use stderrlog::{ColorChoice, StdErrLog, Timestamp};
+
+use super::descriptors;
 
 const TARGET: &str = env!("CARGO_PKG_NAME");
 
@@ -34,8 +38,17 @@ pub(crate) struct Verbosity {
     pub quiet: bool,
 }
 
-/// Starts logging, with the time in every line if `times`. A panic is an error, in one line.
-pub(crate) fn start(verbosity: Verbosity, times: bool) -> Logging {
+/// What the lines of the log look like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    /// The time, the level, and what is logged.
+    Dated,
+    /// This writes what is logged.
+    Told(fn(&dyn Display)),
+}
+
+/// Starts logging. A panic is an error, in one line.
+pub(crate) fn start(verbosity: Verbosity, form: Form) -> Logging {
     let louder = |level: LevelFilter, _| level.increment_severity();
     let level = (0..verbosity.more).fold(verbosity.normal, louder);
     let level = if verbosity.quiet { LevelFilter::Error } else { level };
@@ -45,8 +58,8 @@ pub(crate) fn start(verbosity: Verbosity, times: bool) -> Logging {
     let most = level.max(LevelFilter::Info);
     let mut writer = stderrlog::new();
     writer.module(TARGET).verbosity(most).color(color);
-    writer.timestamp(if times { Timestamp::Second } else { Timestamp::Off });
-    let logger = Logger { writer, level, queue: OnceLock::new(), dropped: AtomicU64::new(0) };
+    writer.timestamp(Timestamp::Second);
+    let logger = Logger { writer, level, form, queue: OnceLock::new(), dropped: AtomicU64::new(0) };
     let logger = Arc::new(logger);
     log::set_max_level(most);
     // Fails only if there is a logger already.
@@ -117,6 +130,7 @@ enum Entry {
 struct Logger {
     writer: StdErrLog,
     level: LevelFilter,
+    form: Form,
     /// The way to the thread that writes, if there is one.
     queue: OnceLock<SyncSender<Entry>>,
     /// Lines for which the queue had no room.
@@ -126,7 +140,19 @@ struct Logger {
 impl Logger {
     fn write(&self, level: Level, text: &str) {
         let line = format_args!("{text}");
-        self.writer.log(&Record::builder().level(level).target(TARGET).args(line).build());
+        self.write_record(&Record::builder().level(level).target(TARGET).args(line).build());
+    }
+
+    fn write_record(&self, record: &Record<'_>) {
+        match self.form {
+            Form::Told(tell) => tell(record.args()),
+            Form::Dated => {
+                // Whoever shares standard error may have made it fail where it would wait.
+                let stderr = std::io::stderr();
+                let _ = descriptors::wait(&mut [PollFd::new(&stderr, PollFlags::OUT)], None);
+                self.writer.log(record);
+            }
+        }
     }
 
     fn write_all(&self, entries: &Receiver<Entry>) {
@@ -153,7 +179,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let Some(queue) = self.queue.get() else { return self.writer.log(record) };
+        let Some(queue) = self.queue.get() else { return self.write_record(record) };
         let line = Entry::Line(record.level(), record.args().to_string());
         if queue.try_send(line).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use signal_hook::consts::{
@@ -44,7 +44,11 @@ pub(crate) fn for_server() -> Result<impl Iterator<Item = Signal>, SignalsError>
     let stopping = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset and sets it.
-        flag::register_conditional_default(signal, Arc::clone(&stopping))?;
+        if is_first_process() {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
+        } else {
+            flag::register_conditional_default(signal, Arc::clone(&stopping))?;
+        }
         flag::register(signal, Arc::clone(&stopping))?;
     }
     for signal in [SIGPIPE, SIGXFSZ] {
@@ -87,6 +91,7 @@ pub(crate) enum Effect {
 pub(crate) fn intercept(
     mut before: impl FnMut(Effect) -> bool + Send + 'static,
 ) -> Result<(), SignalsError> {
+    END_AT_ONCE.store(false, Ordering::SeqCst);
     // All that end a process by default and that nobody else here waits for.
     const ENDING: [i32; 10] =
         [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGXCPU];
@@ -99,12 +104,45 @@ pub(crate) fn intercept(
                 SIGCONT => Effect::Continue,
                 _ => Effect::End,
             };
-            if before(effect) {
-                let _ = emulate_default_handler(signal);
+            // The system does not stop the first process of a container.
+            let cannot_be = effect == Effect::Stop && is_first_process();
+            if !cannot_be && before(effect) {
+                end_by(signal);
             }
         }
     };
     Ok(thread::Builder::new().name("signals".into()).spawn(intercept).map(drop)?)
+}
+
+/// The first process of a container is to end in the handler of a signal.
+static END_AT_ONCE: AtomicBool = AtomicBool::new(true);
+
+/// Lets SIGHUP, SIGINT and SIGTERM end the process with 128 and their number if it is the first of a
+/// container, for which the system ignores what is not handled. They end any other process anyway.
+///
+/// # Errors
+///
+/// [`SignalsError`] if the system refuses a handler.
+pub(crate) fn end_first_process() -> Result<(), SignalsError> {
+    if is_first_process() {
+        for signal in [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)) {
+            flag::register_conditional_shutdown(signal, 128 + signal, &END_AT_ONCE)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_first_process() -> bool {
+    std::process::id() == 1
+}
+
+/// Ends the process as a signal does that is not handled.
+fn end_by(signal: i32) {
+    if is_first_process() {
+        // The system ignores that signal.
+        std::process::exit(128 + signal);
+    }
+    let _ = emulate_default_handler(signal);
 }
 
 /// Stops the process as SIGTSTP does. Returns when it continues.
@@ -114,10 +152,6 @@ pub(crate) fn stop_process() {
 
 /// Ends the process as SIGPIPE does: that is what a shell expects of a program whose output is not
 /// read any more.
-///
-/// # Errors
-///
-/// Returns only with one.
-pub(crate) fn end_by_sigpipe() -> io::Result<()> {
-    emulate_default_handler(SIGPIPE)
+pub(crate) fn end_by_sigpipe() {
+    end_by(SIGPIPE);
 }

@@ -3,10 +3,27 @@
 //! Knows whether they are terminals. Must not know why something is written.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 
 use super::error::TerminalError;
 use super::visible::visible;
+use crate::system::descriptors;
+
+/// The program that notices come from.
+static SPEAKER: OnceLock<&str> = OnceLock::new();
+
+/// From now on, notices begin with this name, so that in a pipe of several programs one can tell who
+/// speaks.
+pub(crate) fn speak_as(name: &'static str) {
+    // There is one program in a process, and it says so once.
+    let _ = SPEAKER.set(name);
+}
+
+/// What notices begin with.
+fn speaker() -> &'static str {
+    SPEAKER.get().copied().unwrap_or(env!("CARGO_PKG_NAME"))
+}
 
 /// Writes to standard output, all of it and at once.
 ///
@@ -14,8 +31,7 @@ use super::visible::visible;
 ///
 /// [`TerminalError::Output`].
 pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), TerminalError> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_ref()).and_then(|()| out.flush()).map_err(TerminalError::Output)
+    descriptors::write_all(io::stdout().lock(), text.as_ref()).map_err(TerminalError::Output)
 }
 
 /// Writes a notice to standard error, in one line.
@@ -25,13 +41,21 @@ pub(crate) fn notice(what: &dyn Display) {
 
 /// The line of a notice, as a terminal may have it: what it quotes may hold anything.
 pub(super) fn notice_line(what: &dyn Display) -> String {
-    visible(format!("{}: {what}", env!("CARGO_PKG_NAME")).as_bytes())
+    visible(format!("{}: {what}", speaker()).as_bytes())
 }
 
-/// Writes the reason that a server gave to standard error: exactly, unless that is a terminal.
-/// `before` comes before it.
-pub(crate) fn pass_on(before: &str, reason: &[u8]) {
-    let line = [before.as_bytes(), reason].concat();
+/// Writes the reason that a server gave to standard error, and nothing else: exactly, unless that is a
+/// terminal.
+pub(crate) fn pass_on(reason: &[u8]) {
+    pass_on_line(reason.to_vec());
+}
+
+/// The same, as a notice about `place`.
+pub(crate) fn pass_on_about(place: &dyn Display, reason: &[u8]) {
+    pass_on_line([format!("{}: {place}: ", speaker()).as_bytes(), reason].concat());
+}
+
+fn pass_on_line(line: Vec<u8>) {
     let terminal = io::stderr().is_terminal();
     write_line(if terminal { visible(&line).into_bytes() } else { line });
 }
@@ -39,5 +63,5 @@ pub(crate) fn pass_on(before: &str, reason: &[u8]) {
 fn write_line(mut line: Vec<u8>) {
     line.push(b'\n');
     // A failure has no other place to be reported.
-    let _ = io::stderr().write_all(&line);
+    let _ = descriptors::write_all(io::stderr().lock(), &line);
 }

@@ -4,10 +4,11 @@
 
 use std::ffi::OsString;
 
-use argh::{ArgsInfo, EarlyExit, FlagInfo, FlagInfoKind, FromArgs, Optionality};
+use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 use thiserror::Error;
 
 use super::help;
+use super::words::{End, in_one_form};
 
 /// What the executable is called, and its version.
 pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
@@ -90,17 +91,19 @@ impl Call<'_> {
     /// [`UsageError::Help`] if it is help that is asked for, [`UsageError::Words`] if `T` does not
     /// take these words.
     pub(crate) fn arguments<T: FromArgs + ArgsInfo>(&self) -> Result<T, UsageError> {
-        match self.words {
-            ["-V" | "--version", ..] => return Err(UsageError::Help(format!("{VERSION}\n"))),
-            // Whatever else is there.
-            ["-h" | "--help", ..] => return Err(self.help::<T>()),
-            _ => {}
-        }
-        let words = expand_shorthands::<T>(self.words);
+        let info = T::get_args_info();
+        let words = in_one_form(self.words, info.flags, &[HELP_FLAG, VERSION_FLAG]);
+        let words = words.map_err(|end| match end {
+            End::Flag(flag) if flag == VERSION_FLAG.long => {
+                UsageError::Help(format!("{VERSION}\n"))
+            }
+            End::Flag(_) => self.help::<T>(),
+            End::Wrong(problem) => self.wrong_words::<T>(&problem),
+        })?;
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         T::from_args(self.name, &words).map_err(|exit| match exit.status {
             Ok(()) => self.help::<T>(),
-            Err(()) => self.wrong_words::<T>(&exit),
+            Err(()) => self.wrong_words::<T>(&exit.output),
         })
     }
 
@@ -115,8 +118,8 @@ impl Call<'_> {
         UsageError::Help(help::text(&self.name.join(" "), &T::get_args_info(), &common))
     }
 
-    fn wrong_words<T: ArgsInfo>(&self, exit: &EarlyExit) -> UsageError {
-        let mut problem = exit.output.split_whitespace().collect::<Vec<_>>().join(" ");
+    fn wrong_words<T: ArgsInfo>(&self, problem: &str) -> UsageError {
+        let mut problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut usage = help::usage(&self.name.join(" "), &T::get_args_info());
         for text in [&mut problem, &mut usage] {
             if let Some(first) = text.get_mut(..1) {
@@ -125,43 +128,4 @@ impl Call<'_> {
         }
         UsageError::Words { problem, usage }
     }
-}
-
-/// Rewrites the usual shorthands that `argh` does not know: `-vv` as `-v -v`, and `--flag=value`
-/// as `--flag value`.
-fn expand_shorthands<T: ArgsInfo>(words: &[&str]) -> Vec<String> {
-    let flags = T::get_args_info().flags;
-    let takes_value = |word: &str| {
-        let matches = |flag: &&FlagInfo<'_>| {
-            let short = flag.short.is_some_and(|short| word == format!("-{short}"));
-            short || flag.long == word
-        };
-        flags
-            .iter()
-            .find(matches)
-            .is_some_and(|flag| matches!(flag.kind, FlagInfoKind::Option { .. }))
-    };
-    let mut expanded = Vec::new();
-    let mut words = words.iter();
-    while let Some(&word) = words.next() {
-        match word.split_once('=') {
-            Some((flag, value)) if takes_value(flag) => {
-                expanded.extend([flag.into(), value.into()])
-            }
-            _ if word == "--" => {
-                expanded.push(word.into());
-                expanded.extend(words.by_ref().map(|&word| word.into()));
-            }
-            _ if word.starts_with("-v") && word[1..].bytes().all(|byte| byte == b'v') => {
-                expanded.extend(word[1..].bytes().map(|_| "-v".into()));
-            }
-            _ => {
-                expanded.push(word.into());
-                if takes_value(word) {
-                    expanded.extend(words.next().map(|&word| word.into()));
-                }
-            }
-        }
-    }
-    expanded
 }

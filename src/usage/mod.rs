@@ -7,3 +7,4 @@ pub(crate) mod completion;
 pub(crate) mod help;
 pub(crate) mod man;
 pub(crate) mod values;
+mod words;

@@ -75,6 +75,14 @@ impl LineSplitter {
         Some(Line::Whole(without_carriage_return(&self.partial)))
     }
 
+    /// What has come of a line that has not ended, if anything, as a line: nothing more will come.
+    pub(crate) fn take_partial(&mut self) -> Option<Line<'_>> {
+        self.partial()?;
+        self.spent = true;
+        let too_long = mem::take(&mut self.skipping);
+        Some(if too_long { Line::TooLong(&self.partial) } else { Line::Whole(&self.partial) })
+    }
+
     /// What has come of a line that has not ended, if anything.
     pub(crate) fn partial(&self) -> Option<Line<'_>> {
         match () {
@@ -114,6 +122,8 @@ pub(crate) struct LineReader<R> {
     buffer: Box<[u8]>,
     /// The part of `buffer` that was read and not looked at.
     unread: Range<usize>,
+    /// Nothing more will come.
+    ended: bool,
 }
 
 impl<R: Read> LineReader<R> {
@@ -123,7 +133,8 @@ impl<R: Read> LineReader<R> {
     /// A reader of lines of at most `limit` bytes, ending included.
     pub(crate) fn new(source: R, limit: usize) -> Self {
         let lines = LineSplitter::new(limit);
-        LineReader { source, lines, buffer: vec![0; Self::READ].into(), unread: 0..0 }
+        let buffer = vec![0; Self::READ].into();
+        LineReader { source, lines, buffer, unread: 0..0, ended: false }
     }
 
     /// Where the lines come from.
@@ -136,41 +147,49 @@ impl<R: Read> LineReader<R> {
         &mut self.source
     }
 
-    /// The next line among those that were read.
+    /// The next line among those that were read. The last one need not have an end.
     pub(crate) fn next_line(&mut self) -> Option<Line<'_>> {
+        if self.ended {
+            return self.lines.take_partial();
+        }
         let mut rest = &self.buffer[self.unread.clone()];
         let line = self.lines.next(&mut rest);
         self.unread.start = self.unread.end - rest.len();
         line
     }
 
-    /// Reads more, and waits for it if there is nothing to read yet. Returns `false` at the end. To be
-    /// called when there is no [`LineReader::next_line`].
+    /// Reads more if there is no [`LineReader::next_line`], and waits for it if there is nothing to read
+    /// yet. Returns `false` if there are no more lines.
     ///
     /// # Errors
     ///
     /// What the source fails with, other than `Interrupted`.
     pub(crate) fn fill(&mut self) -> io::Result<bool> {
-        loop {
+        if !self.unread.is_empty() {
+            return Ok(true);
+        }
+        while !self.ended {
             match self.source.read(&mut self.buffer) {
                 Ok(count) => {
                     self.unread = 0..count;
-                    return Ok(count > 0);
+                    self.ended = count == 0;
+                    return Ok(self.has_rest());
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        Ok(false)
+    }
+
+    /// The source has come to its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Something has been read that [`LineReader::next_line`] has not given out.
     pub(crate) fn has_rest(&self) -> bool {
         !self.unread.is_empty() || self.lines.partial().is_some()
-    }
-
-    /// What has come of a line that has not ended, if anything.
-    pub(crate) fn partial(&self) -> Option<Line<'_>> {
-        self.lines.partial()
     }
 }
 
@@ -221,6 +240,29 @@ mod tests {
                 let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
                 assert_eq!(split(5, &pieces), whole, "cut at {first} and {second}");
             }
+        }
+    }
+
+    #[test]
+    fn a_last_line_needs_no_end() {
+        for (bytes, want) in [
+            (&b"a\nb"[..], &[Line::Whole(b"a"), Line::Whole(b"b")][..]),
+            (b"a\n", &[Line::Whole(b"a")]),
+            (b"123456789", &[Line::TooLong(b"123456789")]),
+            (b"", &[]),
+        ] {
+            let mut reader = LineReader::new(bytes, 5);
+            let mut want = want.iter().copied();
+            loop {
+                while let Some(line) = reader.next_line() {
+                    assert_eq!(Some(line), want.next(), "{}", bytes.escape_ascii());
+                }
+                if !reader.fill().unwrap() {
+                    break;
+                }
+            }
+            assert_eq!((reader.next_line(), want.next()), (None, None));
+            assert!(!reader.has_rest() && !reader.fill().unwrap());
         }
     }
 

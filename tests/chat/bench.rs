@@ -73,6 +73,36 @@ fn a_rate_is_kept() {
     assert_eq!(count(&json, "texts"), 300, "{json}");
 }
 
+/// It does not make what it cannot send, and it stops when it is time.
+#[test]
+fn a_rate_that_cannot_be_kept_ends_in_time_and_says_so() {
+    let server = Server::with(&[]);
+    let port = server.port.to_string();
+    let mut command = chatbox(["bench", "127.0.0.1", &port, "--json"]);
+    command.args(["--senders", "2", "--receivers", "1", "--rate", "1e9", "--seconds", "1"]);
+    let begun = Instant::now();
+    let mut bench = Program::start(command);
+    let mut most = 0;
+    while bench.is_running() {
+        most = most.max(bench.memory_if_running());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{most} KiB: {bench:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(most < 64 * 1024, "{most} KiB");
+    let finished = bench.finish();
+    let json: Value = serde_json::from_slice(&finished.stdout).expect("JSON");
+    assert_eq!(finished.status.code(), Some(0), "{json}");
+    assert_eq!(count(&json, "texts") + count(&json, "unsent"), 1_000_000_000, "{json}");
+    assert_eq!(count(&json, "lost") + count(&json, "unanswered"), 0, "{json}");
+}
+
+#[test]
+fn one_of_a_kind_is_called_so() {
+    let server = Server::with(&[]);
+    let finished = bench(server.port, &["--receivers", "2", "--messages", "1"]);
+    assert!(finished.stdout.starts_with(b"1 sender, 2 receivers, 1 room, texts"), "{finished:?}");
+}
+
 /// What a server does with the tenth text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {

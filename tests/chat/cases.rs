@@ -105,5 +105,5 @@ fn expect_in_the_end(receiver: Program, server: Server, want: &str) {
     let server = server.stop();
     assert_eq!(server.status.code(), Some(0), "{server:?}");
     assert_eq!(server.stdout, b"", "{server:?}");
-    receiver.finish().assert(1, &case(want), "chatbox: the server closed the connection\n");
+    receiver.finish().assert(1, &case(want), "receiver: the server closed the connection\n");
 }

@@ -54,14 +54,14 @@ fn a_sender_waits_for_each_answer_and_goes_on_after_an_error() {
         ("sendall:hello:  there", "err: no: not so ", " no: not so \n"),
         ("leave:", "ok:", ""),
         ("join:bar", "err:full", "full\n"),
-        ("quit:", "err:stay", ""),
+        ("quit:", "err:stay", "stay\n"),
     ] {
         peer.expect(request);
         let before = sender.stderr();
         peer.send(format!("{answer}\n"));
         sender.expect_stderr(&format!("{before}{error}"));
     }
-    sender.finish().assert(0, b"", " no: not so \nfull\n");
+    sender.finish().assert(0, b"", " no: not so \nfull\nstay\n");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_sender_keeps_no_line_without_an_end() {
     let memory = sender.peak_memory();
     assert!(memory < 20 * 1024, "{memory} KiB");
     sender.end_of_input();
-    sender.finish().assert(0, b"", "chatbox: too long to send\n");
+    sender.finish().assert(0, b"", "sender: too long to send\n");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_receiver_prints_what_is_said_and_nothing_else() {
     drop(peer);
     let finished = receiver.finish();
     assert_eq!(finished.status.code(), Some(1), "{finished:?}");
-    assert_eq!(finished.stderr, b"chatbox: the server closed the connection\n", "{finished:?}");
+    assert_eq!(finished.stderr, b"receiver: the server closed the connection\n", "{finished:?}");
 }
 
 #[test]

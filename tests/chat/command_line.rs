@@ -181,6 +181,48 @@ fn shorthands_are_understood() {
     let mut peer = Peer::connect(server.port);
     peer.err("sendall:hi");
     server.program.expect_stderr("refused client");
+    let receive = |flags: &[&str]| {
+        let receiver = server.receiver_with(flags, "eve", "cafe");
+        let mut sender = Peer::sender(server.port, "bob", "cafe");
+        sender.ok("sendall:one");
+        receiver.finish().assert(0, b"bob: one\n", "");
+    };
+    // The last one counts, as for an alias with flags of its own.
+    let often =
+        ["-n", "3", "--count=2", "-qn1", "--timeout", "1", "--timeout=1000", "--raw", "--raw"];
+    receive(&often);
+    receive(&["-qqn", "1"]);
+}
+
+#[test]
+fn version_and_help_may_come_after_other_words() {
+    let version = format!("chatbox {}\n", env!("CARGO_PKG_VERSION"));
+    for words in [&["sender", "localhost", "--version"][..], &["server", "-qV", "-x"]] {
+        run(words).assert(0, version.as_bytes(), "");
+    }
+    let help = run(&["receiver", "localhost", "-v", "--help"]);
+    assert!(help.stdout.starts_with(b"Usage: chatbox receiver"), "{help:?}");
+    run(&["receiver", "localhost", "5000", "eve", "--", "--help", "cafe"])
+        .assert_one_error(2, "usage: chatbox receiver");
+}
+
+#[test]
+fn what_is_wrong_with_the_words_is_said_in_one_plain_line() {
+    for (words, said) in [
+        (&["sender", "h", "1", "bob", "--room"][..], "sender: --room needs a value, --room ROOM;"),
+        (&["sender", "h", "1", "bob", "-m"], "sender: -m needs a value, -m TEXT;"),
+        (&["receiver", "h", "1", "eve", "cafe", "-x"], "receiver: there is no option -x;"),
+        (&["receiver", "h", "1", "eve", "cafe", "--raw=1"], "receiver: --raw takes no value;"),
+        (&["receiver", "h", "+5", "eve", "cafe"], "a port is a number from 1 to 65535;"),
+        (&["server", "-x"], "server: there is no option -x;"),
+        (&["server", "+5"], "a port is a number from 1 to 65535, or 0 for any;"),
+        (&["bench", "h", "1", "--size", "+64"], "a text has from 28 to 246 bytes;"),
+    ] {
+        let finished = run(words);
+        finished.assert_one_error(2, said);
+        finished.assert_one_error(2, &format!("usage: chatbox {} [OPTIONS]", words[0]));
+    }
+    run(&["-x"]).assert_one_error(2, "chatbox: there is no option -x; see chatbox --help");
 }
 
 #[test]

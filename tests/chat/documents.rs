@@ -434,6 +434,8 @@ fn links_are_made_where_one_wants_them() {
     };
     let first = install(&inner);
     let said = format!("{} has links for server, sender, receiver\n", inner.display());
+    let in_one_word = format!("--install-links={}", inner.display());
+    Program::start(chatbox([in_one_word.as_str()])).finish().assert(0, said.as_bytes(), "");
     first.assert(0, said.as_bytes(), "");
     for applet in ["server", "sender", "receiver"] {
         let mut command = Command::new(inner.join(applet));

@@ -5,12 +5,14 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod answers;
 mod arbitrary;
 mod bench;
 mod cases;
 mod clients;
 mod command_line;
 mod delivery;
+mod descriptors;
 mod documents;
 mod install;
 mod layout;

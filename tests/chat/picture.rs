@@ -23,7 +23,7 @@ fn the_picture_in_the_readme_is_what_the_programs_show() {
 
     bob.expect_at_cursor(">");
     bob.keys("hello?\r");
-    bob.expect_line("not in a room");
+    bob.expect_line("sender: enter one with /join ROOM");
     bob.keys("/jo\tcafe\r");
     bob.expect_at_cursor("cafe>");
     bob.keys("hello, who is here?\r");
@@ -40,7 +40,7 @@ fn the_picture_in_the_readme_is_what_the_programs_show() {
 
     let picture = draw(&[
         ("receiver --color auto localhost 5000 alice cafe", alice.look(Clone::clone), 4),
-        ("sender localhost 5000 bob", bob.look(Clone::clone), 6),
+        ("sender localhost 5000 bob", bob.look(Clone::clone), 7),
     ]);
     let drawn = home.join("chat.svg");
     std::fs::write(&drawn, &picture).unwrap();

@@ -249,7 +249,7 @@ fn answers_name_the_thing() {
     let server = Server::with(&[]);
     let mut peer = Peer::connect(server.port);
     assert_eq!(peer.ask("slogin:bob"), "ok:logged in as bob");
-    assert_eq!(peer.ask("sendall:hi"), "err:not in a room");
+    assert_eq!(peer.ask("sendall:hi"), "err:not in a room, join one first");
     assert_eq!(peer.ask("join:cafe"), "ok:joined room cafe");
     assert_eq!(peer.ask("leave:"), "ok:left room cafe");
     assert_eq!(peer.ask("slogin:bob"), "err:already logged in as bob");

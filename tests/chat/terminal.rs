@@ -56,11 +56,12 @@ fn a_prompt_names_the_room_and_lines_can_be_edited() {
     sender.keys("/leave\r");
     sender.expect_at_cursor(">");
     sender.keys("anybody?\r");
-    sender.expect_line("not in a room");
+    sender.expect_line("not in a room, join one first");
+    sender.expect_line("sender: enter one with /join ROOM");
     sender.keys("/join b/d\r/what\r/join\r");
     sender.expect("bad room name");
-    sender.expect("chatbox: unknown command");
-    sender.expect("chatbox: /join takes one room");
+    sender.expect("sender: unknown command, /help tells which there are");
+    sender.expect("sender: /join takes one room");
     sender.keys("/quit\r");
     assert!(sender.finish().success(), "{sender:?}");
     assert!(sender.is_as_it_was());
@@ -134,7 +135,7 @@ fn a_history_that_is_broken_while_it_is_used_is_mended() {
     fs::write(&file, broken).unwrap();
     sender.keys("hi\r");
     receiver.expect("delivery:cafe:bob:hi");
-    sender.expect_start_of_line("chatbox: 1 line of the history in ");
+    sender.expect_start_of_line("sender: 1 line of the history in ");
     sender.expect_at_cursor("cafe>");
     assert_eq!(fs::read(&file).unwrap(), b"#V2\n/join cafe\nhi\n");
 }
@@ -146,7 +147,7 @@ fn a_history_that_cannot_be_used_is_said_once() {
     fs::create_dir_all(home.join("chatbox/history")).unwrap();
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     let mut sender = sender(server.port, &["--room", "cafe"], &home);
-    sender.expect("chatbox: cannot read the history in ");
+    sender.expect("sender: cannot read the history in ");
     sender.keys("one\rtwo\r");
     receiver.expect("delivery:cafe:bob:one");
     receiver.expect("delivery:cafe:bob:two");
@@ -259,7 +260,8 @@ fn the_end_of_input_quits() {
 #[test]
 fn to_quit_is_a_success_whatever_the_answer() {
     let home = scratch("quit");
-    for round in 0..30 {
+    let answers = [("ok:\n", None), ("err:stay\n", Some("stay")), ("", None)];
+    for (answer, said) in answers.into_iter().cycle().take(30) {
         let script = Script::new();
         let mut sender = sender(&script.port, &[], &home);
         let mut peer = script.accept();
@@ -268,11 +270,14 @@ fn to_quit_is_a_success_whatever_the_answer() {
         sender.expect_at_cursor(">");
         sender.keys("/quit\r");
         peer.expect("quit:");
-        peer.send(["ok:\n", "err:stay\n", ""][round % 3]);
+        peer.send(answer);
         drop(peer);
         assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
         let shown: Vec<_> = sender.lines().into_iter().filter(|line| !line.is_empty()).collect();
-        assert_eq!(shown, ["> /quit"]);
+        assert!(
+            shown.iter().map(String::as_str).eq(["> /quit"].into_iter().chain(said)),
+            "{shown:?}"
+        );
     }
 }
 
@@ -285,7 +290,7 @@ fn a_server_that_goes_away_is_noticed_while_the_prompt_waits() {
     sender.keys("half a li");
     sender.expect_at_cursor("cafe> half a li");
     drop(server);
-    sender.expect_line("chatbox: the server closed the connection");
+    sender.expect_line("sender: the server closed the connection");
     assert_eq!(sender.finish().code(), Some(1), "{sender:?}");
     assert!(sender.is_as_it_was());
 }
@@ -312,9 +317,9 @@ fn a_prompt_waits_for_the_server_and_keeps_what_was_typed() {
     sender.keys("half ");
     sender.expect_at_cursor("cafe> half");
     drop(server);
-    sender.expect_line("chatbox: the server closed the connection; trying again");
+    sender.expect_line("sender: the server closed the connection; trying again");
     let server = Server::run(chatbox(["server", &port.to_string(), "-v"]));
-    sender.expect_start_of_line("chatbox: connected again after ");
+    sender.expect_start_of_line("sender: connected again after ");
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     sender.expect_at_cursor("cafe> half");
     sender.keys("a line\r");
@@ -331,7 +336,7 @@ fn one_can_quit_while_the_server_is_away() {
         drop(server);
         sender.expect("trying again");
         sender.keys("hello?\r/help\r");
-        sender.expect_line("chatbox: the server is away: that was not sent");
+        sender.expect_line("sender: the server is away: that was not sent");
         sender.expect("/leave       leave the room");
         sender.expect_at_cursor("cafe>");
         sender.keys(ending);
@@ -344,8 +349,8 @@ fn one_can_quit_while_the_server_is_away() {
 #[test]
 fn the_prompt_goes_on_when_the_server_goes_instead_of_answering() {
     for (line, said) in [
-        ("/join bar\r", "chatbox: the server is away: that was not sent"),
-        ("hi\r", "chatbox: the answer got lost: unsure whether it was sent"),
+        ("/join bar\r", "sender: the server is away: that was not sent"),
+        ("hi\r", "sender: the answer got lost: unsure whether it was sent"),
     ] {
         let script = Script::new();
         let mut sender = sender(&script.port, &[], &scratch("instead"));
@@ -358,7 +363,7 @@ fn the_prompt_goes_on_when_the_server_goes_instead_of_answering() {
         drop((peer, script));
         sender.expect_line(said);
         sender.keys("hello?\r");
-        sender.expect_line("chatbox: the server is away: that was not sent");
+        sender.expect_line("sender: the server is away: that was not sent");
         sender.expect_at_cursor(">");
         sender.keys(CTRL_D);
         assert_eq!(sender.finish().code(), Some(0), "{sender:?}");
@@ -412,7 +417,7 @@ fn what_the_server_says_before_it_goes_is_shown() {
     sender.expect_at_cursor(">");
     peer.send("err:going \x1b[2Jdown\n");
     drop(peer);
-    sender.expect_line("chatbox: the server closed the connection: going \\x1b[2Jdown");
+    sender.expect_line("sender: the server closed the connection: going \\x1b[2Jdown");
     assert_eq!(sender.finish().code(), Some(1), "{sender:?}");
 }
 
@@ -565,9 +570,9 @@ fn pasted_lines_are_sent_at_the_pace_of_the_answers_and_ctrl_c_stops_the_rest() 
     peer.send("ok:\n");
     peer.expect("sendall:2");
     sender.keys(CTRL_C);
-    sender.expect_line("chatbox: interrupted; once more, and it ends at once");
+    sender.expect_line("sender: interrupted; once more, and it ends at once");
     peer.send("ok:\n");
-    sender.expect_line("chatbox: 2 lines not sent");
+    sender.expect_line("sender: 2 lines not sent");
     sender.keys("5\r");
     peer.expect("sendall:5");
     // One line alone is interrupted as ever.
@@ -586,8 +591,8 @@ fn pasted_lines_are_not_sent_past_a_server_that_goes_away() {
     sender.keys(pasted("1\n2\n3\n4") + "\r");
     peer.expect("sendall:1");
     drop((peer, script));
-    sender.expect_line("chatbox: the answer got lost: unsure whether it was sent");
-    sender.expect_line("chatbox: 3 more lines not sent");
+    sender.expect_line("sender: the answer got lost: unsure whether it was sent");
+    sender.expect_line("sender: 3 more lines not sent");
 }
 
 #[test]
@@ -597,7 +602,7 @@ fn a_paste_has_an_end() {
     // As much as there may be, less what is there already.
     sender.keys("x");
     sender.keys(pasted(&"y".repeat(64 * 1024)));
-    sender.expect_line("chatbox: more than 64 KiB: that is not pasted");
+    sender.expect_line("sender: more than 64 KiB: that is not pasted");
     sender.expect_at_cursor("cafe> x");
     // Nor does a paste do what keys do.
     sender.keys(pasted("\x03\x04\x1a\x0c\x1b[A"));
@@ -620,7 +625,7 @@ fn a_paste_that_is_no_utf8_is_forgotten() {
     let (mut sender, mut receiver) = in_a_room(&server, "pastelatin");
     let rest = b"\r/quit\r".repeat(1000);
     sender.keys([&b"\x1b[200~caf\xe9"[..], &rest, b"\x1b[201~"].concat());
-    sender.expect_line("chatbox: that was not UTF-8, and is forgotten");
+    sender.expect_line("sender: that was not UTF-8, and is forgotten");
     sender.expect_at_cursor("cafe>");
     sender.keys("still here\r");
     receiver.expect("delivery:cafe:bob:still here");

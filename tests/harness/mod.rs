@@ -107,10 +107,14 @@ impl Transcript {
 
     /// Waits until `enough` says so of the bytes, or the stream ends; tells which.
     fn wait(&self, enough: impl Fn(&[u8]) -> bool) -> bool {
+        self.wait_for(PATIENCE, enough)
+    }
+
+    fn wait_for(&self, patience: Duration, enough: impl Fn(&[u8]) -> bool) -> bool {
         let (text, news) = &*self.0;
         let not_enough = |text: &mut Text| !enough(&text.bytes) && !text.ended;
         let text = text.lock().unwrap();
-        let (text, _) = news.wait_timeout_while(text, PATIENCE, not_enough).unwrap();
+        let (text, _) = news.wait_timeout_while(text, patience, not_enough).unwrap();
         enough(&text.bytes)
     }
 
@@ -178,6 +182,12 @@ impl Program {
     /// Waits until the program has written `text` to standard error.
     pub fn expect_stderr(&self, text: &str) {
         assert!(self.stderr.wait(holds(text)), "no {text:?} on stderr of {self:?}");
+    }
+
+    /// Waits for what is to be said on standard error only after `time`.
+    pub fn expect_stderr_after(&self, time: Duration, text: &str) {
+        let there = self.stderr.wait_for(time + PATIENCE, holds(text));
+        assert!(there, "no {text:?} on stderr of {self:?}");
     }
 
     pub fn stdout(&self) -> Vec<u8> {
@@ -557,7 +567,7 @@ pub fn limited(limits: &str, args: &[&str]) -> Command {
 /// What the system tells of a process.
 impl Program {
     fn proc(&self, file: &str) -> String {
-        proc(self.pid(), file)
+        proc_file(self.pid(), file)
     }
 
     fn proc_status(&self, field: &str) -> u64 {
@@ -578,6 +588,14 @@ impl Program {
     /// Resident memory, in KiB.
     pub fn memory(&self) -> u64 {
         self.proc_status("VmRSS")
+    }
+
+    /// The same of one that may have ended; 0 if it has.
+    pub fn memory_if_running(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse().unwrap())
     }
 
     /// The most resident memory there ever was, in KiB.
@@ -602,13 +620,14 @@ impl Program {
     }
 }
 
-fn proc(pid: u32, file: &str) -> String {
+/// What the system tells of a process.
+pub fn proc_file(pid: u32, file: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap()
 }
 
 /// A number in what the system tells of the status of a process.
 pub fn proc_status(pid: u32, field: &str) -> u64 {
-    let status = proc(pid, "status");
+    let status = proc_file(pid, "status");
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+use rustix::io::ioctl_fionbio;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
@@ -35,6 +36,15 @@ struct Output {
 impl Terminal {
     /// Starts a program at a terminal of 24 lines of 80 characters.
     pub fn start(command: &Command) -> Self {
+        Self::start_at(command, |_| ())
+    }
+
+    /// The same at a terminal whose reads and writes fail where they would wait.
+    pub fn start_nonblocking(command: &Command) -> Self {
+        Self::start_at(command, |terminal| ioctl_fionbio(terminal, true).unwrap())
+    }
+
+    fn start_at(command: &Command, prepare: impl Fn(&File)) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -42,7 +52,11 @@ impl Terminal {
         tcsetwinsize(&master, size).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
         let name = OsStr::from_bytes(name.as_bytes());
-        let open = || OpenOptions::new().read(true).write(true).open(name).unwrap();
+        let open = || {
+            let terminal = OpenOptions::new().read(true).write(true).open(name).unwrap();
+            prepare(&terminal);
+            terminal
+        };
         // It becomes the program itself, once the terminal is the one that Ctrl-C acts on.
         let mut at_terminal = Command::new("setsid");
         at_terminal.arg("--ctty").args(["env", "--default-signal=INT"]);

@@ -3,11 +3,12 @@
 use std::fmt::Display;
 
 use super::report::report;
-use crate::client::command::{Command, Completion, HELP, parse_line};
+use crate::client::command::{Command, CommandError, Completion, HELP, parse_line};
 use crate::client::entry::{Entry, counted};
 use crate::client::error::ClientError;
-use crate::client::link::{Link, Outcome, Reconnect};
+use crate::client::link::{KeepTrying, Link, Outcome, Reconnect};
 use crate::client::watch::Watched;
+use crate::system::descriptors::Blocking;
 use crate::terminal::output::{self, notice};
 use crate::terminal::printer::Printer;
 use crate::terminal::prompt::Prompt;
@@ -17,6 +18,7 @@ use crate::wire::protocol::Request;
 /// Reads lines and sends what they ask for, until the end of input or `/quit`. `exit` is called when
 /// the server is gone for good while a line is waited for.
 pub(super) fn run(link: Link, exit: fn(ClientError) -> !) -> Result<(), ClientError> {
+    let _blocking = Blocking::standard();
     let room = link.identity.room.clone();
     let prompt = Prompt::open(Completion::new(room.as_deref()))?;
     let link = Watched::start(link, prompt.printer(), move |error| exit(error))?;
@@ -88,6 +90,10 @@ impl Dialogue {
         match parse_line(Line::Whole(line.as_bytes())) {
             Ok(Command::Send(request)) => self.request(&request),
             Ok(Command::Nothing) => Ok(Done::All),
+            Err(CommandError::UnknownCommand) => {
+                notice(&"unknown command, /help tells which there are");
+                Ok(Done::All)
+            }
             Err(error) => {
                 notice(&error);
                 Ok(Done::All)
@@ -99,11 +105,15 @@ impl Dialogue {
     fn request(&mut self, request: &Request<'_>) -> Result<Done, ClientError> {
         let (outcome, link) = match self.link.lock() {
             // If the connection is lost, the watch makes it again, and the prompt goes on.
-            Some(mut link) => (link.try_request(request), Some(link)),
+            Some(mut link) => (link.try_request(request, &mut KeepTrying), Some(link)),
             None => (Ok(Outcome::NotSent), None),
         };
         let lost = matches!(outcome, Ok(Outcome::NotSent | Outcome::Unsure));
+        let is_refused = matches!(outcome, Ok(Outcome::Answered(Err(_))));
         let sent = report(request, outcome, &"");
+        if is_refused && self.room.is_none() && matches!(request, Request::SendAll(_)) {
+            notice(&"enter one with /join ROOM");
+        }
         if let Some(link) = link
             && (*request == Request::Quit || sent.is_err())
         {

@@ -3,6 +3,7 @@
 //! There are three ways: at a terminal with a prompt; from a pipe, one request at a time; and, in a
 //! room from the start, many requests at a time.
 
+mod input;
 mod interactive;
 mod pipeline;
 mod plain;

@@ -6,23 +6,24 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
 use std::mem;
-use std::os::fd::AsFd;
 use std::slice;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::input::Input;
 use super::report::UNSURE;
-use crate::client::command::{Command, MAX_INPUT, parse_line};
+use crate::client::command::{Command, parse_line};
+use crate::client::connection::NoAnswer;
 use crate::client::error::ClientError;
 use crate::client::link::{Link, Reconnect};
+use crate::client::patience::{Due, Patience};
 use crate::system::descriptors;
 use crate::terminal::TerminalError;
-use crate::terminal::output::{notice, pass_on};
-use crate::wire::lines::{Line, LineReader};
+use crate::terminal::output::{notice, pass_on_about};
+use crate::wire::lines::Line;
 use crate::wire::protocol::Request;
 
 /// Requests that may be without an answer. The answers to so many fit into a socket's buffer, so
@@ -31,10 +32,8 @@ const WINDOW: usize = 512;
 
 /// Sends what the lines of standard input ask for, until it ends or `/quit`.
 pub(super) fn run(link: Link) -> Result<(), ClientError> {
-    // Without a buffer of the library's, so that the system knows whether there is more.
-    let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(TerminalError::Input)?;
-    let input = LineReader::new(File::from(stdin), MAX_INPUT);
-    Pipeline::new(link, "line", Source::Lines { input, ended: false, over: false }).run()
+    let input = Input::open()?;
+    Pipeline::new(link, "line", Source::Lines(input)).run()
 }
 
 /// Sends texts, as they are.
@@ -44,13 +43,7 @@ pub(super) fn send(link: Link, texts: &[String]) -> Result<(), ClientError> {
 
 /// Where requests come from.
 enum Source<'a> {
-    Lines {
-        input: LineReader<File>,
-        /// All input has been read.
-        ended: bool,
-        /// All input has been used.
-        over: bool,
-    },
+    Lines(Input),
     Texts(slice::Iter<'a, String>),
 }
 
@@ -64,16 +57,7 @@ impl Source<'_> {
             Source::Texts(texts) => {
                 texts.next().map(|text| encode(&Request::SendAll(text.as_bytes())))
             }
-            Source::Lines { over: true, .. } => None,
-            Source::Lines { input, ended, over } => {
-                let unit = input.next_line().map(requested);
-                if unit.is_some() || !*ended {
-                    return unit;
-                }
-                *over = true;
-                // A last line need not have an end.
-                input.partial().map(requested)
-            }
+            Source::Lines(input) => input.next_line().map(requested),
         }
     }
 
@@ -81,7 +65,7 @@ impl Source<'_> {
     fn has_buffered(&self) -> bool {
         match self {
             Source::Texts(texts) => texts.len() > 0,
-            Source::Lines { input, over, .. } => !over && input.has_rest(),
+            Source::Lines(input) => input.has_buffered(),
         }
     }
 
@@ -89,24 +73,43 @@ impl Source<'_> {
     fn is_over(&self) -> bool {
         match self {
             Source::Texts(texts) => texts.len() == 0,
-            Source::Lines { over, .. } => *over,
+            Source::Lines(input) => input.is_over(),
         }
     }
 
     /// Where more may come from.
     fn pipe(&self) -> Option<&File> {
         match self {
-            Source::Lines { input, ended: false, .. } => Some(input.source()),
-            _ => None,
+            Source::Lines(input) => input.source(),
+            Source::Texts(_) => None,
         }
     }
 
-    /// Reads more. To be called when there is no [`Source::next`].
-    fn fill(&mut self) -> io::Result<()> {
-        if let Source::Lines { input, ended, .. } = self {
-            *ended = !input.fill()?;
+    /// Reads more if there is no [`Source::next`].
+    fn fill(&mut self) -> Result<(), TerminalError> {
+        match self {
+            Source::Lines(input) => input.fill(),
+            Source::Texts(_) => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Waits for input, for `within` at most, and reads it if there is any; if something has been read
+    /// and not used, only waits.
+    fn wait_for_more(&mut self, within: Duration) {
+        let until = Instant::now() + within;
+        if !self.has_buffered()
+            && let Some(pipe) = self.pipe()
+        {
+            let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+            if descriptors::wait(&mut fds, Some(within)).unwrap_or(false) {
+                // A failure is met again, and reported, once the server is back.
+                let _ = self.fill();
+            }
+            if self.is_over() {
+                return;
+            }
+        }
+        thread::sleep(until.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -130,13 +133,6 @@ fn encode(request: &Request<'_>) -> Unit {
     Ok(Some((kind, line)))
 }
 
-/// Waits for input, for `within` at most. Returns `true` if the pipe is empty and has no writer.
-fn has_ended(pipe: &File, within: Duration) -> bool {
-    let mut fds = [PollFd::new(pipe, PollFlags::IN)];
-    let ready = descriptors::wait(&mut fds, Some(within)).unwrap_or(false);
-    ready && !fds[0].revents().contains(PollFlags::IN)
-}
-
 struct Pipeline<'a> {
     link: Link,
     source: Source<'a>,
@@ -148,6 +144,8 @@ struct Pipeline<'a> {
     quits: bool,
     /// Requests without an answer, in order.
     in_flight: VecDeque<Pending>,
+    /// With the first of them.
+    patience: Patience,
     /// Bytes to be written.
     output: Vec<u8>,
     /// Bytes that this connection has been given.
@@ -163,6 +161,13 @@ struct Pending {
     line: Vec<u8>,
     /// Where the line starts among all bytes of this connection.
     start: u64,
+}
+
+impl Pending {
+    /// Whether all of it is among the first `written` bytes of the connection.
+    fn is_written(&self, written: u64) -> bool {
+        self.start + self.line.len() as u64 <= written
+    }
 }
 
 enum Kind {
@@ -181,6 +186,7 @@ impl<'a> Pipeline<'a> {
             number: 0,
             quits: false,
             in_flight: VecDeque::new(),
+            patience: Patience::with(&Request::SendAll(b"")),
             output: Vec::new(),
             written: 0,
             failed: false,
@@ -198,9 +204,11 @@ impl<'a> Pipeline<'a> {
             let (more_input, readable) = self.wait(exhausted)?;
             if readable {
                 self.read()?;
+            } else {
+                self.look_at_the_clock()?;
             }
             if more_input {
-                self.source.fill().map_err(TerminalError::Input)?;
+                self.source.fill()?;
             }
         }
         if self.failed { Err(ClientError::Reported) } else { Ok(()) }
@@ -231,48 +239,92 @@ impl<'a> Pipeline<'a> {
         pending.start = self.written + self.output.len() as u64;
         self.output.extend_from_slice(&pending.line);
         self.in_flight.push_back(pending);
+        if self.in_flight.len() == 1 {
+            self.be_patient();
+        }
     }
 
-    /// Waits for answers, for the end of the connection, and, if what was read is `exhausted`, for
-    /// input. Returns whether there is input, and whether there is something of the server.
+    /// Waits for the next answer from now on.
+    fn be_patient(&mut self) {
+        if let Some(first) = self.in_flight.front() {
+            self.patience.renew(matches!(first.kind, Kind::Text));
+        }
+    }
+
+    /// Says that there is no answer, or gives up, if it is time for that.
+    fn look_at_the_clock(&mut self) -> Result<(), ClientError> {
+        let Some(first) = self.in_flight.front() else { return Ok(()) };
+        match self.patience.due() {
+            Some(Due::Notice(after)) => {
+                notice(&format_args!("{} {}: {}", self.unit, first.number, NoAnswer(after)));
+            }
+            Some(Due::End) => {
+                let loss = self.link.connection.give_up();
+                self.recover(loss)?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// There is an answer to come to something that has been written.
+    fn is_owed(&self) -> bool {
+        self.in_flight.front().is_some_and(|first| first.is_written(self.written))
+    }
+
+    /// Waits for answers, for the end of the connection, for room to write, and, if what was read is
+    /// `exhausted`, for input. Returns whether there is input, and whether there is something of the
+    /// server.
     fn wait(&self, exhausted: bool) -> Result<(bool, bool), ClientError> {
         if self.in_flight.is_empty() && !exhausted {
             return Ok((false, false));
         }
         // Answers that come before their requests are left for later.
-        let readable = if self.in_flight.is_empty() { PollFlags::RDHUP } else { PollFlags::IN };
-        let mut fds = vec![PollFd::new(&self.link.connection, readable)];
+        let mut wanted = if self.is_owed() { PollFlags::IN } else { PollFlags::RDHUP };
+        if !self.output.is_empty() {
+            wanted |= PollFlags::OUT;
+        }
+        let mut fds = vec![PollFd::new(&self.link.connection, wanted)];
         if exhausted {
             fds.extend(self.source.pipe().map(|input| PollFd::new(input, PollFlags::IN)));
         }
-        descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
-        let ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| !fd.revents().is_empty());
-        Ok((ready(fds.get(1)), ready(fds.first())))
+        let most = if self.in_flight.is_empty() { None } else { self.patience.left() };
+        descriptors::wait(&mut fds, most).map_err(ClientError::Broken)?;
+        let more_input = fds.get(1).is_some_and(|input| !input.revents().is_empty());
+        Ok((more_input, !(fds[0].revents() - PollFlags::OUT).is_empty()))
     }
 
-    /// Writes all that there is to write.
+    /// Writes what there is to write, as far as the connection takes it.
     fn write(&mut self) -> Result<(), ClientError> {
         while !self.output.is_empty() {
             match self.link.connection.write(&self.output) {
+                Ok(0) => break,
                 Ok(count) => {
                     self.output.drain(..count);
                     self.written += count as u64;
                 }
-                Err(loss) => {
-                    // The server may have sent answers, and a reason, before it closed.
-                    while self.link.connection.fill().is_ok() {
-                        self.handle_answers()?;
-                    }
-                    self.recover(loss)?;
-                }
+                Err(loss) => self.lose(loss)?,
             }
         }
         Ok(())
     }
 
+    /// Recovers from a failure to write. What was written before may have been answered, and the server
+    /// may have given a reason before it closed.
+    fn lose(&mut self, loss: ClientError) -> Result<(), ClientError> {
+        loop {
+            self.handle_answers()?;
+            if !self.is_owed() || self.link.connection.fill().is_err() {
+                break;
+            }
+        }
+        let loss = self.link.connection.reason_of(loss);
+        self.recover(loss)
+    }
+
     /// Reads answers, waiting for at least one byte of them or the end.
     fn read(&mut self) -> Result<(), ClientError> {
-        if self.in_flight.is_empty() {
+        if !self.is_owed() {
             let loss = self.link.connection.close_reason();
             return self.recover(loss);
         }
@@ -284,19 +336,19 @@ impl<'a> Pipeline<'a> {
 
     /// Matches the answers that have been read to the requests that wait for one.
     fn handle_answers(&mut self) -> Result<(), ClientError> {
-        while !self.in_flight.is_empty()
+        while self.is_owed()
             && let Some(answer) = self.link.connection.next_answer()?
             && let Some(Pending { number, kind, .. }) = self.in_flight.pop_front()
         {
+            self.be_patient();
             match (answer, kind) {
-                // Whatever the answer to `quit` is, it is over.
-                (_, Kind::Quit) => {}
-                (Ok(_), Kind::Text) => {}
-                (Ok(_), Kind::Join(room)) => self.link.identity.room = Some(room),
-                (Ok(_), Kind::Leave) => self.link.identity.room = None,
-                (Err(reason), _) => {
-                    pass_on(&format!("{} {number}: ", self.unit), &reason);
-                    self.failed = true;
+                (Ok(_), Kind::Text | Kind::Quit) => {}
+                (Ok(_), Kind::Join(room)) => self.link.set_room(Some(room)),
+                (Ok(_), Kind::Leave) => self.link.set_room(None),
+                (Err(reason), kind) => {
+                    pass_on_about(&format_args!("{} {number}", self.unit), &reason);
+                    // Whatever the answer to `quit` is, the sender ends.
+                    self.failed |= !matches!(kind, Kind::Quit);
                 }
             }
         }
@@ -315,19 +367,22 @@ impl<'a> Pipeline<'a> {
         }
         self.requeue();
         let has_text = self.in_flight.iter().any(|pending| matches!(pending.kind, Kind::Text));
-        let has_buffered = has_text || !self.quits && self.source.has_buffered();
-        let Pipeline { link, source, quits, .. } = self;
-        let pipe = source.pipe().filter(|pipe| !*quits && !has_ended(pipe, Duration::ZERO));
-        if !has_buffered && pipe.is_none() {
+        if !self.quits {
+            self.source.wait_for_more(Duration::ZERO);
+        }
+        let may_wait = !self.quits && !self.source.is_over();
+        if !has_text && !may_wait {
             notice(&loss);
             self.stop();
             return Ok(());
         }
-        let mut reconnect = WhileInput { pipe: pipe.filter(|_| !has_buffered), over: false };
+        let Pipeline { link, source, .. } = self;
+        let mut reconnect = WhileInput { source, needed: has_text, over: false };
         match link.reopen(loss, &mut reconnect) {
             Err(_) if reconnect.over => self.stop(),
             result => result?,
         }
+        self.be_patient();
         Ok(())
     }
 
@@ -369,19 +424,21 @@ impl<'a> Pipeline<'a> {
 }
 
 /// Reconnects as long as there is, or may come, something to send.
-struct WhileInput<'a> {
-    /// Where input may come from, if there is nothing to send so far.
-    pipe: Option<&'a File>,
-    /// No input came, and none can come any more.
+struct WhileInput<'a, 'b> {
+    source: &'a mut Source<'b>,
+    /// There is something to send that is not in the source any more.
+    needed: bool,
+    /// There is nothing to send, and nothing can come any more.
     over: bool,
 }
 
-impl Reconnect for WhileInput<'_> {
+impl Reconnect for WhileInput<'_, '_> {
     fn pause(&mut self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        self.over = self.pipe.is_some_and(|pipe| has_ended(pipe, time));
-        if !self.over {
-            thread::sleep(until.saturating_duration_since(Instant::now()));
+        if self.needed {
+            thread::sleep(time);
+        } else {
+            self.source.wait_for_more(time);
+            self.over = self.source.is_over();
         }
         !self.over
     }

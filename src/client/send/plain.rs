@@ -1,19 +1,17 @@
 //! Lines of a pipe, one request at a time: each waits for its answer.
 
-use std::io;
-
+use super::input::Input;
 use super::report::report;
-use crate::client::command::{Command, MAX_INPUT, parse_line};
+use crate::client::command::{Command, parse_line};
 use crate::client::error::ClientError;
 use crate::client::link::{KeepTrying, Link};
-use crate::terminal::TerminalError;
 use crate::terminal::output::notice;
-use crate::wire::lines::{Line, LineReader};
+use crate::wire::lines::Line;
 use crate::wire::protocol::Request;
 
 /// Sends what standard input asks for, until it ends or `/quit`.
 pub(super) fn run(mut link: Link) -> Result<(), ClientError> {
-    let mut input = LineReader::new(io::stdin().lock(), MAX_INPUT);
+    let mut input = Input::open()?;
     let mut number = 0;
     loop {
         while let Some(line) = input.next_line() {
@@ -22,15 +20,11 @@ pub(super) fn run(mut link: Link) -> Result<(), ClientError> {
                 return Ok(());
             }
         }
-        if !input.fill().map_err(TerminalError::Input)? {
-            break;
+        if input.is_over() {
+            return Ok(());
         }
+        input.fill()?;
     }
-    // A last line need not have an end.
-    if let Some(line) = input.partial() {
-        carry_out(number + 1, line, &mut link)?;
-    }
-    Ok(())
 }
 
 /// Does what a line asks for. Returns `false` after `/quit`.

@@ -21,14 +21,12 @@ pub(super) fn report(
     outcome: Result<Outcome, ClientError>,
     place: &dyn Display,
 ) -> Result<bool, ClientError> {
-    if *request == Request::Quit {
-        // The sender ends, whatever the answer is.
-        return Ok(true);
-    }
     match outcome {
         Ok(Outcome::Answered(Ok(_))) => return Ok(true),
+        Ok(Outcome::Answered(Err(reason))) => pass_on(&reason),
+        // The sender ends, whether or not the server has heard of it.
+        _ if *request == Request::Quit => return Ok(true),
         Ok(Outcome::NotSent) => notice(&"the server is away: that was not sent"),
-        Ok(Outcome::Answered(Err(reason))) => pass_on("", &reason),
         Ok(Outcome::Unsure) => notice(&format_args!("{place}{UNSURE}")),
         Err(ClientError::Unsendable(reason)) => notice(&reason),
         Err(error) => return Err(error),

@@ -25,7 +25,7 @@ pub(crate) enum Refusal {
     BadUser,
     #[error("bad room name, only letters and digits will do")]
     BadRoom,
-    #[error("not in a room")]
+    #[error("not in a room, join one first")]
     NotInRoom,
     #[error("only a sender may do that")]
     SendersOnly,
