@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use thiserror::Error;
 
+use super::cursor::CursorError;
 use super::patience::LONGEST;
 use crate::terminal::TerminalError;
 use crate::terminal::visible::visible;
@@ -41,6 +42,11 @@ pub(crate) enum ClientError {
         "the server cut this receiver off, since it took too little for too long: texts are missing"
     )]
     Cut,
+    /// The same, where the server keeps what is said.
+    #[error(
+        "the server cut this receiver off: it took nothing for too long, or what it needs is not kept"
+    )]
+    CutFromHistory,
     /// The connection broke.
     #[error("the connection to the server broke: {0}")]
     Broken(#[source] io::Error),
@@ -50,6 +56,15 @@ pub(crate) enum ClientError {
     /// Whoever is there answers a login, or the first join, with something else.
     #[error("the server there is no chat server: it says {}", visible(.0))]
     NoChat(Vec<u8>),
+    /// The server keeps nothing, and that is not enough.
+    #[error("the server does not keep what is said; this needs one that does (server --history)")]
+    NothingKept,
+    /// The server keeps what is said, but does not say where in that one is.
+    #[error("the server does not say where in the room's history it begins: {}", visible(.0))]
+    NoSpan(Vec<u8>),
+    /// Where a receiver is cannot be kept.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
     /// The server sent a line that is far too long, when it should have answered.
     #[error("the server's answer has more than {0} bytes")]
     Overlong(usize),
@@ -92,16 +107,23 @@ impl ClientError {
                 | Self::Connect { .. }
                 | Self::Closed
                 | Self::Cut
+                | Self::CutFromHistory
                 | Self::ClosedWith(_)
                 | Self::Broken(_)
                 | Self::Silent
         )
     }
 
-    /// The same for a receiver, which knows what a reset means.
-    pub(crate) fn of_receiver(self) -> Self {
+    /// The same for a receiver, which knows what a reset means. `records`: it gets them.
+    pub(crate) fn of_receiver(self, records: bool) -> Self {
         match self {
-            Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => Self::Cut,
+            Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => {
+                if records {
+                    Self::CutFromHistory
+                } else {
+                    Self::Cut
+                }
+            }
             error => error,
         }
     }

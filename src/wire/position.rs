@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// The largest EPOCH and SEQ.
-const MAX: u64 = i64::MAX as u64;
+pub(crate) const MAX: u64 = i64::MAX as u64;
 
 /// Names a text of a room: `EPOCH-SEQ`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -8,6 +8,7 @@ mod harness;
 
 mod crashes;
 mod files;
+mod receiver;
 mod replays;
 mod scratch;
 mod slow;
