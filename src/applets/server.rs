@@ -32,7 +32,7 @@ pub(super) const APPLET: Applet = Applet {
 };
 
 /// Serves a chat: brings what senders say in a room to the receivers in that room. Runs until
-/// SIGINT or SIGTERM. Logs to standard error.
+/// SIGINT, SIGTERM or SIGHUP. Logs to standard error.
 #[derive(Debug, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
@@ -168,6 +168,7 @@ mod tests {
         let defaults = Arguments::from_args(&["server"], &["5000"]).unwrap();
         assert_default::<Arguments>("--login-timeout", defaults.login_timeout.as_secs_f64());
         assert_default::<Arguments>("--queue-limit", defaults.queue_limit);
+        assert_default::<Arguments>("--total-queue-limit", defaults.total_queue_limit);
         assert_default::<Arguments>("--stall-timeout", defaults.stall_timeout.as_secs_f64());
         assert_default::<Arguments>("--stop-timeout", defaults.stop_timeout.as_secs_f64());
     }

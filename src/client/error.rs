@@ -37,15 +37,14 @@ pub(crate) enum ClientError {
     /// The server has closed the connection, with this reason.
     #[error("the server closed the connection: {}", visible(.0))]
     ClosedWith(Vec<u8>),
-    /// The server has reset a receiver's connection, as it does if that reads too slowly.
+    /// A receiver's connection was reset, as the server does if that reads too slowly; anything in
+    /// between, or a server that was killed, may have done it as well.
     #[error(
-        "the server cut this receiver off, since it took too little for too long: texts are missing"
+        "the connection was reset, as it is when a receiver takes too little: texts may be missing"
     )]
     Cut,
-    /// The same, where the server keeps what is said.
-    #[error(
-        "the server cut this receiver off: it took nothing for too long, or what it needs is not kept"
-    )]
+    /// The same, where the server keeps what is said: who comes back is told what is missing.
+    #[error("the connection was reset, as it is when a receiver takes nothing for too long")]
     CutFromHistory,
     /// The connection broke.
     #[error("the connection to the server broke: {0}")]
@@ -114,7 +113,7 @@ impl ClientError {
         )
     }
 
-    /// The same for a receiver, which knows what a reset means. `records`: it gets them.
+    /// The same for a receiver, which knows what a reset may mean. `records`: it gets them.
     pub(crate) fn of_receiver(self, records: bool) -> Self {
         match self {
             Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => {

@@ -14,8 +14,8 @@ use super::link::{Link, Reconnect};
 pub(super) struct Watched(Arc<Mutex<Link>>);
 
 impl Watched {
-    /// Starts the thread. It makes the connection again whenever it is lost, and calls `end` when that
-    /// fails.
+    /// Starts the thread. It makes the connection again whenever it is lost, and calls `on_loss`
+    /// when that fails.
     ///
     /// # Errors
     ///

@@ -99,11 +99,15 @@ fn pass_over(
         return Err(ServerError::Listen { address, source });
     }
     for (address, error) in missing {
-        // Not every machine has IPv6, and nobody has asked for it by name.
-        let level = if address.ip().is_unspecified() { Level::Debug } else { Level::Warn };
-        log!(level, "cannot listen on {address}: {error}");
+        log!(level_of_missing(address), "cannot listen on {address}: {error}");
     }
     Ok(())
+}
+
+/// How much it matters that this machine does not have an address. Not every machine has IPv6, and
+/// nobody has asked for it by name.
+fn level_of_missing(address: SocketAddr) -> Level {
+    if address.ip().is_unspecified() { Level::Debug } else { Level::Warn }
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -160,6 +164,9 @@ mod tests {
             let at: Vec<_> = listeners.iter().map(|one| one.local_addr().unwrap().ip()).collect();
             assert_eq!(at, ["127.0.0.1".parse::<IpAddr>().unwrap()], "{words:?}");
         }
+        let levels: Vec<_> =
+            addresses(&[NOBODYS, "::1", "::"]).into_iter().map(level_of_missing).collect();
+        assert_eq!(levels, [Level::Warn, Level::Warn, Level::Debug]);
         let hosts = [addresses(&["127.0.0.1"]), addresses(&[NOBODYS, NOBODYS])];
         let error = listen_at_all(&hosts, 0).unwrap_err();
         assert!(error.to_string().contains(NOBODYS), "{error}");

@@ -27,10 +27,11 @@ pub(crate) use config::{Config, HistoryConfig, Keep, Limits};
 pub(crate) use error::ServerError;
 use history::{History, Outlet};
 use shutdown::Pace;
-use worker::shared::Shared;
+use worker::shared::{SLOW_NAMED, Shared};
 use worker::{ACCEPTING, Worker, spawn};
 
 use crate::system::descriptors;
+use crate::system::rate_limited::Warning;
 
 /// Descriptors that are none of the clients': a few that are open for a moment only.
 const SPARE_DESCRIPTORS: usize = 8;
@@ -94,7 +95,7 @@ impl Server {
             budget: Arc::new(Budget::new(config.limits.total_queue_limit)),
             limits: config.limits,
             tally: Arc::default(),
-            slow_receivers: Mutex::default(),
+            slow_receivers: Mutex::new(Warning::at_most(SLOW_NAMED)),
         });
         if let Some(history) = history {
             start_history(&history, &shared).map_err(ServerError::Start)?;

@@ -69,7 +69,7 @@ pub(crate) fn start(verbosity: Verbosity, form: Form) -> Logging {
         let thread = thread.name().unwrap_or("a thread");
         error!("a bug in {thread}, please report it: {}", bug.to_string().escape_debug());
     }));
-    Logging { logger, deadline: None }
+    Logging { logger, deadline: None, timeout: FLUSH_TIMEOUT }
 }
 
 /// The log of this process. When it is dropped, what was logged is written, though not if that
@@ -79,6 +79,8 @@ pub(crate) struct Logging {
     logger: Arc<Logger>,
     /// Until when to wait at the end, if it is set.
     deadline: Option<Instant>,
+    /// How long to wait otherwise.
+    timeout: Duration,
 }
 
 impl Logging {
@@ -103,7 +105,7 @@ impl Logging {
 impl Drop for Logging {
     fn drop(&mut self) {
         let Some(queue) = self.logger.queue.get() else { return };
-        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + FLUSH_TIMEOUT);
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + self.timeout);
         let (mark, reached) = mpsc::channel();
         let mut entry = Entry::Mark(mark);
         while let Err(TrySendError::Full(back)) = queue.try_send(entry) {
@@ -188,5 +190,36 @@ impl Log for Logger {
 
     fn flush(&self) {
         self.writer.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ends a log that nobody writes, with so many lines in its queue for one, when it had to have
+    /// ended already. Returns whether it ends.
+    fn ends_in_time(lines: usize) -> bool {
+        let (queue, _entries) = mpsc::sync_channel(1);
+        (0..lines).for_each(|_| queue.send(Entry::Line(Level::Info, "line".into())).unwrap());
+        let queue = OnceLock::from(queue);
+        let (writer, level) = (stderrlog::new(), LevelFilter::Info);
+        let logger = Logger { writer, level, queue, dropped: AtomicU64::new(0) };
+        let never = Duration::from_secs(3600);
+        let mut logging = Logging { logger: Arc::new(logger), deadline: None, timeout: never };
+        logging.end_by(Instant::now());
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || {
+            drop(logging);
+            let _ = done.send(());
+        });
+        ended.recv_timeout(Duration::from_secs(60)).is_ok()
+    }
+
+    #[test]
+    fn a_log_that_is_stuck_is_not_waited_for_longer_than_until_its_deadline() {
+        for lines in [0, 1] {
+            assert!(ends_in_time(lines), "{lines} lines in its queue");
+        }
     }
 }

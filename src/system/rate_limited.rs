@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::warn;
 
 /// How long a number of warnings counts.
-const PERIOD: Duration = Duration::from_secs(10);
+pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 
 /// A warning that is given a few times in ten seconds at most.
 #[derive(Debug)]

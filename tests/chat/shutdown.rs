@@ -91,9 +91,17 @@ fn what_was_sent_before_a_stop_is_delivered() {
     }
 }
 
+/// A server that hears hangups: those who run the tests may have had them ignored.
+fn server_that_hears_hangups() -> Server {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(env!("CARGO_BIN_EXE_chatbox"));
+    command.args(["server", "0", "--workers", "3"]);
+    Server::run(command)
+}
+
 /// A server with more queued for a receiver than that receiver takes.
 fn stalled_server() -> (Server, Peer) {
-    let server = Server::with(&[]);
+    let server = server_that_hears_hangups();
     let receiver = Peer::receiver(server.port, "eve", "cafe");
     let mut sender = Peer::sender(server.port, "bob", "cafe");
     let mut writer = sender.stream().try_clone().unwrap();
@@ -183,10 +191,7 @@ fn the_port_can_be_used_again_at_once() {
 /// As when the terminal that it was started in is closed.
 #[test]
 fn a_hangup_stops_a_server_unless_it_was_started_with_hangups_ignored() {
-    let mut command = Command::new("env");
-    // Those who run the tests may have had them ignored.
-    command.arg("--default-signal=HUP").args([env!("CARGO_BIN_EXE_chatbox"), "server", "0"]);
-    let server = Server::run(command);
+    let server = server_that_hears_hangups();
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     server.program.signal(Signal::HUP);
     let finished = server.program.finish();
@@ -223,6 +228,19 @@ fn a_log_that_is_full_stops_nothing() {
 /// Whoever does not read, and whoever does not read the log, hold up a stop only so long.
 #[test]
 fn a_stop_takes_as_long_as_it_may_and_no_longer() {
+    let mut took = Vec::new();
+    // The machine may be busy with something else a few times.
+    while took.len() < 10 {
+        took.push(hindered_stop());
+        if took.last() < Some(&Duration::from_millis(1400)) {
+            return;
+        }
+    }
+    panic!("a stop of a second took {took:?}");
+}
+
+/// Returns how long a stop took that may take a second.
+fn hindered_stop() -> Duration {
     let (mut log, writer) = std::io::pipe().unwrap();
     let mut command = chatbox(["server", "0", "-vv", "--stop-timeout", "1"]);
     command.stdin(Stdio::null()).stderr(writer);
@@ -240,9 +258,7 @@ fn a_stop_takes_as_long_as_it_may_and_no_longer() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&server), Signal::TERM).unwrap();
     wait_until(|| server.try_wait().unwrap().is_some(), || "still running".into());
     assert_eq!(server.wait().unwrap().code(), Some(0));
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(10), "took {took:?}");
-    println!("took {took:?}");
+    begun.elapsed()
 }
 
 /// Without its zone, an address of that kind makes no sense to the system.

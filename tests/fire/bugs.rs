@@ -2,8 +2,8 @@
 
 use crate::harness::{Peer, Server, chatbox};
 
-/// Builds with debug assertions have a bug that can be provoked: who enters a certain room finds
-/// it, while the room's lock is held.
+/// Builds with debug assertions have a bug that can be provoked: a receiver that
+/// enters a certain room finds it, in its own turn.
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "this build has no bug to provoke")]
 fn a_bug_ends_one_connection_and_is_one_error() {

@@ -58,7 +58,7 @@ fn server_on_two_processors() -> (Server, usize) {
 #[test]
 fn a_crowd_has_all_processors_and_hears_everything_in_order() {
     let Some(_crowd) = Crowd::of(2400) else { return };
-    // A full house, and many small rooms.
+    // A large room, and many small ones.
     let room = |number: usize| match number {
         0..600 => "hall".to_string(),
         _ => format!("room{}", number % 50),

@@ -20,7 +20,7 @@ impl Cable {
         let subnet = format!("10.{}.{number}", 200 + std::process::id() % 50);
         let cable = Cable { here: format!("{subnet}.1"), there: format!("{subnet}.2"), name };
         let Cable { name, here, there } = &cable;
-        let (inner, outer) = (format!("i{number}"), format!("o{number}"));
+        let [inner, outer] = ["i", "o"].map(|end| link(end, number));
         ip(&format!("netns add {name}"));
         ip(&format!("link add {outer} type veth peer name {inner}"));
         ip(&format!("link set {inner} netns {name}"));
@@ -43,7 +43,7 @@ impl Cable {
     }
 
     fn pull(&self, number: u8) {
-        ip(&format!("-n {} link set i{number} down", self.name));
+        ip(&format!("-n {} link set {} down", self.name, link("i", number)));
     }
 }
 
@@ -51,6 +51,11 @@ impl Drop for Cable {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
+}
+
+/// What an end of a cable is called. Another run of the tests may have cables, too.
+fn link(end: &str, number: u8) -> String {
+    format!("{end}{}x{number}", std::process::id())
 }
 
 fn ip(words: &str) {
@@ -65,6 +70,7 @@ fn notice(server: &Server, most: Duration) -> Duration {
         assert!(begun.elapsed() < most, "not noticed after {most:?}: {}", server.report());
         thread::sleep(Duration::from_millis(500));
     }
+    assert_eq!(server.reports("clients lost"), 1, "{}", server.report());
     begun.elapsed()
 }
 

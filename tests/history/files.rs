@@ -198,3 +198,23 @@ fn a_full_disk_is_an_error_and_chat_goes_on_when_there_is_room() {
     assert_eq!(scratch.texts("cafe").len(), kept.len() + 1);
     server.stop();
 }
+
+/// However much is said, what is written ahead is cut off; and if a reader keeps it, that is told.
+#[test]
+fn what_is_written_ahead_is_cut_off_or_somebody_is_told() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let ahead = || fs::metadata(scratch.beside("-wal")).unwrap().len();
+    // One by one they take two pages each, of 4 KiB: 160 MB in all.
+    (0..20_000).for_each(|_| sender.ok("sendall:hi"));
+    assert!(ahead() < 80 << 20, "{} bytes are written ahead", ahead());
+    assert!(!server.program.stderr().contains("does not end"), "{:?}", server.program);
+    let reader = scratch.database();
+    reader.execute_batch("BEGIN; SELECT * FROM texts LIMIT 1;").unwrap();
+    let is_told = || {
+        (0..500).for_each(|_| sender.ok("sendall:hi"));
+        server.program.stderr().contains("another program reads the history and does not end")
+    };
+    wait_until(is_told, || format!("{} bytes are written ahead", ahead()));
+}

@@ -34,7 +34,7 @@ fn come_and_go(port: u16, number: u64, until: u64) {
             assert_eq!(seq, heard + 1, "receiver {number}");
             heard = seq;
         }
-        if random(&mut seed) % 2 == 0 {
+        if random(&mut seed).is_multiple_of(2) {
             peer.reset();
         }
     }

@@ -24,6 +24,8 @@ mod lane;
 mod membership;
 #[path = "../../src/server/chat/outbox.rs"]
 mod outbox;
+#[path = "../../src/server/chat/publication.rs"]
+mod publication;
 #[path = "../../src/server/chat/replay.rs"]
 mod replay;
 #[path = "../../src/server/chat/room.rs"]
@@ -49,7 +51,8 @@ use frame::{Budget, Frame};
 use id::SessionId;
 use membership::Membership;
 use outbox::{Drained, Outbox};
-use room::{Publication, Room};
+use publication::Publication;
+use room::Room;
 use rooms::Rooms;
 use session_queue::SessionQueue;
 use sync::{Arc, Mutex, lock, mpsc};
@@ -77,6 +80,7 @@ enum Told {
 #[derive(Clone)]
 struct Server {
     rooms: Arc<Rooms>,
+    budget: Arc<Budget>,
     mailboxes: Vec<mpsc::Sender<Told>>,
 }
 
@@ -155,7 +159,7 @@ struct Receiver {
 impl Receiver {
     fn new(server: &Server, worker: usize, room: usize, got: &Arc<Mutex<Vec<u8>>>) -> Self {
         let effects = Effects::new();
-        let outbox = Outbox::new(MARK, &Arc::new(Budget::new(usize::MAX)));
+        let outbox = Outbox::new(MARK, &server.budget);
         let mut membership = server.enter(&effects.0);
         membership.attach(worker, 0, outbox.sender(), None, &effects.0);
         let socket = Socket { room, got: Arc::clone(got) };
@@ -211,7 +215,8 @@ fn pass_through(server: &Server, worker: usize, got: &Arc<Mutex<Vec<u8>>>) {
 
 fn run_once() {
     let (mailboxes, mut inboxes): (Vec<_>, Vec<_>) = (0..WORKERS).map(|_| mpsc::channel()).unzip();
-    let server = Server { rooms: Arc::new(Rooms::default()), mailboxes };
+    let budget = Arc::new(Budget::new(usize::MAX));
+    let server = Server { rooms: Arc::new(Rooms::default()), budget, mailboxes };
     let [all, some] = [(); 2].map(|()| Arc::new(Mutex::new(Vec::new())));
     let (last, third) = (inboxes.pop().unwrap(), inboxes.pop().unwrap());
     let listener = Receiver::new(&server, WORKERS - 2, usize::MAX, &all);
@@ -232,6 +237,7 @@ fn run_once() {
     drop(last);
     check(&lock(&all), &lock(&some));
     assert!(server.rooms.all().is_empty());
+    assert_eq!(server.budget.used(), 0);
 }
 
 /// All is there once, each publisher's in order; and what the one heard that was not always there is

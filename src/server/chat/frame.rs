@@ -8,6 +8,9 @@ use super::sync::atomic::{AtomicUsize, Ordering};
 /// What a frame takes beside its bytes.
 const OVERHEAD: usize = 128;
 
+/// What a frame takes in each queue that it is in.
+const SLOT: usize = 16;
+
 /// Bytes that may always be queued for a receiver.
 const LEAST: usize = 4096;
 
@@ -55,9 +58,9 @@ impl Drop for Lines {
 
 /// How many bytes there may be for all receivers together.
 ///
-/// A frame is there once, however many queues it is in. Above the limit, each receiver may have its
-/// share of it and no more, so that those who take least hold back their rooms, and are cut if they
-/// go on like that.
+/// The bytes of a frame are there once, however many queues it is in; each of these has a slot for
+/// it. Above the limit, each receiver may have its share of it and no more, so that those who take
+/// least hold back their rooms, and are cut if they go on like that.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: usize,
@@ -86,12 +89,23 @@ impl Budget {
         self.receivers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The bytes that may be queued for a receiver which otherwise might have `mark`.
-    pub(crate) fn mark(&self, mark: usize) -> usize {
+    /// There are so many more frames in queues.
+    pub(crate) fn add_slots(&self, count: usize) {
+        self.used.fetch_add(count * SLOT, Ordering::Relaxed);
+    }
+
+    /// There are so many less.
+    pub(crate) fn remove_slots(&self, count: usize) {
+        self.used.fetch_sub(count * SLOT, Ordering::Relaxed);
+    }
+
+    /// There is too much in all, and more than its share of it in a queue of so many frames with so
+    /// many bytes. Each counts as if no other queue had it: all shares together are not too much.
+    pub(crate) fn is_exceeded_by(&self, frames: usize, bytes: usize) -> bool {
         if self.used() <= self.limit {
-            return mark;
+            return false;
         }
         let share = self.limit / self.receivers.load(Ordering::Relaxed).max(1);
-        mark.min(share.max(LEAST))
+        frames * (OVERHEAD + SLOT) + bytes > share.max(LEAST)
     }
 }

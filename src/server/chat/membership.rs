@@ -55,7 +55,7 @@ impl Membership {
         beginning: Option<&Beginning<'_>>,
         effects: &Effects,
     ) {
-        self.effects = effects.clone();
+        self.set_effects(effects);
         self.key = Some(match self.key {
             Some(key) => self.room.move_member(key, worker, token),
             None => self.room.enter(worker, token, sender, beginning),
@@ -79,6 +79,11 @@ impl Membership {
         if let Some(key) = self.key {
             self.room.advance(key, after);
         }
+    }
+
+    /// From now on, effects go to another worker.
+    pub(crate) fn set_effects(&mut self, effects: &Effects) {
+        self.effects = effects.clone();
     }
 
     /// Puts a sender into the line of those who wait until no queue of the room is above its mark;

@@ -19,6 +19,7 @@ pub(crate) mod outbox;
 #[cfg(test)]
 mod outbox_tests;
 pub(crate) mod placement;
+pub(crate) mod publication;
 mod receiving;
 mod refusal;
 pub(crate) mod replay;

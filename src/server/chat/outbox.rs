@@ -20,6 +20,8 @@ const GATHER: usize = 16;
 pub(crate) struct Backlog {
     /// Bytes in the queue, or taken out of it and not yet written.
     bytes: AtomicUsize,
+    /// The frames that these are of.
+    frames: AtomicUsize,
     /// The most that `bytes` should be, unless there is too much for all together.
     mark: usize,
     /// What there is for all together.
@@ -42,7 +44,8 @@ impl Backlog {
 
     /// More is queued than should be.
     pub(crate) fn above_mark(&self) -> bool {
-        self.bytes() > self.budget.mark(self.mark)
+        let (frames, bytes) = (self.frames.load(Ordering::Relaxed), self.bytes());
+        bytes > self.mark || self.budget.is_exceeded_by(frames, bytes)
     }
 
     /// The receiver's room counts it as being above its mark.
@@ -58,6 +61,16 @@ impl Backlog {
     /// Sets whether it is. Only for the holder of the room's lock.
     pub(crate) fn set_lags(&self, lags: bool) {
         self.lags.store(lags, Ordering::SeqCst);
+    }
+
+    /// So many frames are about to be queued, for this receiver or others with the same budget.
+    pub(crate) fn add_slots(&self, count: usize) {
+        self.budget.add_slots(count);
+    }
+
+    /// So many of those frames are not queued.
+    pub(crate) fn remove_slots(&self, count: usize) {
+        self.budget.remove_slots(count);
     }
 
     /// The receiver has shut down its writing side.
@@ -80,6 +93,8 @@ impl Backlog {
 impl Drop for Backlog {
     fn drop(&mut self) {
         self.budget.remove_receiver();
+        // Nobody is left to put one in, or take one out.
+        self.budget.remove_slots(self.frames.load(Ordering::Relaxed));
     }
 }
 
@@ -93,7 +108,14 @@ pub(crate) struct OutboxSender {
 impl OutboxSender {
     /// Queues `frame`. Never blocks. What is queued for a session that has ended is dropped.
     pub(crate) fn push(&self, frame: Frame) {
+        self.backlog.add_slots(1);
+        self.push_counted(frame);
+    }
+
+    /// The same, where [`Backlog::add_slots`] has been called for it and others.
+    pub(crate) fn push_counted(&self, frame: Frame) {
         // Counted first: a writer at the other end must not take off what was never added.
+        self.backlog.frames.fetch_add(1, Ordering::Relaxed);
         self.backlog.bytes.fetch_add(frame.len(), Ordering::SeqCst);
         let _ = self.queue.send(frame);
     }
@@ -133,6 +155,7 @@ impl Outbox {
         budget.add_receiver();
         let backlog = Backlog {
             bytes: AtomicUsize::new(0),
+            frames: AtomicUsize::new(0),
             mark,
             budget: Arc::clone(budget),
             over: AtomicBool::new(false),
@@ -202,12 +225,19 @@ impl Outbox {
     fn take_off(&mut self, count: usize) {
         self.written += count;
         self.taken += count as u64;
+        let before = self.head.len();
         while let Some(frame) = self.head.front()
             && frame.len() <= self.written
         {
             self.written -= frame.len();
             self.head.pop_front();
         }
-        self.backlog().bytes.fetch_sub(count, Ordering::SeqCst);
+        let taken = before - self.head.len();
+        let backlog = self.backlog();
+        backlog.bytes.fetch_sub(count, Ordering::SeqCst);
+        if taken > 0 {
+            backlog.frames.fetch_sub(taken, Ordering::Relaxed);
+            backlog.budget.remove_slots(taken);
+        }
     }
 }

@@ -9,16 +9,17 @@
 
 use slab::Slab;
 
-use super::frame::{Budget, Frame};
+use super::frame::Frame;
 use super::id::{SessionId, WorkerSet};
 use super::lane::Lane;
-use super::outbox::OutboxSender;
+use super::outbox::{Backlog, OutboxSender};
+use super::publication::Publication;
 use super::replay::{Asked, Start};
 use super::session_queue::SessionQueue;
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use super::sync::{Arc, Mutex, lock};
+use super::sync::{Mutex, lock};
 use crate::wire::position::{Position, Span};
-use crate::wire::protocol::{self, Name, Stamp};
+use crate::wire::protocol::Name;
 
 /// How far a receiver is that can no longer be given what comes next.
 const LOST: u64 = u64::MAX;
@@ -111,55 +112,6 @@ pub(crate) struct Census {
 pub(crate) struct MemberKey {
     worker: usize,
     key: usize,
-}
-
-/// What is published.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Publication<'a> {
-    /// Deliveries.
-    Plain(&'a Frame),
-    /// Deliveries that are in a log.
-    Logged {
-        /// The deliveries.
-        frame: &'a Frame,
-        /// What the log says of the first.
-        first: Stamp,
-        /// How many there are.
-        texts: u64,
-        /// Counts the bytes of records.
-        budget: &'a Arc<Budget>,
-    },
-}
-
-impl Publication<'_> {
-    fn frame(&self) -> &Frame {
-        match self {
-            Publication::Plain(frame) | Publication::Logged { frame, .. } => frame,
-        }
-    }
-
-    /// The same texts as records.
-    fn records(&self) -> Frame {
-        let Publication::Logged { frame, mut first, budget, .. } = *self else {
-            return Frame::clone(self.frame());
-        };
-        let mut lines = Vec::new();
-        for line in frame.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            protocol::append_record(&mut lines, first, line);
-            first.position.seq += 1;
-        }
-        Frame::new(&lines, budget)
-    }
-
-    /// Where the last text is in the log.
-    fn last(&self) -> Option<Position> {
-        match self {
-            Publication::Plain(_) => None,
-            Publication::Logged { first: Stamp { position, .. }, texts, .. } => {
-                Some(Position { seq: position.seq + texts - 1, ..*position })
-            }
-        }
-    }
 }
 
 /// How a receiver enters a room with a log, or begins in it anew.
@@ -359,7 +311,10 @@ impl Room {
             state.note_published(last);
         }
         let mut published = Published { receivers: 0, notify: WorkerSet::default() };
-        let mut newly_over = 0;
+        let (mut newly_over, mut left_out) = (0, 0);
+        if let Some(any) = state.any_backlog() {
+            any.add_slots(self.receivers());
+        }
         for (index, shard) in state.shards.iter_mut().enumerate() {
             if shard.members.is_empty() {
                 continue;
@@ -367,13 +322,15 @@ impl Room {
             published.receivers += shard.members.len();
             for (_, member) in &mut shard.members {
                 if member.lag.is_some() {
+                    left_out += 1;
                     continue;
                 }
-                let frame = match member.records {
-                    false => publication.frame(),
-                    true => records.get_or_insert_with(|| publication.records()),
+                let frame = if member.records {
+                    records.get_or_insert_with(|| publication.records())
+                } else {
+                    publication.frame()
                 };
-                member.sender.push(Frame::clone(frame));
+                member.sender.push_counted(Frame::clone(frame));
                 let backlog = member.sender.backlog();
                 if backlog.above_mark() {
                     if let Some(last) = last {
@@ -389,6 +346,11 @@ impl Room {
                 shard.notified = true;
                 published.notify.add(index);
             }
+        }
+        if left_out > 0
+            && let Some(any) = state.any_backlog()
+        {
+            any.remove_slots(left_out);
         }
         if newly_over > 0 {
             self.set_congested(&mut state, |congested| congested + newly_over);
@@ -471,6 +433,12 @@ impl Room {
 }
 
 impl State {
+    /// The accounting of some receiver's queue: the budget is the same for all.
+    fn any_backlog(&self) -> Option<&Backlog> {
+        let any = self.shards.iter().find_map(|shard| shard.members.iter().next());
+        any.map(|(_, member)| member.sender.backlog())
+    }
+
     /// The last text that is published is there now. Where something was lost, those who are given
     /// what the log has cannot be given what comes next.
     fn note_published(&mut self, last: Option<Position>) {

@@ -16,7 +16,8 @@ use super::frame::Budget;
 use super::id::SessionId;
 use super::lane::Lane;
 use super::outbox::{Drained, Outbox};
-use super::room::{Census, MemberKey, Publication, Room};
+use super::publication::Publication;
+use super::room::{Census, MemberKey, Room};
 use super::session_queue::SessionQueue;
 use super::sync::Arc;
 use crate::wire::protocol::Name;
@@ -91,10 +92,10 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn new(worker: usize) -> Self {
+    fn new(worker: usize, budget: &Arc<Budget>) -> Self {
         Receiver {
             worker,
-            outbox: Outbox::new(MARK, &Arc::new(Budget::new(usize::MAX))),
+            outbox: Outbox::new(MARK, budget),
             socket: Socket { room: FRAME + 1, got: Vec::new() },
             key: None,
             full: false,
@@ -105,6 +106,7 @@ impl Receiver {
 
 struct Model {
     room: Room,
+    budget: Arc<Budget>,
     receivers: Vec<Receiver>,
     /// Whether each sender stands in line.
     waiting: Vec<bool>,
@@ -117,9 +119,12 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
+        let budget = Arc::new(Budget::new(usize::MAX));
+        let receiver = |number| Receiver::new(number % WORKERS, &budget);
         Model {
+            receivers: (0..RECEIVERS).map(receiver).collect(),
+            budget,
             room: Room::new(Name::parse(b"cafe").unwrap(), 0, WORKERS),
-            receivers: (0..RECEIVERS).map(|number| Receiver::new(number % WORKERS)).collect(),
             waiting: vec![false; SENDERS],
             told: BTreeSet::new(),
             writes: (0..WORKERS).map(|_| SessionQueue::default()).collect(),
@@ -191,7 +196,7 @@ impl Model {
             self.resume(relieved);
         }
         let worker = self.receivers[number].worker;
-        self.receivers[number] = Receiver::new(worker);
+        self.receivers[number] = Receiver::new(worker, &self.budget);
     }
 
     fn publish(&mut self, sender: usize) {
@@ -277,6 +282,7 @@ impl Model {
         assert!(!self.room.is_congested(), "in the end");
         (0..RECEIVERS).for_each(|receiver| self.leave(receiver));
         assert_eq!(self.room.census(), Census::default());
+        assert_eq!(self.budget.used(), 0, "in the end");
     }
 }
 

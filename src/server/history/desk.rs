@@ -16,6 +16,9 @@ use crate::wire::position::Resume;
 /// Bytes of lines that one transaction is for, so that none takes long.
 const TRANSACTION: usize = 1024 * 1024;
 
+/// Pages that may be written ahead before they are to go into the database.
+const MANY: usize = 2_000;
+
 /// A worker commits by itself as long as that takes no longer.
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -32,7 +35,12 @@ pub(super) enum Entry {
 #[derive(Debug)]
 pub(super) struct Desk {
     state: Mutex<State>,
-    changed: Condvar,
+    /// There is something to commit, and the store is there.
+    work: Condvar,
+    /// Somebody waits for the store, which is there, or until nothing waits any more.
+    free: Condvar,
+    /// It is time to write changes into the database.
+    due: Condvar,
 }
 
 #[derive(Debug)]
@@ -43,15 +51,19 @@ struct State {
     /// has failed.
     is_troubled: bool,
     is_closed: bool,
+    /// Those who wait for the store, or until nothing waits any more.
+    waiters: usize,
 }
 
 impl Desk {
     pub(super) fn new(store: Store) -> Self {
         let store = Some(Box::new(store));
-        let (waiting, is_troubled, is_closed) = (VecDeque::new(), false, false);
+        let (waiting, is_troubled, is_closed, waiters) = (VecDeque::new(), false, false, 0);
         Desk {
-            state: Mutex::new(State { waiting, store, is_troubled, is_closed }),
-            changed: Condvar::new(),
+            state: Mutex::new(State { waiting, store, is_troubled, is_closed, waiters }),
+            work: Condvar::new(),
+            free: Condvar::new(),
+            due: Condvar::new(),
         }
     }
 
@@ -59,8 +71,11 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    /// Wakes the thread that commits if it has something to do. To wake one costs more than a commit.
+    fn wake_writer(&self, state: &State) {
+        if !state.waiting.is_empty() && state.store.is_some() {
+            self.work.notify_one();
+        }
     }
 
     /// Adds entries; gives the store out if the caller may commit them itself. After the end, gives
@@ -74,11 +89,11 @@ impl Desk {
             return Err(entries.collect());
         }
         state.waiting.extend(entries);
-        let may = !state.is_troubled && state.store.as_ref().is_some_and(|it| it.pace() < SHORT);
+        let may = !state.is_troubled
+            && state.waiters == 0
+            && state.store.as_ref().is_some_and(|store| store.pace() < SHORT);
         let store = if may { state.store.take() } else { None };
-        if store.is_none() {
-            self.changed.notify_all();
-        }
+        self.wake_writer(&state);
         Ok(store)
     }
 
@@ -93,7 +108,7 @@ impl Desk {
         }
         if !state.is_closed {
             state.waiting.push_back(entry());
-            self.changed.notify_all();
+            self.wake_writer(&state);
         }
         None
     }
@@ -130,7 +145,9 @@ impl Desk {
             if let Some(store) = state.store.take() {
                 return Some(store);
             }
-            state = self.wait(state);
+            state.waiters += 1;
+            state = self.free.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiters -= 1;
         }
     }
 
@@ -146,43 +163,57 @@ impl Desk {
             {
                 return Some(store);
             }
-            state = self.wait(state);
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Gives the store back; `is_well` says that the last commit has succeeded.
     pub(super) fn give_back(&self, store: Box<Store>, is_well: bool) {
         let mut state = self.lock();
+        if store.changes() >= MANY {
+            self.due.notify_one();
+        }
         state.store = Some(store);
         state.is_troubled &= !is_well;
-        self.changed.notify_all();
+        if state.waiters > 0 {
+            self.free.notify_all();
+        }
+        self.wake_writer(&state);
     }
 
     /// Waits until nothing waits any more.
     pub(super) fn settle(&self, until: Instant) {
         let mut state = self.lock();
-        while !state.is_closed && !(state.waiting.is_empty() && state.store.is_some()) {
+        while !(state.is_closed || state.waiting.is_empty() && state.store.is_some()) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            let waited = self.changed.wait_timeout(state, left);
+            state.waiters += 1;
+            let waited = self.free.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiters -= 1;
         }
     }
 
-    /// Sleeps for so long; `false` at the end.
+    /// Sleeps for so long, or until there are many changes; `false` at the end.
     pub(super) fn sleep(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut state = self.lock();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.is_closed {
+            let is_due = state.store.as_ref().is_some_and(|store| store.changes() >= MANY);
+            if left.is_zero() || is_due || state.is_closed {
                 return !state.is_closed;
             }
-            let waited = self.changed.wait_timeout(state, left);
+            let waited = self.due.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// It is the end.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_closed
     }
 
     /// The end: takes the store, if it is there in time.
@@ -190,7 +221,7 @@ impl Desk {
         self.settle(until);
         let mut state = self.lock();
         state.is_closed = true;
-        self.changed.notify_all();
+        [&self.work, &self.free, &self.due].iter().for_each(|waits| waits.notify_all());
         state.store.take()
     }
 }

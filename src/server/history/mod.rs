@@ -1,6 +1,8 @@
-//! Rooms that remember: a log that keeps all texts in a SQLite database.
+#![doc = include_str!("HISTORY.md")]
 //!
-//! A text is committed before it is published. What waits is one transaction. A worker commits by
+//! # The module
+//!
+//! A log that keeps all texts in a SQLite database. What waits is one transaction. A worker commits by
 //! itself while nobody else does and that takes no time worth mentioning; else a thread that is there
 //! for it does. Another gives texts back, and a third lets go of old ones and cuts the database's log
 //! off.
@@ -256,9 +258,10 @@ impl History {
                 }
                 Err(error) => self.warn(&error),
             }
-            if !self.desk.sleep(RETRY) {
+            if self.desk.is_closed() {
                 return None;
             }
+            thread::sleep(RETRY);
         }
     }
 

@@ -20,6 +20,12 @@ use crate::wire::protocol::{Name, Reply, Stamp};
 /// Rooms whose last numbers are kept in memory.
 const ROOMS: usize = 10_000;
 
+/// Pages that a batch changes, beside those that its texts fill.
+const PAGES_EACH: usize = 2;
+
+/// Bytes of texts that fill a page, about.
+const BYTES_A_PAGE: usize = 2048;
+
 /// The tables.
 const SCHEMA: &str = "
     CREATE TABLE texts (
@@ -57,6 +63,8 @@ pub(super) struct Store {
     last: HashMap<Name, u64>,
     /// How long the last commits took.
     pace: Duration,
+    /// About how many pages have been written ahead since that was last asked for.
+    changes: usize,
     /// A commit has failed, and it is not known whether it is there: the stamps that it gave.
     doubt: Option<Vec<Stamp>>,
     _claim: Claim,
@@ -112,6 +120,7 @@ impl Store {
             epoch: 0,
             last: HashMap::new(),
             pace: Duration::ZERO,
+            changes: 0,
             doubt: None,
             _claim: claim,
         };
@@ -127,6 +136,16 @@ impl Store {
     /// How long commits take.
     pub(super) fn pace(&self) -> Duration {
         self.pace
+    }
+
+    /// About how many pages have been written ahead, and not into the database.
+    pub(super) fn changes(&self) -> usize {
+        self.changes
+    }
+
+    /// What has been written ahead is in the database.
+    pub(super) fn forget_changes(&mut self) {
+        self.changes = 0;
     }
 
     /// Finds out in which epoch this is, and notes that the history is in use.
@@ -171,6 +190,8 @@ impl Store {
         let stamps = self.number(batches)?;
         let committed = self.insert(batches, &stamps);
         self.pace = (self.pace * 7 + begun.elapsed()) / 8;
+        self.changes += PAGES_EACH * batches.len();
+        self.changes += batches.iter().map(Batch::bytes).sum::<usize>() / BYTES_A_PAGE;
         if let Err(error) = committed {
             if !self.connection.is_autocommit() {
                 // What fails here is over without it.

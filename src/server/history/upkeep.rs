@@ -20,11 +20,8 @@ const TRIM: Duration = Duration::from_secs(10);
 /// Texts that go in one step.
 const STEP: u64 = 500;
 
-/// Pages of changes at which they are to begin from the front again.
-const PAGES: i64 = 2_000;
-
-/// Pages of changes that are too many.
-const TOO_MANY: i64 = 16_000;
+/// Pages written ahead that are too many.
+const TOO_MANY: i64 = 8_000;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -70,17 +67,15 @@ impl Upkeep {
         }
     }
 
-    /// Writes what is written ahead into the database. When that is all, while nobody writes, the next
-    /// change begins at the front.
+    /// Writes what is written ahead into the database: most of it while others write, the rest while
+    /// nobody does, so that the next change begins at the front.
     fn checkpoint(&mut self, desk: &Desk) -> rusqlite::Result<()> {
-        let (pages, _) = self.checkpoint_once()?;
-        if pages < PAGES {
-            return Ok(());
-        }
-        let Some(store) = desk.take_store() else {
+        self.checkpoint_once()?;
+        let Some(mut store) = desk.take_store() else {
             return Ok(());
         };
         let done = self.checkpoint_once();
+        store.forget_changes();
         desk.give_back(store, true);
         let (pages, written) = done?;
         if pages > TOO_MANY && written < pages {

@@ -40,7 +40,7 @@ pub(crate) struct Acceptor {
     rest: Option<Rest>,
     failures: Warning,
     refusals: Warning,
-    crowds: Warning,
+    refusals_by_address: Warning,
     evictions: Warning,
     departures: Warning,
 }
@@ -66,6 +66,8 @@ pub(crate) enum Accepted {
     Client(Transport, Peer, Permit),
     /// This session has to go, so that there is a place.
     Evict(SessionId),
+    /// Nothing: a client was refused, for which others need not wait.
+    Refused,
 }
 
 impl Acceptor {
@@ -95,7 +97,7 @@ impl Acceptor {
             rest: None,
             failures: Warning::default(),
             refusals: Warning::default(),
-            crowds: Warning::default(),
+            refusals_by_address: Warning::default(),
             evictions: Warning::default(),
             departures: Warning::default(),
         })
@@ -109,6 +111,11 @@ impl Acceptor {
         }
     }
 
+    /// What the system has told may be lost: somebody may be waiting anywhere.
+    pub(crate) fn doubt(&mut self) {
+        self.listeners.iter_mut().for_each(|listener| listener.pending = true);
+    }
+
     /// How long there is nothing to do here; `None` if that is for the system to tell.
     pub(crate) fn wait(&self) -> Option<Duration> {
         let pending = self.listeners.iter().any(|listener| listener.pending);
@@ -118,7 +125,7 @@ impl Acceptor {
         })
     }
 
-    /// The next client that is accepted, or that has to go; `None` if there is none for now.
+    /// What comes of the next client, or of one that has to go; `None` if there is none for now.
     pub(crate) fn next(&mut self) -> Option<Accepted> {
         if self.is_resting() {
             return None;
@@ -164,13 +171,13 @@ impl Acceptor {
             Err(reason) => reason,
         };
         if reason == NotAdmitted::Full
-            && let Some(caller) = self.make_room()
+            && let Some(evicted) = self.make_room()
         {
             self.waiting = Some((stream, peer));
-            return Some(caller);
+            return Some(evicted);
         }
         self.refuse(stream, peer, reason);
-        None
+        (reason != NotAdmitted::Full).then_some(Accepted::Refused)
     }
 
     fn is_resting(&mut self) -> bool {
@@ -217,10 +224,9 @@ impl Acceptor {
                 self.refusals.warn(format_args!("refusing clients: all {max} places are taken"));
                 self.rest(REST);
             }
-            // Others need not wait because of this one.
             NotAdmitted::Address(max) => {
                 let address = peer.ip();
-                self.crowds
+                self.refusals_by_address
                     .warn(format_args!("refusing clients from {address}: it has {max} already"));
             }
         }

@@ -257,18 +257,42 @@ fn a_large_room_is_written_to_however_loud_small_ones_are() {
 /// Its system takes nothing any more, and is given up by ours.
 #[test]
 fn a_client_that_takes_nothing_is_lost_and_has_not_left() {
-    let mut server = TestServer::with_reserve();
-    let mut deaf = server.client_saying(0, "slogin:bob\n");
-    server.workers[0].sessions.set_user_timeout(Duration::from_millis(200));
-    deaf.0.set_nonblocking(true).unwrap();
-    server.wait_for(
-        |server| {
-            deaf.try_send(&"!\n".repeat(1000));
-            server.step(0);
-            server.shared.placement.sessions(0) == 0
-        },
-        "it is still there",
-    );
-    let lost = server.shared.tally.lost.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(lost, 1, "left, and was not lost");
+    for login in ["slogin:bob\n", "rlogin:eve\n"] {
+        let mut server = TestServer::with_reserve();
+        let mut deaf = server.client_saying(0, login);
+        server.workers[0].sessions.set_user_timeout(Duration::from_millis(200));
+        server.wait_for(
+            |server| {
+                deaf.try_send(&"!\n".repeat(1000));
+                server.step(0);
+                server.shared.placement.sessions(0) == 0
+            },
+            "it is still there",
+        );
+        let lost = server.shared.tally.lost.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(lost, 1, "{login} left, and was not lost");
+    }
+}
+
+#[test]
+fn a_turn_refuses_so_many_of_an_address_and_closes_so_many_late_logins() {
+    crate::system::descriptors::raise_limit();
+    let mut server = TestServer::with_max_per_address(300);
+    let silent: Vec<_> = (0..300).map(|_| server.client(0)).collect();
+    let address = server.accept();
+    let mut newcomers: Vec<_> =
+        (0..100).map(|_| Client(TcpStream::connect(address).unwrap())).collect();
+    newcomers.iter().for_each(|client| client.0.set_nonblocking(true).unwrap());
+    let mut refused = || {
+        newcomers.iter_mut().map(Client::heard).filter(|heard| heard.starts_with("err:")).count()
+    };
+    server.step(0);
+    assert_eq!(refused(), 64);
+    server.step(0);
+    assert_eq!(refused(), 36);
+    server.workers[0].sessions.login_deadlines.expire();
+    server.step(0);
+    assert_eq!(server.shared.placement.sessions(0), silent.len() - 256);
+    server.step(0);
+    assert_eq!(server.shared.placement.sessions(0), 0);
 }

@@ -112,7 +112,10 @@ pub(crate) enum Loss {
 impl From<io::Error> for Loss {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            ErrorKind::TimedOut => Loss::TimedOut,
+            // The system gives up after the same time, and says what it has heard on the way.
+            ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+                Loss::TimedOut
+            }
             _ => Loss::Closed,
         }
     }
@@ -160,7 +163,9 @@ impl Connection {
             // What it sent is carried out, whether or not there is anybody to be answered.
             self.session.close_answers();
             if self.input == Input::Ended || !self.session.may_speak() {
-                self.lose(Loss::Closed);
+                // Nothing is read any more that would tell why.
+                let loss = self.transport.take_error().map_or(Loss::Closed, Loss::from);
+                self.lose(loss);
             }
         }
         if self.output == Output::Full && event.is_writable() {
@@ -425,7 +430,19 @@ fn write_off(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
+
+    #[test]
+    fn who_cannot_be_reached_is_lost_and_has_not_left() {
+        for errno in [Errno::TIMEDOUT, Errno::HOSTUNREACH, Errno::NETUNREACH] {
+            assert_eq!(Loss::from(io::Error::from(errno)), Loss::TimedOut, "{errno}");
+        }
+        for errno in [Errno::CONNRESET, Errno::PIPE] {
+            assert_eq!(Loss::from(io::Error::from(errno)), Loss::Closed, "{errno}");
+        }
+    }
 
     /// There may be much of it, of which little is used at a time.
     #[test]

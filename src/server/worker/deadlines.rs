@@ -29,6 +29,13 @@ impl Deadlines {
         self.0.pop_first().map(|(_, token)| token)
     }
 
+    /// All are over now.
+    #[cfg(test)]
+    pub(crate) fn expire(&mut self) {
+        let now = Instant::now();
+        self.0 = self.0.iter().map(|(_, token)| (now, *token)).collect();
+    }
+
     /// How many there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

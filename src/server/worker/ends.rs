@@ -14,7 +14,8 @@ use crate::server::chat::effects::{Effect, Effects};
 use crate::server::chat::frame::Frame;
 use crate::server::chat::membership::Membership;
 use crate::server::chat::outbox::Outbox;
-use crate::server::chat::room::{Publication, Room};
+use crate::server::chat::publication::Publication;
+use crate::server::chat::room::Room;
 use crate::wire::protocol::Name;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

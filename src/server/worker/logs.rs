@@ -263,6 +263,13 @@ fn a_stop_waits_for_the_log_until_its_deadline() {
         assert_eq!((unanswered, answers.lines().count()), expected);
         assert_eq!(deliveries.lines().count(), expected.1);
         assert_eq!(late.senders(), 0);
+        assert_eq!(*late.log.finished.lock().unwrap(), [pace.halt]);
+        // Nothing comes to the log after that.
+        let before = late.log.len();
+        let mut writer = late.sender;
+        writer.try_send("sendall:too late\n");
+        late.server.step_all();
+        assert_eq!(late.log.len(), before);
     }
 }
 

@@ -20,6 +20,8 @@ mod logs;
 mod mailbox;
 mod phase;
 mod quota;
+#[cfg(test)]
+mod replays;
 mod sessions;
 pub(crate) mod shared;
 mod slot;
@@ -124,6 +126,7 @@ impl Worker {
     fn survive(&mut self, turn: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| turn(self))).is_err() {
             self.events = Events::with_capacity(quota::EVENTS);
+            self.acceptor.iter_mut().for_each(Acceptor::doubt);
             self.sessions.recover();
         }
     }
@@ -244,6 +247,7 @@ impl Worker {
                 Accepted::Evict(session) => {
                     self.shared.tell(session.worker, Message::Evict(session));
                 }
+                Accepted::Refused => {}
             }
         }
     }

@@ -22,6 +22,9 @@ use crate::server::chat::tally::Tally;
 use crate::server::config::Limits;
 use crate::system::rate_limited::Warning;
 
+/// Receivers that hold their rooms back and are named in ten seconds at most; more are counted.
+pub(crate) const SLOW_NAMED: usize = 10;
+
 /// What a worker is told.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -80,7 +83,7 @@ pub(crate) struct Shared {
     pub limits: Limits,
     /// What has happened so far.
     pub tally: Arc<Tally>,
-    /// Tells of receivers that hold their rooms back.
+    /// Tells of receivers that hold their rooms back, each once in a while.
     pub slow_receivers: Mutex<Warning>,
 }
 

@@ -61,19 +61,16 @@ impl Slot {
         let Some(backlog) = session.backlog() else {
             return false;
         };
-        let takes_part = backlog.lags() && backlog.bytes() > 0;
-        match &mut self.stall {
-            Some(stall) => {
-                let is_stuck = takes_part && !stall.has_taken(session.taken());
-                stall.look(backlog.is_over() || is_stuck, Instant::now());
-            }
-            None if backlog.is_over() || takes_part => {
-                let stall = Stall::new(limit, session.taken(), Instant::now());
-                self.stall = Some(Box::new(stall));
-                return true;
-            }
-            None => {}
+        let is_paged = backlog.lags() && backlog.bytes() > 0;
+        let is_new = (backlog.is_over() || is_paged) && self.stall.is_none();
+        if is_new {
+            self.stall = Some(Box::new(Stall::new(limit, session.taken(), Instant::now())));
         }
-        false
+        if let Some(stall) = &mut self.stall {
+            let is_stuck = is_paged && (is_new || !stall.has_taken(session.taken()));
+            stall.look(backlog.is_over() || is_stuck, Instant::now());
+            stall.be_in(session.room().map(|room| room.name()));
+        }
+        is_new
     }
 }

@@ -71,3 +71,41 @@ pub(crate) fn warn_of(receiver: &Session, stall: &Stall, warning: &mut Warning) 
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_server::TestServer;
+    use super::*;
+
+    /// How long the one slow receiver has held its room back of late, if there is one.
+    fn of_late(server: &TestServer) -> Option<Duration> {
+        let slots = &server.workers[0].sessions.slots;
+        slots.iter().find_map(|slot| slot.stall.as_ref()).map(|stall| stall.of_late())
+    }
+
+    #[test]
+    fn who_joins_another_room_has_not_held_it_back_yet() {
+        let mut server = TestServer::with_reserve();
+        let mut slow = server.client_saying(0, "rlogin:eve\njoin:cafe\n");
+        let mut sender = server.client_saying(0, "slogin:bob\njoin:cafe\n");
+        let texts = format!("sendall:{}\n", "x".repeat(200)).repeat(10);
+        let is_slow = |server: &mut TestServer| {
+            sender.try_send(&texts);
+            server.step(0);
+            sender.heard();
+            of_late(server) >= Some(Duration::from_millis(500))
+        };
+        server.wait_for(is_slow, "it is not slow");
+        let before = of_late(&server);
+        slow.send("join:there\n");
+        // It is heard when it takes something.
+        let has_joined = |server: &mut TestServer| {
+            slow.heard();
+            server.step(0);
+            slow.heard().ends_with("ok:joined room there\n")
+        };
+        server.wait_for(has_joined, "it does not join");
+        let after = of_late(&server);
+        assert!(after < before, "{after:?} after {before:?}");
+    }
+}

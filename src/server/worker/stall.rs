@@ -3,6 +3,9 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
+use crate::system::rate_limited::PERIOD;
+use crate::wire::protocol::Name;
+
 /// Parts of the time that counts as "of late".
 const PARTS: usize = 8;
 
@@ -25,18 +28,54 @@ pub(crate) struct Stall {
     part: Duration,
     /// Bytes that the receiver had taken.
     taken: u64,
+    /// When the operator was last told of it.
+    told: Option<Instant>,
+    /// The room that has waited for it.
+    room: Option<Name>,
 }
 
 impl Stall {
     /// A receiver that has just got above its mark, and has ever taken so many bytes.
     pub(crate) fn new(span: Duration, taken: u64, now: Instant) -> Self {
         let (zero, parts) = (Duration::ZERO, [Duration::ZERO; PARTS]);
-        Stall { span, is_over: true, looked: now, unbroken: zero, parts, part: zero, taken }
+        Stall {
+            span,
+            is_over: true,
+            looked: now,
+            unbroken: zero,
+            parts,
+            part: zero,
+            told: None,
+            room: None,
+            taken,
+        }
     }
 
     /// The receiver has taken something since the last time.
     pub(crate) fn has_taken(&mut self, taken: u64) -> bool {
         mem::replace(&mut self.taken, taken) != taken
+    }
+
+    /// The receiver is in that room now. If it has just joined, the room has not waited for it yet;
+    /// that it has been above its mark without a break is its own matter, in whatever rooms.
+    pub(crate) fn be_in(&mut self, room: Option<&Name>) {
+        if room != self.room.as_ref() {
+            self.room = room.cloned();
+            self.parts = [Duration::ZERO; PARTS];
+        }
+    }
+
+    /// The operator is to be told of it: that has not been done for a while, and counts as done now.
+    pub(crate) fn tell(&mut self) -> bool {
+        let is_due = !self.was_told_lately();
+        if is_due {
+            self.told = Some(self.looked);
+        }
+        is_due
+    }
+
+    fn was_told_lately(&self) -> bool {
+        self.told.is_some_and(|told| self.looked.saturating_duration_since(told) < PERIOD)
     }
 
     /// Notes whether the receiver is above its mark now.
@@ -79,7 +118,7 @@ impl Stall {
             Verdict::Cut
         } else if self.of_late() > self.span / 2 {
             Verdict::Tell
-        } else if self.is_over || !self.of_late().is_zero() {
+        } else if self.is_over || !self.of_late().is_zero() || self.was_told_lately() {
             Verdict::Watch
         } else {
             Verdict::Forget
@@ -96,7 +135,7 @@ pub(crate) enum Verdict {
     Tell,
     /// Go on looking at it.
     Watch,
-    /// It has not been above its mark for all of the last span.
+    /// It has not been above its mark for all of the last span, nor was anybody told of it lately.
     Forget,
 }
 
@@ -133,6 +172,41 @@ mod tests {
             stall.look(false, now + Duration::from_millis(100) * look);
         }
         assert_eq!(stall.verdict(), Verdict::Forget, "{stall:?}");
+    }
+
+    #[test]
+    fn each_is_told_of_once_in_a_while_also_if_it_was_not_slow_in_between() {
+        let mut stall = after(4, 9);
+        assert_eq!([stall.tell(), stall.tell()], [true, false]);
+        let begun = stall.looked;
+        let mut look = |seconds: f64, is_over| {
+            while stall.looked < begun + Duration::from_secs_f64(seconds) {
+                stall.look(is_over, stall.looked + Duration::from_millis(100));
+            }
+            stall.verdict()
+        };
+        assert_eq!(look(6.0, false), Verdict::Watch);
+        assert_eq!(look(9.5, true), Verdict::Tell);
+        assert_eq!([stall.tell(), stall.tell()], [false, false]);
+        stall.look(true, begun + PERIOD);
+        assert_eq!([stall.tell(), stall.tell()], [true, false]);
+    }
+
+    /// Nor is it worth anything to a receiver to join another one.
+    #[test]
+    fn a_room_that_is_joined_has_not_waited_yet() {
+        let mut stall = after(3, 10);
+        stall.look(true, stall.looked);
+        let [a, b] = [b"a", b"b"].map(|name| Name::parse(name).unwrap());
+        stall.be_in(None);
+        assert_eq!(stall.verdict(), Verdict::Tell);
+        stall.be_in(Some(&a));
+        stall.be_in(Some(&b));
+        assert_eq!(stall.verdict(), Verdict::Watch);
+        for _ in 0..11 {
+            stall.look(true, stall.looked + Duration::from_millis(100));
+        }
+        assert_eq!(stall.verdict(), Verdict::Cut, "{stall:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A log in memory that answers when a test says so, in any order between rooms, and fails.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -9,10 +10,10 @@ use crate::server::chat::batch::{Batch, Publisher};
 use crate::server::chat::effects::{Effect, Effects};
 use crate::server::chat::id::SessionId;
 use crate::server::chat::log::{Log, Opened};
-use crate::server::chat::replay::{Page, PageRequest, Start};
+use crate::server::chat::replay::{Asked, Page, PageRequest, Start};
 use crate::server::chat::room::Room;
 use crate::wire::position::{Position, Resume};
-use crate::wire::protocol::{Name, Stamp};
+use crate::wire::protocol::{Name, Stamp, append_record};
 
 #[derive(Debug, Default)]
 pub(crate) struct TestLog {
@@ -22,17 +23,21 @@ pub(crate) struct TestLog {
     pub opening: Mutex<Vec<SessionId>>,
     /// Rooms have to be found out about.
     pub opens_late: bool,
+    /// Until when it was asked to finish, each time.
+    pub finished: Mutex<Vec<Instant>>,
     /// Batches are refused, for this reason, or ordered at once.
     pub decides_at_once: Option<Result<(), &'static str>>,
     /// What is in the log, by room.
     pub kept: Mutex<HashMap<Name, Vec<Vec<u8>>>>,
     /// Pages that are wanted.
-    pub wanted: Mutex<Vec<PageRequest>>,
+    pub wanted: Mutex<VecDeque<PageRequest>>,
+    /// It gives texts back, of each room those after so many.
+    pub floor: Option<AtomicU64>,
 }
 
 impl Log for TestLog {
     fn gives_back(&self) -> bool {
-        false
+        self.floor.is_some()
     }
 
     fn append(&self, batches: Vec<Batch>, publisher: &mut Publisher<'_>) {
@@ -45,19 +50,28 @@ impl Log for TestLog {
         }
     }
 
-    fn open(&self, _: &Arc<Room>, _: Option<Resume>, session: SessionId) -> Opened {
+    fn open(&self, room: &Arc<Room>, resume: Option<Resume>, session: SessionId) -> Opened {
         if !self.opens_late {
-            return Opened::Now(Start::default());
+            let seq = self.kept.lock().unwrap().get(room.name()).map_or(0, Vec::len) as u64;
+            room.set_published(Position { epoch: 1, seq });
+            let asked = match resume {
+                None => Asked::Now,
+                Some(Resume::Last(count)) => Asked::Last(count),
+                Some(Resume::After(position)) => Asked::After(position.seq),
+            };
+            return Opened::Now(Start { floor: self.floor().min(seq), asked });
         }
         self.opening.lock().unwrap().push(session);
         Opened::Later
     }
 
     fn page(&self, request: PageRequest) {
-        self.wanted.lock().unwrap().push(request);
+        self.wanted.lock().unwrap().push_back(request);
     }
 
-    fn finish(&self, _until: Instant) {}
+    fn finish(&self, until: Instant) {
+        self.finished.lock().unwrap().push(until);
+    }
 
     fn close(&self, _until: Instant) {}
 }
@@ -101,11 +115,33 @@ impl TestLog {
         while self.len() > 0 {
             self.decide(0, Ok(()), shared);
         }
-        for PageRequest { room, seqs, session, .. } in self.wanted.lock().unwrap().drain(..) {
-            let (first, last) = (*seqs.start() as usize, *seqs.end());
-            let lines = self.kept.lock().unwrap()[&room][first - 1..last as usize].concat();
-            shared.carry_out(Effect::Page(session, Some(Page { lines, last })));
+        while self.give_page(usize::MAX, shared) {}
+    }
+
+    fn floor(&self) -> u64 {
+        self.floor.as_ref().map_or(0, |floor| floor.load(Ordering::Relaxed))
+    }
+
+    /// Gives the page that has been wanted the longest, of so many texts at most, if one is wanted.
+    pub(crate) fn give_page(&self, most: usize, shared: &Shared) -> bool {
+        let Some(request) = self.wanted.lock().unwrap().pop_front() else {
+            return false;
+        };
+        let (first, up_to) = (*request.seqs.start(), *request.seqs.end());
+        let last = up_to.min((first - 1).saturating_add(most as u64));
+        let mut page = Page { lines: Vec::new(), last };
+        for seq in first..=last {
+            let line = self.kept.lock().unwrap()[&request.room][seq as usize - 1].clone();
+            let stamp = Stamp { position: Position { epoch: 1, seq }, time: 0 };
+            if request.records {
+                append_record(&mut page.lines, stamp, line.trim_ascii_end());
+            } else {
+                page.lines.extend(line);
+            }
         }
+        let is_kept = first > self.floor();
+        shared.carry_out(Effect::Page(request.session, is_kept.then_some(page)));
+        true
     }
 
     /// Says to all who wait for a room that it is known, or why not.

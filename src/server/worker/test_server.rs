@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 
 use super::Worker;
-use super::shared::{Message, Shared};
+use super::shared::{Message, SLOW_NAMED, Shared};
 use super::slot;
 use super::spawn::mailbox;
 use super::transport::{Tcp, Transport};
@@ -23,6 +23,7 @@ use crate::server::chat::room::Room;
 use crate::server::chat::rooms::Rooms;
 use crate::server::config::Limits;
 use crate::server::shutdown::{Pace, wind_down};
+use crate::system::rate_limited::Warning;
 
 pub(crate) const WORKERS: usize = 2;
 
@@ -106,14 +107,24 @@ impl TestServer {
 
     /// One whose texts are kept, and whose worker 1 is a regular one.
     pub(crate) fn with_log(log: Arc<dyn Log>) -> Self {
-        Self::build(WORKERS, PATIENT, 1000, Some(log))
+        Self::build(WORKERS, PATIENT, Admission::new(1000, None), Some(log))
     }
 
     pub(crate) fn of(regulars: usize, limits: Limits, places: usize) -> Self {
-        Self::build(regulars, limits, places, None)
+        Self::build(regulars, limits, Admission::new(places, None), None)
     }
 
-    fn build(regulars: usize, limits: Limits, places: usize, log: Option<Arc<dyn Log>>) -> Self {
+    /// One that takes so many clients from this machine. Worker 1 is a reserve.
+    pub(crate) fn with_max_per_address(most: usize) -> Self {
+        Self::build(1, PATIENT, Admission::new(1000, Some(most)), None)
+    }
+
+    fn build(
+        regulars: usize,
+        limits: Limits,
+        admission: Admission,
+        log: Option<Arc<dyn Log>>,
+    ) -> Self {
         let boxes: Vec<_> = (0..WORKERS).map(|_| mailbox().unwrap()).collect();
         let (mut mailboxes, mut loops) = (Vec::new(), Vec::new());
         for (mailbox, poll, inbox) in boxes {
@@ -129,11 +140,11 @@ impl TestServer {
                 Placement::automatic(WORKERS, WORKERS)
             }),
             rooms: Arc::new(Rooms::default()),
-            admission: Arc::new(Admission::new(places, None)),
+            admission: Arc::new(admission),
             budget: Arc::new(Budget::new(limits.total_queue_limit)),
             limits,
             tally: Arc::default(),
-            slow_receivers: Mutex::default(),
+            slow_receivers: Mutex::new(Warning::at_most(SLOW_NAMED)),
         });
         let worker = |(index, (poll, inbox)): (usize, (Poll, mpsc::Receiver<Message>))| {
             Worker::new(index, Arc::clone(&shared), inbox, poll)

@@ -59,6 +59,11 @@ impl Transport {
         }
     }
 
+    /// Why the connection broke, if it did and nothing has told of it yet.
+    pub(crate) fn take_error(&mut self) -> Option<io::Error> {
+        self.source().take_error().ok().flatten()
+    }
+
     /// Bytes that were taken to be written, and are not on their way yet. To send them is for
     /// [`Write::flush`], which may have something to send also when nothing was written.
     pub(crate) fn pending(&self) -> usize {

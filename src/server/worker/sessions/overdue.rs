@@ -47,7 +47,7 @@ impl Sessions {
     /// Cuts off a receiver that has been above its mark for too long, and tells of one that holds
     /// its room back.
     fn judge(&mut self, session: SessionId) {
-        let Slot { connection, stall: Some(stall), .. } = &self.slots[session.token] else {
+        let Slot { connection, stall: Some(stall), .. } = &mut self.slots[session.token] else {
             return;
         };
         let verdict = match stall.verdict() {
@@ -61,11 +61,11 @@ impl Sessions {
                 let limit = self.shared.limits.stall_timeout;
                 return self.close(session.token, CloseReason::Stalled(limit));
             }
-            Verdict::Tell => {
+            Verdict::Tell if stall.tell() => {
                 let mut warning = lock(&self.shared.slow_receivers);
                 slow::warn_of(&connection.session, stall, &mut warning);
             }
-            Verdict::Watch => {}
+            Verdict::Tell | Verdict::Watch => {}
             Verdict::Forget => {
                 self.slots[session.token].stall = None;
                 return;
@@ -74,9 +74,11 @@ impl Sessions {
         self.slow.add(session);
     }
 
-    /// Closes those who have not logged in by their deadlines.
+    /// Closes those who have not logged in by their deadlines, or the first of them: the next turn
+    /// comes at once.
     pub(crate) fn check_logins(&mut self) {
-        while let Some(token) = self.login_deadlines.take_due(Instant::now()) {
+        for _ in 0..quota::CLIENTS {
+            let Some(token) = self.login_deadlines.take_due(Instant::now()) else { return };
             if self.slots.id(token).is_some_and(|id| !self.logs_in_at_last(id)) {
                 self.close(token, CloseReason::LoginTimeout);
                 let late = format_args!("closing clients that have not logged in in time");
