@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::plan::Plan;
+use super::replay::Replayed;
 use super::text::Arrival;
 
 /// Percentiles that are reported.
@@ -41,6 +42,8 @@ pub(super) struct Report {
     pub cut: u64,
     /// Lines that have no place in the protocol, or texts that were not sent.
     pub strays: u64,
+    /// What came of a replay, if there was one.
+    pub replayed: Option<Replayed>,
     /// From send to delivery.
     latency: Times,
     /// From send to answer.
@@ -86,7 +89,8 @@ impl Report {
 
     /// Nothing was lost, duplicated or reordered, and the server was there to the end.
     pub(super) fn is_clean(&self) -> bool {
-        self.lost + self.duplicated + self.reordered + self.unanswered + self.cut == 0
+        let faults = self.lost + self.duplicated + self.reordered + self.unanswered + self.cut;
+        faults == 0 && self.replayed.is_none_or(|replayed| replayed.is_clean())
     }
 
     fn a_second(&self, count: u64) -> f64 {
@@ -124,6 +128,14 @@ impl Report {
         table.push('\n');
         for (name, count) in self.faults() {
             let _ = writeln!(table, "{name:<12}{:>14}", grouped(count));
+        }
+        if let Some(Replayed { texts, lost, duplicated, reordered, strays }) = self.replayed {
+            let _ = writeln!(
+                table,
+                "\n{:<12}{:>14}; lost {lost}, duplicated {duplicated}, reordered {reordered}, strays {strays}",
+                "replayed",
+                grouped(texts)
+            );
         }
         table
     }
@@ -175,6 +187,13 @@ impl Report {
             "unanswered": self.unanswered,
             "cut_off": self.cut,
             "strays": self.strays,
+            "replay": self.replayed.map(|replayed| json!({
+                "texts": replayed.texts,
+                "lost": replayed.lost,
+                "duplicated": replayed.duplicated,
+                "reordered": replayed.reordered,
+                "strays": replayed.strays,
+            })),
         })
     }
 

@@ -75,7 +75,6 @@ pub(crate) struct Span {
 
 impl Span {
     /// Finds it at the end of an `ok`'s text.
-    #[cfg(test)]
     pub(crate) fn find(text: &[u8]) -> Option<Self> {
         let at = memchr::memrchr(b'@', text)?;
         let (before, span) = (&text[..at], &text[at + 1..]);

@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod bench;
 mod crashes;
 mod files;
 mod receiver;
