@@ -44,7 +44,7 @@ pub(crate) struct Options {
 ///
 /// [`ClientError`]; a broken pipe if standard output is not read any more.
 pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
-    let _hold = settings::ignore_keys()?;
+    let hold = settings::ignore_keys()?;
     let place = Place::new(identity.history, options.no_follow);
     let mut reconnect = WhileRead { unread: false };
     let link = Link::open(identity, options.reconnect, &mut reconnect);
@@ -52,6 +52,9 @@ pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientErro
     let mut printer = Printer { place, left: options.count.unwrap_or(usize::MAX), options };
     printer.enter(link.span)?;
     loop {
+        if let Some(hold) = &hold {
+            hold.renew();
+        }
         printer.print_all(&mut link)?;
         if printer.is_done() {
             return Ok(());

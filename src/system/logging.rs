@@ -204,7 +204,8 @@ mod tests {
         (0..lines).for_each(|_| queue.send(Entry::Line(Level::Info, "line".into())).unwrap());
         let queue = OnceLock::from(queue);
         let (writer, level) = (stderrlog::new(), LevelFilter::Info);
-        let logger = Logger { writer, level, queue, dropped: AtomicU64::new(0) };
+        let form = Form::Dated;
+        let logger = Logger { writer, level, form, queue, dropped: AtomicU64::new(0) };
         let never = Duration::from_secs(3600);
         let mut logging = Logging { logger: Arc::new(logger), deadline: None, timeout: never };
         logging.end_by(Instant::now());

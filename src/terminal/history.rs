@@ -74,7 +74,7 @@ fn drop_what_is_no_text(path: &Path) -> io::Result<()> {
     fs::write(path, lines().filter(is_text).collect::<Vec<_>>().concat())?;
     let lines = if dropped == 1 { "1 line" } else { &format!("{dropped} lines") };
     let path = path.display();
-    notice(&format_args!("{lines} of the history in {path} were not UTF-8, and are dropped"));
+    notice(&format_args!("{lines} of the history in {path} dropped for not being UTF-8"));
     Ok(())
 }
 

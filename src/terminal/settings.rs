@@ -42,11 +42,25 @@ struct Held {
     holder: Holder,
     before: Termios,
     ours: Termios,
+    /// It is set as the holder wants it, as far as we know.
+    is_set: bool,
 }
 
 /// The terminal is held. It is set as before when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Hold(());
+
+impl Hold {
+    /// Sets the terminal as the holder wants it, if that could not be done in the background. No signal
+    /// tells when a shell takes a program back from there.
+    pub(crate) fn renew(&self) {
+        if let Some(held) = &mut *held()
+            && !held.is_set
+        {
+            held.apply();
+        }
+    }
+}
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -63,7 +77,7 @@ impl Drop for Hold {
 /// If there is no terminal.
 pub(super) fn hold(holder: Holder) -> io::Result<Hold> {
     let before = tcgetattr(io::stdin().as_fd())?;
-    let taken = Held { holder, ours: ours(holder, &before, false), before };
+    let mut taken = Held { holder, ours: ours(holder, &before, false), before, is_set: false };
     taken.apply();
     *held() = Some(taken);
     Ok(Hold(()))
@@ -77,8 +91,9 @@ pub(super) fn hold(holder: Holder) -> io::Result<Hold> {
 ///
 /// [`TerminalError::Signals`]; [`TerminalError::Input`] if the terminal cannot be set.
 pub(crate) fn ignore_keys() -> Result<Option<Hold>, TerminalError> {
-    let is_in_foreground = foreground() == Some(getpgrp());
-    if !is_one_terminal() || !is_in_foreground {
+    // A process whose group is outside its container can only be asked for it if the terminal's is not.
+    let is_in_foreground = || foreground().is_some_and(|group| group == getpgrp());
+    if !is_one_terminal() || !is_in_foreground() {
         return Ok(None);
     }
     signals::intercept(on_signal)?;
@@ -123,7 +138,7 @@ fn suspend() {
 
 /// Sets the terminal as it was before the process stopped.
 fn resume() {
-    if let Some(held) = &*held() {
+    if let Some(held) = &mut *held() {
         held.apply();
     }
 }
@@ -148,9 +163,10 @@ pub(super) fn discard_input() {
 
 impl Held {
     /// Sets the terminal as the holder wants it.
-    fn apply(&self) {
+    fn apply(&mut self) {
         // A prompt in the background stops here, as whoever reads a terminal does.
-        if self.holder == Holder::Nobody && is_in_background() {
+        self.is_set = self.holder != Holder::Nobody || !is_in_background();
+        if !self.is_set {
             return;
         }
         set(&self.ours);

@@ -130,7 +130,7 @@ fn a_login_or_a_join_without_an_answer_is_a_lost_connection() {
         while peer.next_line().is_some() {}
     }
     let (client, _peer, script) = retried;
-    client.expect_stderr_after(LONGEST, "has not answered for 30 s; trying again in ");
+    client.expect_stderr_after(LONGEST, "has not answered for 30 s; trying again\n");
     script.accept().expect("rlogin:eve");
     let (client, mut peer, _script) = quits;
     peer.expect("quit:");
@@ -201,7 +201,7 @@ fn a_person_is_told_soon_that_there_is_no_answer() {
 fn a_prompt_gives_up_a_server_that_does_not_answer() {
     let scripts = [Script::new(), Script::new()];
     let [mut ending, _going_on] =
-        [(&scripts[0], &[][..]), (&scripts[1], &["--reconnect"])].map(|(script, flags)| {
+        [(&scripts[0], &["--no-reconnect"][..]), (&scripts[1], &[])].map(|(script, flags)| {
             let mut sender = at_terminal(script, flags);
             let mut peer = script.accept();
             peer.expect("slogin:bob");

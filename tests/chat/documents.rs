@@ -245,7 +245,9 @@ fn bash_completes_what_is_due() {
                 "-m",
                 "--message",
                 "--room",
+                "--timeout",
                 "--reconnect",
+                "--no-reconnect",
             ],
         ),
         // Where the server is can be known, its port, a user or a room cannot.

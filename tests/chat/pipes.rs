@@ -492,10 +492,10 @@ fn a_client_that_reconnects_waits_for_the_first_connection_too() {
 
     // A name may be unknown for a while.
     let mut command = chatbox(["receiver", NO_HOST, "5000", "eve", "cafe"]);
-    command.arg("--reconnect");
+    command.args(["--reconnect", "-v"]);
     let mut receiver = Program::start(command);
     receiver.expect_stderr("receiver: cannot find host ");
-    receiver.expect_stderr("; trying again in 1.");
+    receiver.expect_stderr("; trying again in ");
     assert!(receiver.is_running(), "{receiver:?}");
     let mut command = server.client("receiver", &["eve", "b/d", "--reconnect"]);
     command.arg("-q");

@@ -111,7 +111,7 @@ fn a_history_with_a_line_that_is_no_text_is_used_all_the_same() {
     for round in 0..2 {
         let mut sender = sender(server.port, &["--room", "cafe"], &home);
         sender.expect_at_cursor("cafe>");
-        let told = String::from_utf8(sender.bytes()).unwrap().matches("were not UTF-8").count();
+        let told = String::from_utf8(sender.bytes()).unwrap().matches("not being UTF-8").count();
         assert_eq!(told, usize::from(round == 0), "{sender:?}");
         sender.keys(format!("{UP}{UP}\r"));
         receiver.expect(["delivery:cafe:bob:one", "delivery:cafe:bob:two"][round]);
@@ -887,6 +887,32 @@ fn ctrl_z_gives_the_terminal_back_while_a_receiver_is_stopped() {
     terminal.signal(Signal::TERM);
     assert_eq!(terminal.finish().signal(), Some(Signal::TERM.as_raw()), "{terminal:?}");
     assert!(terminal.is_as_it_was());
+}
+
+/// No signal tells it that it is taken back.
+#[test]
+fn a_receiver_back_from_the_background_shows_no_keys_again() {
+    let script = Script::new();
+    let receiver = "\"$chatbox\" receiver localhost $port alice cafe";
+    let mut command = bash(&format!("set -m; {receiver}; bg; read -r line; fg"));
+    command.env("port", &script.port);
+    let mut terminal = Terminal::start(&command);
+    let mut peer = script.accept();
+    peer.send("ok:\nok:\ndelivery:cafe:bob:hi\n");
+    terminal.expect_line("bob: hi");
+    assert!(!terminal.is_as_it_was());
+    terminal.keys("\x1a");
+    wait_until(|| terminal.is_as_it_was(), || format!("{terminal:?}"));
+    peer.send("delivery:cafe:bob:ho\n");
+    terminal.expect_line("bob: ho");
+    assert!(terminal.is_as_it_was());
+    terminal.keys("back\r");
+    let next_text_tells = || {
+        peer.send("delivery:cafe:bob:he\n");
+        !terminal.is_as_it_was()
+    };
+    wait_until(next_text_tells, || format!("{terminal:?}"));
+    terminal.keys(CTRL_C);
 }
 
 /// Nobody is at the other end of a pipe to be asked.
