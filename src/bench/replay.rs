@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::client::{RESPONSE_TIMEOUT, Receiver};
 use super::error::BenchError;
 use super::plan::Plan;
+use super::report::Replayed;
 use super::text::{Answers, Arrival};
 use crate::client::ClientError;
 use crate::client::connection::Connection;
@@ -16,29 +17,6 @@ use crate::system::descriptors;
 use crate::wire::lines::Line;
 use crate::wire::position::{Position, Resume, Span};
 use crate::wire::protocol::{self, Reply};
-
-/// What came of a replay of all rooms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Replayed {
-    /// Texts that came, once each.
-    pub texts: u64,
-    /// Texts that did not come, of those that were answered `ok`.
-    pub lost: u64,
-    /// Texts that came once more.
-    pub duplicated: u64,
-    /// Texts that came after a later one of the same sender.
-    pub reordered: u64,
-    /// Lines that are no records, texts that were not sent, or were refused, and positions that do not
-    /// follow the one before.
-    pub strays: u64,
-}
-
-impl Replayed {
-    /// It was what had been sent.
-    pub(super) fn is_clean(&self) -> bool {
-        self.lost + self.duplicated + self.reordered + self.strays == 0
-    }
-}
 
 /// Where each room is before anything is sent.
 ///

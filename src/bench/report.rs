@@ -7,7 +7,6 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::plan::Plan;
-use super::replay::Replayed;
 use super::text::Arrival;
 
 /// Percentiles that are reported.
@@ -48,6 +47,29 @@ pub(super) struct Report {
     latency: Times,
     /// From send to answer.
     answer: Times,
+}
+
+/// What came of a replay of all rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Replayed {
+    /// Texts that came, once each.
+    pub texts: u64,
+    /// Texts that did not come, of those that were answered `ok`.
+    pub lost: u64,
+    /// Texts that came once more.
+    pub duplicated: u64,
+    /// Texts that came after a later one of the same sender.
+    pub reordered: u64,
+    /// Lines that are no records, texts that were not sent, or were refused, and positions that do not
+    /// follow the one before.
+    pub strays: u64,
+}
+
+impl Replayed {
+    /// It was what had been sent.
+    pub(super) fn is_clean(&self) -> bool {
+        self.lost + self.duplicated + self.reordered + self.strays == 0
+    }
 }
 
 /// How long things took, in nanoseconds, from a microsecond to an hour, to three digits.

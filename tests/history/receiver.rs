@@ -263,9 +263,14 @@ fn a_cursor_file_goes_on_where_it_was() {
     run(&server, &all).assert(0, b"", "");
     assert_eq!(fs::read_to_string(&path).unwrap(), cursor(5));
     tell(&server, 6..=8);
+    // Whoever has it open sees a whole one, if an old one.
+    let mut old = fs::File::open(&path).unwrap();
     // The file is more than what is asked for beside it.
     run(&server, &[&all[..], &["--last", "1"]].concat()).assert(0, &printed(6..=8), "");
     assert_eq!(fs::read_to_string(&path).unwrap(), cursor(8));
+    let mut content = String::new();
+    old.read_to_string(&mut content).unwrap();
+    assert_eq!(content, cursor(5));
     run(&server, &all).assert(0, b"", "");
     // No further than what is printed.
     tell(&server, 9..=12);
