@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
-use std::process::Stdio;
 use std::thread;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use crate::harness::script::Script;
@@ -341,13 +341,18 @@ fn a_cursor_file_is_never_ahead_of_what_is_printed() {
     let path = scratch.beside(".cursor");
     let args = ["--cursor-file", path.to_str().unwrap(), "--last", "20000", "eve", "cafe"];
     let mut command = server.client("receiver", &args);
-    let mut receiver = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = receiver.stdout.take().unwrap();
-    // A pipe takes 64 KiB, and no page of it twice.
-    let taken = || rustix::io::ioctl_fionread(&out).unwrap();
-    wait_until(|| taken() > 60 * 1024, || format!("it has printed {} bytes", taken()));
+    let (mut out, full) = std::io::pipe().unwrap();
+    let mut receiver = command.stdout(full.try_clone().unwrap()).spawn().unwrap();
+    drop(command);
+    // The pipe takes less than all of that.
+    let is_full = || {
+        let mut fds = [PollFd::new(&full, PollFlags::OUT)];
+        poll(&mut fds, Some(&Timespec::default())) == Ok(0)
+    };
+    wait_until(is_full, || "it goes on".into());
     receiver.kill().unwrap();
     receiver.wait().unwrap();
+    drop(full);
     let mut printed = Vec::new();
     out.read_to_end(&mut printed).unwrap();
     let kept = seq_in(&fs::read_to_string(&path).unwrap());
