@@ -327,37 +327,39 @@ fn a_cursor_file_that_is_none_is_one_line_and_stays_as_it_is() {
     }
 }
 
-/// Lines of a receiver that is killed, without the last one if it has no end.
-fn whole_lines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
-}
-
-/// Its output is a pipe that nobody reads, so it is killed while it has something to print.
+/// Its output is a pipe that is full again and again, so that it waits with what it has to print.
 #[test]
 fn a_cursor_file_is_never_ahead_of_what_is_printed() {
     let scratch = Scratch::new();
     let server = scratch.server(&[]);
     tell(&server, 1..=20_000);
+    let all = printed(1..=20_000);
+    let lines: Vec<_> = all.split_inclusive(|byte| *byte == b'\n').collect();
     let path = scratch.beside(".cursor");
-    let args = ["--cursor-file", path.to_str().unwrap(), "--last", "20000", "eve", "cafe"];
-    let mut command = server.client("receiver", &args);
+    let flags = ["--cursor-file", path.to_str().unwrap(), "--last", "20000", "--no-follow"];
+    let mut command = server.client("receiver", &[&flags[..], &["eve", "cafe"]].concat());
     let (mut out, full) = std::io::pipe().unwrap();
     let mut receiver = command.stdout(full.try_clone().unwrap()).spawn().unwrap();
     drop(command);
-    // The pipe takes less than all of that.
-    let is_full = || {
+    let mut is_full_or_over = || {
         let mut fds = [PollFd::new(&full, PollFlags::OUT)];
-        poll(&mut fds, Some(&Timespec::default())) == Ok(0)
+        let full = poll(&mut fds, Some(&Timespec::default())) == Ok(0);
+        full || receiver.try_wait().unwrap().is_some()
     };
-    wait_until(is_full, || "it goes on".into());
-    receiver.kill().unwrap();
-    receiver.wait().unwrap();
-    drop(full);
-    let mut printed = Vec::new();
-    out.read_to_end(&mut printed).unwrap();
-    let kept = seq_in(&fs::read_to_string(&path).unwrap());
-    let printed = whole_lines(&printed);
-    assert!(printed < 20_000 && kept <= printed, "{printed} lines, and the file has {kept}");
+    let mut taken = 0;
+    while taken < all.len() {
+        wait_until(&mut is_full_or_over, || format!("{taken} bytes taken, and it waits"));
+        let kept = seq_in(&fs::read_to_string(&path).unwrap());
+        let stands_for: usize = lines[..kept].iter().map(|line| line.len()).sum();
+        let there = taken + rustix::io::ioctl_fionread(&out).unwrap() as usize;
+        assert!(stands_for <= there, "{kept} texts have {stands_for} bytes, and {there} are there");
+        let mut some = [0; 5000];
+        let count = out.read(&mut some).unwrap();
+        assert_eq!(some[..count], all[taken..taken + count]);
+        taken += count;
+    }
+    assert!(receiver.wait().unwrap().success());
+    assert_eq!(seq_in(&fs::read_to_string(&path).unwrap()), 20_000);
 }
 
 fn seq_in(cursor: &str) -> usize {
