@@ -132,6 +132,16 @@ fn who_does_not_need_a_history_does_what_it_did() {
         let shown = String::from_utf8_lossy(&finished.stdout).into_owned();
         assert!(shown.contains("text 1") && !shown.contains("position"), "{finished:?}");
     }
+    // Where there is one, they ask for it.
+    for flag in ["--reconnect", "--json", "--timestamps"] {
+        let script = Script::new();
+        let receiver = script.start("receiver", &[flag, "-n", "1", "eve", "cafe"]);
+        let_in(&script, "", "@7-3..3").send("record:7-4:1:cafe:bob:text 4\n");
+        let finished = receiver.finish();
+        assert!(finished.status.success() && finished.stderr.is_empty(), "{finished:?}");
+        let shown = String::from_utf8_lossy(&finished.stdout).into_owned();
+        assert_eq!(shown.contains("7-4"), flag == "--json", "{finished:?}");
+    }
     // Nor does one who wants nothing of it ask for it where there is one.
     let script = Script::new();
     let receiver = script.start("receiver", &["-n", "1", "eve", "cafe"]);
