@@ -80,9 +80,10 @@ impl Server {
         let (wanted, asked) = (config.workers.unwrap_or(processors + 1), config.workers.is_some());
         let (mailboxes, threads) =
             spawn::spawn(wanted, asked, descriptors).map_err(ServerError::Start)?;
-        let placement = match config.workers {
-            Some(_) => Placement::regular(mailboxes.len()),
-            None => Placement::automatic(mailboxes.len(), processors),
+        let placement = if asked {
+            Placement::regular(mailboxes.len())
+        } else {
+            Placement::automatic(mailboxes.len(), processors)
         };
         let history = open_history(config.history.as_ref())?;
         let max_clients = max_clients(config.max_clients, descriptors)?;
@@ -97,9 +98,7 @@ impl Server {
             tally: Arc::default(),
             slow_receivers: Mutex::new(Warning::at_most(SLOW_NAMED)),
         });
-        if let Some(history) = history {
-            start_history(&history, &shared).map_err(ServerError::Start)?;
-        }
+        start_history(history.as_ref(), &shared).map_err(ServerError::Start)?;
         let (working, ended) = mpsc::channel();
         let mut sockets = listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
         for (index, thread) in threads.into_iter().enumerate() {
@@ -113,9 +112,8 @@ impl Server {
                 drop(working);
             });
         }
-        let server =
-            Server { shared, ended, started: Instant::now(), stop_timeout: config.stop_timeout };
-        Ok((server, addresses))
+        let (started, stop_timeout) = (Instant::now(), config.stop_timeout);
+        Ok((Server { shared, ended, started, stop_timeout }, addresses))
     }
 
     /// How many workers it has, and what its clients may have at most, in one line.
@@ -172,7 +170,10 @@ fn open_history(config: Option<&HistoryConfig>) -> Result<Option<Arc<History>>, 
 }
 
 /// Starts a history's threads, which tell the workers what they have to say.
-fn start_history(history: &Arc<History>, shared: &Arc<Shared>) -> io::Result<()> {
+fn start_history(history: Option<&Arc<History>>, shared: &Arc<Shared>) -> io::Result<()> {
+    let Some(history) = history else {
+        return Ok(());
+    };
     let workers = Arc::downgrade(shared);
     let carry_out = move |effect| {
         if let Some(shared) = workers.upgrade() {

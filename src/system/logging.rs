@@ -203,8 +203,7 @@ mod tests {
         let (queue, _entries) = mpsc::sync_channel(1);
         (0..lines).for_each(|_| queue.send(Entry::Line(Level::Info, "line".into())).unwrap());
         let queue = OnceLock::from(queue);
-        let (writer, level) = (stderrlog::new(), LevelFilter::Info);
-        let form = Form::Dated;
+        let (writer, level, form) = (stderrlog::new(), LevelFilter::Info, Form::Dated);
         let logger = Logger { writer, level, form, queue, dropped: AtomicU64::new(0) };
         let never = Duration::from_secs(3600);
         let mut logging = Logging { logger: Arc::new(logger), deadline: None, timeout: never };

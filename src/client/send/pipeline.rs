@@ -202,13 +202,14 @@ impl<'a> Pipeline<'a> {
                 break;
             }
             let (more_input, readable) = self.wait(exhausted)?;
+            // First: if the input has ended, a server that closes next is no loss.
+            if more_input {
+                self.source.fill()?;
+            }
             if readable {
                 self.read()?;
             } else {
                 self.look_at_the_clock()?;
-            }
-            if more_input {
-                self.source.fill()?;
             }
         }
         if self.failed { Err(ClientError::Reported) } else { Ok(()) }

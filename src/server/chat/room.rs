@@ -82,7 +82,44 @@ impl Member {
     }
 }
 
+/// What became of a frame in a shard.
+#[derive(Clone, Copy, Default)]
+struct Pushed {
+    /// Receivers that have got above their marks.
+    newly_over: usize,
+    /// Receivers that are given what the log has.
+    left_out: usize,
+}
+
 impl Shard {
+    /// Queues what is published for all receivers that are not given what the log has; makes
+    /// `records` if one wants them.
+    fn push_all(&mut self, publication: &Publication<'_>, records: &mut Option<Frame>) -> Pushed {
+        let (frame, last) = (publication.frame(), publication.last());
+        let mut pushed = Pushed::default();
+        for (_, member) in &mut self.members {
+            if member.lag.is_some() {
+                pushed.left_out += 1;
+                continue;
+            }
+            let frame = if member.records {
+                records.get_or_insert_with(|| publication.records())
+            } else {
+                frame
+            };
+            member.sender.push_counted(Frame::clone(frame));
+            let backlog = member.sender.backlog();
+            if backlog.above_mark() {
+                if let Some(last) = last {
+                    member.set_lag(Some(last.seq));
+                } else if backlog.set_over(true) {
+                    pushed.newly_over += 1;
+                }
+            }
+        }
+        pushed
+    }
+
     /// Adds its sessions to those of their worker that are to be written to.
     fn queue_all(&self, writes: &mut SessionQueue, lane: Lane) {
         for (_, member) in &self.members {
@@ -305,9 +342,8 @@ impl Room {
         mut here: Option<(usize, &mut SessionQueue)>,
     ) -> Published {
         let mut state = lock(&self.state);
-        let last = publication.last();
         let mut records = None;
-        if last.is_some() {
+        if let Some(last) = publication.last() {
             state.note_published(last);
         }
         let mut published = Published { receivers: 0, notify: WorkerSet::default() };
@@ -320,26 +356,9 @@ impl Room {
                 continue;
             }
             published.receivers += shard.members.len();
-            for (_, member) in &mut shard.members {
-                if member.lag.is_some() {
-                    left_out += 1;
-                    continue;
-                }
-                let frame = if member.records {
-                    records.get_or_insert_with(|| publication.records())
-                } else {
-                    publication.frame()
-                };
-                member.sender.push_counted(Frame::clone(frame));
-                let backlog = member.sender.backlog();
-                if backlog.above_mark() {
-                    if let Some(last) = last {
-                        member.set_lag(Some(last.seq));
-                    } else if backlog.set_over(true) {
-                        newly_over += 1;
-                    }
-                }
-            }
+            let pushed = shard.push_all(&publication, &mut records);
+            newly_over += pushed.newly_over;
+            left_out += pushed.left_out;
             if let Some((_, writes)) = here.as_mut().filter(|(worker, _)| *worker == index) {
                 shard.queue_all(writes, self.lane());
             } else if !shard.notified {
@@ -441,9 +460,9 @@ impl State {
 
     /// The last text that is published is there now. Where something was lost, those who are given
     /// what the log has cannot be given what comes next.
-    fn note_published(&mut self, last: Option<Position>) {
-        let before = std::mem::replace(&mut self.published, last);
-        if before.map(|before| before.epoch) == last.map(|last| last.epoch) || before.is_none() {
+    fn note_published(&mut self, last: Position) {
+        let before = self.published.replace(last);
+        if before.is_none_or(|before| before.epoch == last.epoch) {
             return;
         }
         for (_, member) in self.shards.iter_mut().flat_map(|shard| shard.members.iter_mut()) {

@@ -15,6 +15,8 @@ mod file;
 mod outlet;
 mod reader;
 mod store;
+#[cfg(test)]
+mod store_tests;
 mod upkeep;
 
 use std::io;

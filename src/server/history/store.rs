@@ -284,6 +284,12 @@ impl Store {
         Ok(self.doubt.take().filter(|_| is_there))
     }
 
+    /// How synced commits are: 1 is NORMAL, 2 is FULL.
+    #[cfg(test)]
+    pub(super) fn synchronous(&self) -> i64 {
+        self.connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap_or(-1)
+    }
+
     /// Removes up to `most` texts of a room up to that number, from the front.
     pub(super) fn trim(&mut self, room: &str, up_to: u64, most: u64) -> rusqlite::Result<usize> {
         self.connection.busy_timeout(Duration::ZERO)?;

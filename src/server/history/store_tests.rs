@@ -1,0 +1,129 @@
+//! What a commit that failed leaves, and how synced it is.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::store::{Failure, Store};
+use crate::server::chat::batch::Batch;
+use crate::server::chat::room::Room;
+use crate::server::chat::sync::Arc;
+use crate::wire::position::Position;
+use crate::wire::protocol::{Name, Stamp};
+
+/// A folder that is gone with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("chatbox-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("chat.db")
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.file(), false).unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// So many texts for a room.
+fn batch(room: &str, texts: usize) -> Batch {
+    let room = Room::new(Name::parse(room.as_bytes()).unwrap(), 0, 1);
+    let mut batch = Batch::new(Arc::new(room), None, 0, Vec::new());
+    (0..texts).for_each(|_| batch.add(&[b"delivery:cafe:bob:hi\n"], None));
+    batch
+}
+
+fn seqs(stamps: &[Stamp]) -> Vec<u64> {
+    stamps.iter().map(|stamp| stamp.position.seq).collect()
+}
+
+#[test]
+fn numbers_go_on_within_and_between_transactions() {
+    let scratch = Scratch::new("numbers");
+    let mut store = scratch.store();
+    let batches = [batch("a", 2), batch("b", 1), batch("a", 3)];
+    assert_eq!(seqs(&store.commit(&batches, Duration::ZERO).unwrap()), [1, 1, 3]);
+    assert_eq!(seqs(&store.commit(&batches, Duration::ZERO).unwrap()), [6, 2, 8]);
+}
+
+/// Neither a lock nor a full disk uses numbers up.
+#[test]
+fn what_is_refused_takes_no_numbers() {
+    let scratch = Scratch::new("refused");
+    let mut store = scratch.store();
+    let batches = [batch("a", 2), batch("a", 3)];
+    store.commit(&batches, Duration::ZERO).unwrap();
+    let other = rusqlite::Connection::open(scratch.file()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let outcome = store.commit(&batches, Duration::ZERO);
+    assert!(matches!(outcome, Err(Failure::Busy)), "{outcome:?}");
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(seqs(&store.commit(&batches, Duration::ZERO).unwrap()), [6, 8]);
+}
+
+/// A commit fails in a way that leaves in doubt whether it is there. The file says.
+#[test]
+fn what_is_in_doubt_is_what_the_file_says() {
+    for is_there in [true, false] {
+        let scratch = Scratch::new(&format!("doubt-{is_there}"));
+        let mut store = scratch.store();
+        let batches = [batch("a", 2), batch("b", 1)];
+        store.commit(&batches, Duration::ZERO).unwrap();
+        let epoch = store.epoch();
+        let other = rusqlite::Connection::open(scratch.file()).unwrap();
+        // No such column is an error that says nothing about what was written.
+        other.execute_batch("ALTER TABLE texts RENAME COLUMN sender TO gone").unwrap();
+        let outcome = store.commit(&batches, Duration::ZERO);
+        assert!(matches!(outcome, Err(Failure::Doubtful(_))), "{outcome:?}");
+        other.execute_batch("ALTER TABLE texts RENAME COLUMN gone TO sender").unwrap();
+        if is_there {
+            let last = "UPDATE rooms SET last = CASE room WHEN 'a' THEN 4 ELSE 2 END";
+            other.execute_batch(last).unwrap();
+        }
+        let stamps = store.resolve(&batches).unwrap();
+        let expected = is_there.then(|| vec![3, 2]);
+        assert_eq!(stamps.map(|stamps| seqs(&stamps)), expected);
+        assert_eq!(store.epoch(), epoch);
+        let next = if is_there { [5, 3] } else { [3, 2] };
+        assert_eq!(seqs(&store.commit(&batches, Duration::ZERO).unwrap()), next);
+    }
+}
+
+#[test]
+fn what_is_lost_while_the_server_runs_begins_a_new_epoch() {
+    let scratch = Scratch::new("lost");
+    let mut store = scratch.store();
+    let batches = [batch("a", 5)];
+    store.commit(&batches, Duration::ZERO).unwrap();
+    let epoch = store.epoch();
+    let other = rusqlite::Connection::open(scratch.file()).unwrap();
+    other.execute_batch("UPDATE rooms SET last = 3; DELETE FROM texts WHERE seq > 3").unwrap();
+    assert!(store.resolve(&batches).unwrap().is_none());
+    assert!(store.epoch() > epoch);
+    let stamps = store.commit(&batches, Duration::ZERO).unwrap();
+    assert_eq!(stamps[0].position, Position { epoch: store.epoch(), seq: 4 });
+    let end = other.query_row("SELECT last FROM ends WHERE epoch = ?1", [epoch as i64], |row| {
+        row.get::<_, i64>(0)
+    });
+    assert_eq!(end, Ok(3));
+}
+
+#[test]
+fn what_is_asked_to_be_on_the_disk_is_synced_with_each_commit() {
+    for (synced, expected) in [(true, 2), (false, 1)] {
+        let scratch = Scratch::new(&format!("synced-{synced}"));
+        let store = Store::open(&scratch.file(), synced).unwrap();
+        assert_eq!(store.synchronous(), expected);
+    }
+}
