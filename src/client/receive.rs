@@ -49,22 +49,22 @@ pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientErro
     let mut reconnect = WhileRead { unread: false };
     let link = Link::open(identity, options.reconnect, &mut reconnect);
     let mut link = link.map_err(|error| reconnect.reason(error))?;
-    let mut printer = Printer { place, left: options.count.unwrap_or(usize::MAX), options };
-    printer.enter(link.span)?;
+    let mut printout = Printout { place, left: options.count.unwrap_or(usize::MAX), options };
+    printout.enter(link.span)?;
     loop {
         if let Some(hold) = &hold {
             hold.renew();
         }
-        printer.print_all(&mut link)?;
-        if printer.is_done() {
+        printout.print_all(&mut link)?;
+        if printout.is_done() {
             return Ok(());
         }
         wait(&link.connection)?;
         if let Err(loss) = link.connection.fill() {
             let loss = loss.of_receiver(link.span.is_some());
-            link.identity.history = printer.place.ask;
+            link.identity.history = printout.place.ask;
             link.reopen(loss, &mut reconnect).map_err(|error| reconnect.reason(error))?;
-            printer.enter(link.span)?;
+            printout.enter(link.span)?;
         }
     }
 }
@@ -91,14 +91,14 @@ impl Reconnect for WhileRead {
 }
 
 /// What is printed, and how far that has come.
-struct Printer {
+struct Printout {
     options: Options,
     place: Place,
     /// Texts that are still to be printed.
     left: usize,
 }
 
-impl Printer {
+impl Printout {
     /// The room has been entered, there in its history.
     fn enter(&mut self, span: Option<Span>) -> Result<(), ClientError> {
         if let Some(gap) = self.place.enter(span) {
