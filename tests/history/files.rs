@@ -81,7 +81,7 @@ fn a_damaged_file_is_refused_whatever_its_length() {
     let file = scratch.file();
     let whole = fs::read(&file).unwrap();
     let _ = fs::remove_file(scratch.beside("-wal"));
-    let steps = [1, 15, 16, 50, 99, 100, 4095, 4096, 4097, whole.len() / 2, whole.len() - 1];
+    let steps = [1, 15, 16, 50, 99, 100, 2047, 2048, 2049, whole.len() / 2, whole.len() - 1];
     for length in steps {
         fs::write(&file, &whole[..length]).unwrap();
         refusal(&file).assert_one_error(1, "is damaged");
@@ -206,8 +206,8 @@ fn what_is_written_ahead_is_cut_off_or_somebody_is_told() {
     let server = scratch.server(&[]);
     let mut sender = Peer::sender(server.port, "bob", "cafe");
     let ahead = || fs::metadata(scratch.beside("-wal")).unwrap().len();
-    // One by one they take two pages each, of 4 KiB: 160 MB in all.
-    (0..20_000).for_each(|_| sender.ok("sendall:hi"));
+    // One by one they take two pages each, of 2 KiB: 120 MB in all.
+    (0..30_000).for_each(|_| sender.ok("sendall:hi"));
     assert!(ahead() < 80 << 20, "{} bytes are written ahead", ahead());
     assert!(!server.program.stderr().contains("does not end"), "{:?}", server.program);
     let reader = scratch.database();

@@ -17,7 +17,7 @@ use crate::wire::position::Resume;
 const TRANSACTION: usize = 1024 * 1024;
 
 /// Pages that may be written ahead before they are to go into the database.
-const MANY: usize = 2_000;
+const MANY: usize = 4_000;
 
 /// A worker commits by itself as long as that takes no longer.
 const SHORT: Duration = Duration::from_millis(1);

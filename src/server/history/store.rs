@@ -24,7 +24,11 @@ const ROOMS: usize = 10_000;
 const PAGES_EACH: usize = 2;
 
 /// Bytes of texts that fill a page, about.
-const BYTES_A_PAGE: usize = 2048;
+const BYTES_A_PAGE: usize = 1024;
+
+/// Bytes of a page. Each room in a transaction changes a page of its own, and pages are written
+/// whole.
+const PAGE: i64 = 2048;
 
 /// The tables.
 const SCHEMA: &str = "
@@ -311,6 +315,7 @@ impl Store {
 /// the start what it is.
 fn create(path: &Path) -> rusqlite::Result<()> {
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "page_size", PAGE)?;
     let transaction = connection.transaction()?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
