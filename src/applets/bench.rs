@@ -78,6 +78,11 @@ struct Arguments {
     #[argh(option, arg_name = "N", from_str_fn(rate))]
     rate: Option<f64>,
 
+    /// check that what was sent can be replayed, once and in order, from a server that keeps what is
+    /// said; it stays there
+    #[argh(switch)]
+    history: bool,
+
     /// print one JSON object instead of a table
     #[argh(switch)]
     json: bool,
@@ -119,6 +124,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         size: arguments.size,
         window: arguments.window.or(arguments.rate.is_none().then_some(1)),
         rate: arguments.rate,
+        history: arguments.history,
     };
     let Arguments { json, histogram, quiet, .. } = arguments;
     Ok(bench::run(&plan, Options { json, histogram, quiet })?)

@@ -1,11 +1,15 @@
 //! The `receiver` applet.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
 use super::applet::{Applet, CLIENT_SIGNALS, exit_after, start_client};
+use crate::client::ClientError;
+use crate::client::cursor::Cursor;
+use crate::client::history::Ask;
 use crate::client::link::Identity;
 use crate::client::receive::{self, Options};
 use crate::client::transport::Address;
@@ -13,7 +17,8 @@ use crate::error::Error;
 use crate::terminal::color::{Color, Look};
 use crate::terminal::format::Format;
 use crate::usage::call::Call;
-use crate::usage::values::{port_to_connect_to, positive, seconds};
+use crate::usage::values::{number, port_to_connect_to, positive, seconds};
+use crate::wire::position::{self, Position, Resume};
 
 pub(super) const APPLET: Applet = Applet {
     name: "receiver",
@@ -34,8 +39,9 @@ pub(super) const APPLET: Applet = Applet {
     note = "With --color auto, there is no colour where the environment variable NO_COLOR is set, \
             and no mark either where TERM is dumb or not set.",
     example = "{command_name} localhost 5000 alice cafe",
+    example = "{command_name} --last 20 --no-follow localhost 5000 alice cafe",
     example = "{command_name} -n 1 --timeout 60 --json localhost 5000 alice cafe",
-    error_code(0, "as many texts as asked for have come"),
+    error_code(0, "as many texts as asked for have come, or all that there were"),
     error_code(1, "the server refused, or went away"),
     error_code(2, "wrong usage"),
     error_code(124, "the time is over")
@@ -65,12 +71,32 @@ struct Arguments {
     #[argh(option, arg_name = "SECS", from_str_fn(seconds))]
     timeout: Option<Duration>,
 
-    /// print one JSON object a line, with room, sender, text and time; a string that was not UTF-8
-    /// has its bytes beside it, as in text_bytes
+    /// begin with the last N texts of the room; this, and what follows up to --no-follow, needs a
+    /// server that keeps what is said
+    #[argh(option, arg_name = "N", from_str_fn(last))]
+    last: Option<u64>,
+
+    /// begin with all that came after the text of this position, as --json prints it
+    #[argh(option, arg_name = "POSITION", from_str_fn(after))]
+    after: Option<Position>,
+
+    /// go on after the position in this file, if there is one, and keep it up to date; it is about
+    /// one room
+    #[argh(option, arg_name = "FILE", from_str_fn(file))]
+    cursor_file: Option<PathBuf>,
+
+    /// end with 0 when all is printed that was there; needs one of the three before
+    #[argh(switch)]
+    no_follow: bool,
+
+    /// print one JSON object a line, with room, sender, text and time, and its position where the
+    /// server keeps what is said; a string that was not UTF-8 has its bytes beside it, as in
+    /// text_bytes
     #[argh(switch)]
     json: bool,
 
-    /// print the local time before each line
+    /// print the time before each line: when the server took it, or, where it does not tell, when it
+    /// came
     #[argh(switch)]
     timestamps: bool,
 
@@ -83,7 +109,7 @@ struct Arguments {
     #[argh(switch)]
     raw: bool,
 
-    /// when the server goes away, try again and again
+    /// when the server goes away, try again and again; where it keeps what is said, nothing is missed
     #[argh(switch)]
     reconnect: bool,
 
@@ -108,13 +134,49 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         visible: terminal && !arguments.raw,
         user: arguments.user.clone(),
     };
+    let (ask, cursor) = history(call, &arguments)?;
     arguments.timeout.map(exit_after).transpose()?;
     let identity = Identity {
         address: Address { host: arguments.host, port: arguments.port },
         receives: true,
         user: arguments.user,
         room: Some(arguments.room.into_bytes()),
+        history: ask,
     };
-    let Arguments { reconnect, count, .. } = arguments;
-    Ok(receive::run(identity, Options { reconnect, count, format })?)
+    let Arguments { reconnect, count, no_follow, .. } = arguments;
+    Ok(receive::run(identity, Options { reconnect, count, no_follow, cursor, format })?)
+}
+
+/// What to ask of the server's history, if anything, and where to keep the position.
+fn history(call: &Call<'_>, arguments: &Arguments) -> Result<(Option<Ask>, Option<Cursor>), Error> {
+    let Arguments { last, after, cursor_file, no_follow, room, .. } = arguments;
+    if last.is_some() && after.is_some() {
+        return Err(call.wrong("--last and --after exclude each other").into());
+    }
+    let from = after.map(Resume::After).or(last.map(Resume::Last));
+    let required = from.is_some() || cursor_file.is_some();
+    if *no_follow && !required {
+        return Err(call.wrong("--no-follow needs --last, --after or --cursor-file").into());
+    }
+    let opened = cursor_file.as_ref().map(|path| Cursor::open(path, room.as_bytes()));
+    let (cursor, position) = opened.transpose().map_err(ClientError::from)?.unzip();
+    let from = position.flatten().map(Resume::After).or(from);
+    // What else is better with a history does without.
+    let wanted = required || arguments.reconnect || arguments.json || arguments.timestamps;
+    Ok((wanted.then_some(Ask { from, required }), cursor))
+}
+
+fn last(word: &str) -> Result<u64, String> {
+    let most = position::MAX;
+    let count = number(word).filter(|count| *count <= most);
+    count.ok_or(format!("a whole number is needed, {most} at most"))
+}
+
+fn file(word: &str) -> Result<PathBuf, String> {
+    if word.is_empty() { Err("the name of a file is needed".into()) } else { Ok(word.into()) }
+}
+
+fn after(word: &str) -> Result<Position, String> {
+    let position = Position::parse(word.as_bytes());
+    position.ok_or("a position is two numbers, EPOCH-SEQ, as --json prints it".into())
 }

@@ -98,6 +98,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         receives: false,
         user: arguments.user,
         room: arguments.room.map(String::into_bytes),
+        history: None,
     };
     let reconnection = match (arguments.reconnect, arguments.no_reconnect) {
         (_, true) => Reconnection::Never,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::plan::{End, Plan};
 use super::report::Report;
-use super::text::{Answers, Stamp, Tracker};
+use super::text::{Answers, Arrival, Stamp, Tracker};
 use crate::client::transport::Stream;
 use crate::wire::lines::{Line, LineSplitter};
 use crate::wire::protocol::{MAX_DELIVERY, Reply, Request};
@@ -124,8 +124,7 @@ impl Client {
         let (room, login, role) = match number.checked_sub(plan.receivers) {
             None => {
                 let room = number % plan.rooms;
-                let trackers = (0..plan.in_room(plan.senders, room)).map(|_| Tracker::default());
-                let role = Role::Receiver(Receiver { room, trackers: trackers.collect() });
+                let role = Role::Receiver(Receiver::new(plan, room));
                 (room, Request::LogInReceiver(b"bench"), role)
             }
             Some(number) => {
@@ -142,8 +141,7 @@ impl Client {
                 (room, Request::LogInSender(b"bench"), Role::Sender(sender))
             }
         };
-        // Rooms of its own, in case others use the server too.
-        let room = format!("bench{}x{room}", std::process::id());
+        let room = plan.room(room);
         let mut output = Vec::new();
         for request in [login, Request::Join(room.as_bytes())] {
             // They are short, and without line breaks.
@@ -268,6 +266,12 @@ impl Sender {
 }
 
 impl Receiver {
+    /// One in that room, which has got nothing yet.
+    pub(super) fn new(plan: &Plan, room: usize) -> Self {
+        let trackers = (0..plan.in_room(plan.senders, room)).map(|_| Tracker::default());
+        Receiver { room, trackers: trackers.collect() }
+    }
+
     fn take(
         &mut self,
         text: &[u8],
@@ -276,23 +280,26 @@ impl Receiver {
         answers: &[Answers],
         report: &mut Report,
     ) {
-        let stamp = Stamp::read(text).filter(|_| text.len() == plan.size);
-        let sent = |stamp: &Stamp| {
-            let answers = answers.get(usize::from(stamp.sender));
-            answers.is_some_and(|answers| stamp.number < answers.sent)
-        };
-        let Some(stamp) = stamp.filter(sent) else {
-            report.strays += 1;
-            return;
-        };
-        let sender = usize::from(stamp.sender);
-        match self.trackers.get_mut(sender / plan.rooms) {
-            Some(tracker) if sender % plan.rooms == self.room => {
-                report
-                    .record_delivery(tracker.record(stamp.number), now.saturating_sub(stamp.sent));
+        match self.record(text, plan, answers) {
+            Some((stamp, arrival)) => {
+                report.record_delivery(arrival, now.saturating_sub(stamp.sent));
             }
-            _ => report.strays += 1,
+            None => report.strays += 1,
         }
+    }
+
+    /// Records that a text has come; `None` if it is none that was sent to the room.
+    pub(super) fn record(
+        &mut self,
+        text: &[u8],
+        plan: &Plan,
+        answers: &[Answers],
+    ) -> Option<(Stamp, Arrival)> {
+        let stamp = Stamp::read(text).filter(|_| text.len() == plan.size)?;
+        let sender = usize::from(stamp.sender);
+        let was_sent = stamp.number < answers.get(sender)?.sent && sender % plan.rooms == self.room;
+        let tracker = self.trackers.get_mut(sender / plan.rooms).filter(|_| was_sent)?;
+        Some((stamp, tracker.record(stamp.number)))
     }
 
     /// How many texts have not come that were answered `ok`.

@@ -59,6 +59,9 @@ pub(crate) enum BenchError {
         /// Clients that the plan needs.
         wanted: usize,
     },
+    /// What was said cannot be replayed.
+    #[error("cannot go back in a room: {0}")]
+    History(#[source] ClientError),
     /// The system refuses something.
     #[error("cannot watch connections: {0}")]
     System(#[from] io::Error),

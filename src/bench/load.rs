@@ -16,6 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::client::{BACKLOG, Client, Progress, RESPONSE_TIMEOUT, Role};
 use super::error::BenchError;
 use super::plan::Plan;
+use super::replay;
 use super::report::Report;
 use crate::client::ClientError;
 
@@ -38,9 +39,13 @@ const SHOW: Duration = Duration::from_millis(200);
 /// [`BenchError`] if the load cannot begin. What happens later is in the report.
 pub(super) fn run(plan: &Plan, mut show: impl FnMut(&Report)) -> Result<Report, BenchError> {
     plan.check_descriptors()?;
+    let begun = plan.history.then(|| replay::begin(plan)).transpose()?;
     let mut load = Load::new(plan)?;
     load.open_all()?;
     load.send_all(&mut show)?;
+    if let Some(begun) = begun {
+        load.report.replayed = Some(replay::check(plan, &begun, &load.progress.answers)?);
+    }
     Ok(load.report)
 }
 

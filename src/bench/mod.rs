@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod load;
 mod plan;
+mod replay;
 mod report;
 mod text;
 

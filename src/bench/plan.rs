@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub window: Option<usize>,
     /// Texts a second, of all senders together; as many as the server takes if `None`.
     pub rate: Option<f64>,
+    /// Whether what was sent is replayed afterwards.
+    pub history: bool,
 }
 
 /// When the senders stop.
@@ -49,6 +51,11 @@ impl Plan {
     /// How many of `count` senders or receivers are in that room.
     pub(crate) fn in_room(&self, count: usize, room: usize) -> usize {
         count / self.rooms + usize::from(room < count % self.rooms)
+    }
+
+    /// The name of a room. They are of its own, in case others use the server too.
+    pub(crate) fn room(&self, number: usize) -> String {
+        format!("bench{}x{number}", std::process::id())
     }
 
     /// Texts that all senders together are to send, as far as a rate and an end in time tell.

@@ -41,10 +41,35 @@ pub(super) struct Report {
     pub cut: u64,
     /// Lines that have no place in the protocol, or texts that were not sent.
     pub strays: u64,
+    /// What came of a replay, if there was one.
+    pub replayed: Option<Replayed>,
     /// From send to delivery.
     latency: Times,
     /// From send to answer.
     answer: Times,
+}
+
+/// What came of a replay of all rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Replayed {
+    /// Texts that came, once each.
+    pub texts: u64,
+    /// Texts that did not come, of those that were answered `ok`.
+    pub lost: u64,
+    /// Texts that came once more.
+    pub duplicated: u64,
+    /// Texts that came after a later one of the same sender.
+    pub reordered: u64,
+    /// Lines that are no records, texts that were not sent, or were refused, and positions that do not
+    /// follow the one before.
+    pub strays: u64,
+}
+
+impl Replayed {
+    /// It was what had been sent.
+    pub(super) fn is_clean(&self) -> bool {
+        self.lost + self.duplicated + self.reordered + self.strays == 0
+    }
 }
 
 /// How long things took, in nanoseconds, from a microsecond to an hour, to three digits.
@@ -86,7 +111,8 @@ impl Report {
 
     /// Nothing was lost, duplicated or reordered, and the server was there to the end.
     pub(super) fn is_clean(&self) -> bool {
-        self.lost + self.duplicated + self.reordered + self.unanswered + self.cut == 0
+        let faults = self.lost + self.duplicated + self.reordered + self.unanswered + self.cut;
+        faults == 0 && self.replayed.is_none_or(|replayed| replayed.is_clean())
     }
 
     fn a_second(&self, count: u64) -> f64 {
@@ -124,6 +150,14 @@ impl Report {
         table.push('\n');
         for (name, count) in self.faults() {
             let _ = writeln!(table, "{name:<12}{:>14}", grouped(count));
+        }
+        if let Some(Replayed { texts, lost, duplicated, reordered, strays }) = self.replayed {
+            let _ = writeln!(
+                table,
+                "\n{:<12}{:>14}; lost {lost}, duplicated {duplicated}, reordered {reordered}, strays {strays}",
+                "replayed",
+                grouped(texts)
+            );
         }
         table
     }
@@ -175,6 +209,13 @@ impl Report {
             "unanswered": self.unanswered,
             "cut_off": self.cut,
             "strays": self.strays,
+            "replay": self.replayed.map(|replayed| json!({
+                "texts": replayed.texts,
+                "lost": replayed.lost,
+                "duplicated": replayed.duplicated,
+                "reordered": replayed.reordered,
+                "strays": replayed.strays,
+            })),
         })
     }
 

@@ -71,7 +71,12 @@ impl Answers {
     }
 
     fn is_accepted(&self, number: u32) -> bool {
-        number < self.answered && !self.refused.contains(&number)
+        number < self.answered && !self.is_refused(number)
+    }
+
+    /// A text has been answered `err`.
+    pub(super) fn is_refused(&self, number: u32) -> bool {
+        self.refused.contains(&number)
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use thiserror::Error;
 
+use super::cursor::CursorError;
 use super::patience::LONGEST;
 use crate::terminal::TerminalError;
 use crate::terminal::visible::visible;
@@ -42,6 +43,9 @@ pub(crate) enum ClientError {
         "the connection was reset, as it is when a receiver takes too little: texts may be missing"
     )]
     Cut,
+    /// The same, where the server keeps what is said: who comes back is told what is missing.
+    #[error("the connection was reset, as it is when a receiver takes nothing for too long")]
+    CutFromHistory,
     /// The connection broke.
     #[error("the connection to the server broke: {0}")]
     Broken(#[source] io::Error),
@@ -51,6 +55,15 @@ pub(crate) enum ClientError {
     /// Whoever is there answers a login, or the first join, with something else.
     #[error("the server there is no chat server: it says {}", visible(.0))]
     NoChat(Vec<u8>),
+    /// The server keeps nothing, and that is not enough.
+    #[error("the server does not keep what is said; this needs one that does (server --history)")]
+    NothingKept,
+    /// The server keeps what is said, but does not say where in that one is.
+    #[error("the server does not say where in the room's history it begins: {}", visible(.0))]
+    NoSpan(Vec<u8>),
+    /// Where a receiver is cannot be kept.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
     /// The server sent a line that is far too long, when it should have answered.
     #[error("the server's answer has more than {0} bytes")]
     Overlong(usize),
@@ -93,16 +106,23 @@ impl ClientError {
                 | Self::Connect { .. }
                 | Self::Closed
                 | Self::Cut
+                | Self::CutFromHistory
                 | Self::ClosedWith(_)
                 | Self::Broken(_)
                 | Self::Silent
         )
     }
 
-    /// The same for a receiver, which knows what a reset may mean.
-    pub(crate) fn of_receiver(self) -> Self {
+    /// The same for a receiver, which knows what a reset may mean. `records`: it gets them.
+    pub(crate) fn of_receiver(self, records: bool) -> Self {
         match self {
-            Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => Self::Cut,
+            Self::Broken(error) if error.kind() == ErrorKind::ConnectionReset => {
+                if records {
+                    Self::CutFromHistory
+                } else {
+                    Self::Cut
+                }
+            }
             error => error,
         }
     }

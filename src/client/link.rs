@@ -13,9 +13,11 @@ use log::{Level, info, log_enabled};
 use super::backoff::Backoff;
 use super::connection::{Answer, Connection, Notice};
 use super::error::ClientError;
+use super::history::Ask;
 use super::transport::Address;
 use crate::terminal::output::notice;
-use crate::wire::protocol::Request;
+use crate::wire::position::Span;
+use crate::wire::protocol::{Request, offers_history};
 
 /// What a client connects as.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Identity {
     pub user: String,
     /// The room that it is in, if any.
     pub room: Option<Vec<u8>>,
+    /// What a receiver asks of the server's history, if it wants any.
+    pub history: Option<Ask>,
 }
 
 /// What to do while the server is away.
@@ -57,6 +61,8 @@ pub(crate) struct Link {
     pub identity: Identity,
     /// The connection, as it is now.
     pub connection: Connection,
+    /// Where its join in the room's history led to, if it gets records.
+    pub span: Option<Span>,
     /// Make it again when it is lost.
     retry: bool,
     /// It is lost, and has not been made again yet.
@@ -76,13 +82,13 @@ impl Link {
         retry: bool,
         reconnect: &mut dyn Reconnect,
     ) -> Result<Self, ClientError> {
-        let connection = match connect(&identity, reconnect) {
+        let Joined { connection, span } = match connect(&identity, reconnect) {
             Err(error) if retry && error.is_loss() => {
                 keep_trying(&identity, error, ClientError::is_loss, reconnect)?
             }
-            connected => connected?,
+            joined => joined?,
         };
-        Ok(Link { identity, connection, retry, lost: None })
+        Ok(Link { identity, connection, span, retry, lost: None })
     }
 
     /// From now on, the connection is made again when it is lost.
@@ -110,8 +116,9 @@ impl Link {
             return Err(loss);
         }
         // Also after a refusal: the first login was accepted.
-        self.connection = keep_trying(&self.identity, loss, |_| true, reconnect)?;
-        self.lost = None;
+        let may_pass = |error: &ClientError| !matches!(error, ClientError::NothingKept);
+        let Joined { connection, span } = keep_trying(&self.identity, loss, may_pass, reconnect)?;
+        (self.connection, self.span, self.lost) = (connection, span, None);
         Ok(())
     }
 
@@ -205,8 +212,14 @@ pub(crate) enum Outcome {
     NotSent,
 }
 
-fn connect(identity: &Identity, reconnect: &mut dyn Reconnect) -> Result<Connection, ClientError> {
-    let Identity { address, receives, user, room } = identity;
+/// What an identity has become.
+struct Joined {
+    connection: Connection,
+    span: Option<Span>,
+}
+
+fn connect(identity: &Identity, reconnect: &mut dyn Reconnect) -> Result<Joined, ClientError> {
+    let Identity { address, receives, user, room, history } = identity;
     let mut notice = |what: &dyn Display| reconnect.notice(what);
     let mut connection = Connection::open(address)?;
     say_more(&mut notice, &format_args!("connected to {}", connection.peer()));
@@ -214,13 +227,26 @@ fn connect(identity: &Identity, reconnect: &mut dyn Reconnect) -> Result<Connect
     let login = if *receives { Request::LogInReceiver } else { Request::LogInSender };
     let answer = connection.require_ok(&login(user), &mut notice)?;
     say_more(&mut notice, &format_args!("logged in, the server says: {}", answer.escape_ascii()));
+    let ask = history.filter(|_| offers_history(&answer));
+    match ask {
+        Some(Ask { from, .. }) => {
+            let from = from.map(|from| from.to_string()).unwrap_or_default();
+            connection.require_ok(&Request::History(from.as_bytes()), &mut notice)?;
+        }
+        None if history.is_some_and(|ask| ask.required) => return Err(ClientError::NothingKept),
+        None => {}
+    }
+    let mut span = None;
     if let Some(room) = room {
         let answer = connection.require_ok(&Request::Join(room), &mut notice)?;
+        if ask.is_some() {
+            span = Some(Span::find(&answer).ok_or_else(|| ClientError::NoSpan(answer.clone()))?);
+        }
         let room = room.escape_ascii();
         let answer = answer.escape_ascii();
         say_more(&mut notice, &format_args!("joined room {room}, the server says: {answer}"));
     }
-    Ok(connection)
+    Ok(Joined { connection, span })
 }
 
 /// Says what is worth a line only to those who asked for more of them. Where a prompt may be open, the
@@ -243,7 +269,7 @@ fn keep_trying(
     mut reason: ClientError,
     may_pass: impl Fn(&ClientError) -> bool,
     reconnect: &mut dyn Reconnect,
-) -> Result<Connection, ClientError> {
+) -> Result<Joined, ClientError> {
     let away = Instant::now();
     let mut backoff = Backoff::new();
     let mut refused = false;
@@ -254,10 +280,10 @@ fn keep_trying(
             return Err(reason);
         }
         reason = match connect(identity, reconnect) {
-            Ok(connection) => {
+            Ok(joined) => {
                 let time = in_words(away.elapsed());
                 reconnect.notice(&format_args!("connected again after {time}"));
-                return Ok(connection);
+                return Ok(joined);
             }
             Err(error) if may_pass(&error) => error,
             Err(error) => return Err(error),

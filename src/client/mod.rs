@@ -6,9 +6,11 @@
 mod backoff;
 pub(crate) mod command;
 pub(crate) mod connection;
+pub(crate) mod cursor;
 mod dial;
 mod entry;
 mod error;
+pub(crate) mod history;
 pub(crate) mod link;
 mod patience;
 pub(crate) mod receive;

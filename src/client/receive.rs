@@ -1,6 +1,7 @@
-//! The receiver: deliveries → standard output, until that is not read any more.
+//! The receiver: texts → standard output, until that is not read any more.
 //!
-//! Knows a link and standard output. Must not know how a delivery looks there.
+//! Knows a link, standard output, and where to keep how far it has come. Must not know how a text looks
+//! there.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
@@ -9,13 +10,17 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 
 use super::connection::{Connection, report_unexpected};
+use super::cursor::Cursor;
 use super::error::ClientError;
+use super::history::{Place, Repeated};
 use super::link::{Identity, Link, Reconnect};
 use crate::system::descriptors;
 use crate::terminal::TerminalError;
 use crate::terminal::format::Format;
-use crate::terminal::{output, settings};
+use crate::terminal::output::{self, notice};
+use crate::terminal::settings;
 use crate::wire::lines::Line;
+use crate::wire::position::Span;
 use crate::wire::protocol::Reply;
 
 /// How to receive.
@@ -25,7 +30,11 @@ pub(crate) struct Options {
     pub reconnect: bool,
     /// End after so many texts.
     pub count: Option<usize>,
-    /// How they are printed.
+    /// End when all has come that was there before.
+    pub no_follow: bool,
+    /// Where to keep the position.
+    pub cursor: Option<Cursor>,
+    /// How texts are printed.
     pub format: Format,
 }
 
@@ -36,22 +45,26 @@ pub(crate) struct Options {
 /// [`ClientError`]; a broken pipe if standard output is not read any more.
 pub(crate) fn run(identity: Identity, options: Options) -> Result<(), ClientError> {
     let hold = settings::ignore_keys()?;
+    let place = Place::new(identity.history, options.no_follow);
     let mut reconnect = WhileRead { unread: false };
     let link = Link::open(identity, options.reconnect, &mut reconnect);
     let mut link = link.map_err(|error| reconnect.reason(error))?;
-    let mut left = options.count.unwrap_or(usize::MAX);
+    let mut printout = Printout { place, left: options.count.unwrap_or(usize::MAX), options };
+    printout.enter(link.span)?;
     loop {
         if let Some(hold) = &hold {
             hold.renew();
         }
-        print_all(&mut link.connection, &options.format, &mut left)?;
-        if left == 0 {
+        printout.print_all(&mut link)?;
+        if printout.is_done() {
             return Ok(());
         }
         wait(&link.connection)?;
         if let Err(loss) = link.connection.fill() {
-            let loss = loss.of_receiver();
+            let loss = loss.of_receiver(link.span.is_some());
+            link.identity.history = printout.place.ask;
             link.reopen(loss, &mut reconnect).map_err(|error| reconnect.reason(error))?;
+            printout.enter(link.span)?;
         }
     }
 }
@@ -77,28 +90,72 @@ impl Reconnect for WhileRead {
     }
 }
 
-/// Prints the deliveries that have been read, as many as are left to print.
-fn print_all(
-    connection: &mut Connection,
-    format: &Format,
-    left: &mut usize,
-) -> Result<(), ClientError> {
-    let mut lines = Vec::new();
-    while *left > 0
-        && let Some(line) = connection.next_line()
-    {
-        match line {
-            Line::Whole(whole) => match Reply::parse(whole) {
-                Ok(Reply::Delivery(delivery)) => {
-                    format.append(&mut lines, &delivery);
-                    *left -= 1;
-                }
-                _ => report_unexpected(line),
-            },
-            Line::TooLong(_) => report_unexpected(line),
+/// What is printed, and how far that has come.
+struct Printout {
+    options: Options,
+    place: Place,
+    /// Texts that are still to be printed.
+    left: usize,
+}
+
+impl Printout {
+    /// The room has been entered, there in its history.
+    fn enter(&mut self, span: Option<Span>) -> Result<(), ClientError> {
+        if let Some(gap) = self.place.enter(span) {
+            notice(&gap);
         }
+        self.save_position()
     }
-    Ok(output::print(&lines)?)
+
+    /// Nothing more is to be printed.
+    fn is_done(&self) -> bool {
+        self.left == 0 || self.options.no_follow && self.place.is_at_end()
+    }
+
+    /// Prints the texts that have been read, as many as are to be printed.
+    fn print_all(&mut self, link: &mut Link) -> Result<(), ClientError> {
+        let records = link.span.is_some();
+        let before = self.place.position();
+        let mut lines = Vec::new();
+        while !self.is_done()
+            && let Some(line) = link.connection.next_line()
+        {
+            let reply = match line {
+                Line::Whole(whole) => Reply::parse(whole).ok(),
+                Line::TooLong(_) => None,
+            };
+            let (stamp, delivery) = match reply {
+                Some(Reply::Delivery(delivery)) => (None, delivery),
+                Some(Reply::Record(stamp, delivery)) if records => (Some(stamp), delivery),
+                _ => {
+                    report_unexpected(line);
+                    continue;
+                }
+            };
+            match stamp.map(|stamp| self.place.advance(stamp.position)) {
+                Some(Err(Repeated)) => {
+                    report_unexpected(line);
+                    continue;
+                }
+                Some(Ok(Some(gap))) => notice(&gap),
+                Some(Ok(None)) | None => {}
+            }
+            self.options.format.append(&mut lines, &delivery, stamp);
+            self.left -= 1;
+        }
+        output::print(&lines)?;
+        if self.place.position() == before { Ok(()) } else { self.save_position() }
+    }
+
+    /// Keeps the position, if that is wanted. All that it stands for has been printed.
+    fn save_position(&self) -> Result<(), ClientError> {
+        if let Some(cursor) = &self.options.cursor
+            && let Some(position) = self.place.position()
+        {
+            cursor.save(position)?;
+        }
+        Ok(())
+    }
 }
 
 /// Waits for something to read. Returns an error as soon as standard output is not read any more: that

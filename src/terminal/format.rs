@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::color::{Look, color_of};
 use super::visible::{is_harmful, visible};
-use crate::wire::protocol::Delivery;
+use crate::wire::protocol::{Delivery, Stamp};
 
 /// How deliveries are to be printed.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Format {
     /// As JSON, one object a line, without colours. Control characters are always visible there, and
     /// the time always present.
     pub json: bool,
-    /// With the time.
+    /// With the time: the server's, if it tells one.
     pub timestamps: bool,
     /// With colours for names, and marks for mentions.
     pub look: Look,
@@ -29,28 +29,36 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    /// Appends the line for a delivery that has just come.
-    pub(crate) fn append(&self, lines: &mut Vec<u8>, delivery: &Delivery<'_>) {
-        self.append_at(Local::now, lines, delivery);
+    /// Appends the line for a delivery that has just come, with what the server says of it, if it
+    /// does.
+    pub(crate) fn append(
+        &self,
+        lines: &mut Vec<u8>,
+        delivery: &Delivery<'_>,
+        stamp: Option<Stamp>,
+    ) {
+        self.append_at(Local::now, lines, delivery, stamp);
     }
 
-    /// The same, with the clock to look at where the time is wanted.
+    /// The same, with the clock to look at where the time is wanted and the server tells none.
     fn append_at(
         &self,
         now: impl FnOnce() -> DateTime<Local>,
         lines: &mut Vec<u8>,
         delivery: &Delivery<'_>,
+        stamp: Option<Stamp>,
     ) {
         let Delivery { sender, text, .. } = delivery;
+        let time = || stamp.and_then(time_of).unwrap_or_else(now);
         if self.json {
-            let object = as_json(now(), delivery).to_string();
+            let object = as_json(time(), delivery, stamp).to_string();
             lines.extend_from_slice(json_in_visible(&object).as_bytes());
             lines.push(b'\n');
             return;
         }
         if self.timestamps {
             // Nothing fails that is written to memory.
-            let _ = write!(lines, "{} ", now().format("%Y-%m-%d %H:%M:%S"));
+            let _ = write!(lines, "{} ", time().format("%Y-%m-%d %H:%M:%S"));
         }
         let (shown_sender, mut shown_text) = (self.show(sender), self.show(text));
         if self.look.marks {
@@ -73,8 +81,17 @@ impl Format {
     }
 }
 
-fn as_json(now: DateTime<Local>, delivery: &Delivery<'_>) -> Value {
+/// The server's time, unless it is one that no calendar has.
+fn time_of(stamp: Stamp) -> Option<DateTime<Local>> {
+    let time = DateTime::from_timestamp_millis(stamp.time.try_into().ok()?)?;
+    Some(time.with_timezone(&Local))
+}
+
+fn as_json(time: DateTime<Local>, delivery: &Delivery<'_>, stamp: Option<Stamp>) -> Value {
     let mut object = Map::new();
+    if let Some(Stamp { position, .. }) = stamp {
+        object.insert("position".into(), json!(position.to_string()));
+    }
     let strings = [("room", delivery.room), ("sender", delivery.sender), ("text", delivery.text)];
     for (name, bytes) in strings {
         object.insert(name.into(), json!(String::from_utf8_lossy(bytes)));
@@ -83,7 +100,7 @@ fn as_json(now: DateTime<Local>, delivery: &Delivery<'_>) -> Value {
             object.insert(format!("{name}_bytes"), json!(bytes));
         }
     }
-    object.insert("time".into(), json!(now.to_rfc3339_opts(SecondsFormat::Millis, false)));
+    object.insert("time".into(), json!(time.to_rfc3339_opts(SecondsFormat::Millis, false)));
     Value::Object(object)
 }
 
@@ -127,12 +144,17 @@ fn highlight(text: &[u8], name: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::position::Position;
 
     fn line(format: &Format, sender: &[u8], text: &[u8]) -> String {
+        stamped_line(format, sender, text, None)
+    }
+
+    fn stamped_line(format: &Format, sender: &[u8], text: &[u8], stamp: Option<Stamp>) -> String {
         let mut lines = Vec::new();
         let now = DateTime::parse_from_rfc3339("2026-11-24T12:34:56.789+00:00").unwrap();
         let delivery = Delivery { room: b"cafe", sender, text };
-        format.append_at(|| now.with_timezone(&Local), &mut lines, &delivery);
+        format.append_at(|| now.with_timezone(&Local), &mut lines, &delivery, stamp);
         String::from_utf8(lines).unwrap()
     }
 
@@ -171,6 +193,26 @@ mod tests {
         let (time, rest) = line.split_at("2026-11-24 12:34:56".len());
         assert!(time.ends_with(":56") && time.starts_with("2026-11-2"), "{line}");
         assert_eq!(rest, " bob: hi\n");
+    }
+
+    #[test]
+    fn the_time_is_the_servers_if_it_tells_one() {
+        let stamp = |time| Some(Stamp { position: Position { epoch: 7, seq: 9 }, time });
+        let shown = |format: &Format, time| stamped_line(format, b"bob", b"hi", stamp(time));
+        let format = Format { json: true, ..plain() };
+        // Other than now, and than any time there is.
+        for (time, expected) in [(86_400_123, 86_400_123), (u64::MAX, 1_795_523_696_789)] {
+            let object: Value = serde_json::from_str(&shown(&format, time)).unwrap();
+            assert_eq!(object["position"], "7-9");
+            let time = DateTime::parse_from_rfc3339(object["time"].as_str().unwrap()).unwrap();
+            assert_eq!(time.timestamp_millis(), expected);
+        }
+        let format = Format { timestamps: true, ..plain() };
+        let shown = shown(&format, 86_400_123);
+        assert!(shown.starts_with("1970-01-0") && shown.ends_with(":00 bob: hi\n"), "{shown}");
+        let object: Value =
+            serde_json::from_str(&line(&Format { json: true, ..plain() }, b"b", b"")).unwrap();
+        assert!(object.get("position").is_none(), "{object}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// The largest EPOCH and SEQ.
-const MAX: u64 = i64::MAX as u64;
+pub(crate) const MAX: u64 = i64::MAX as u64;
 
 /// Names a text of a room: `EPOCH-SEQ`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,7 +75,6 @@ pub(crate) struct Span {
 
 impl Span {
     /// Finds it at the end of an `ok`'s text.
-    #[cfg(test)]
     pub(crate) fn find(text: &[u8]) -> Option<Self> {
         let at = memchr::memrchr(b'@', text)?;
         let (before, span) = (&text[..at], &text[at + 1..]);

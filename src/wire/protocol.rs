@@ -23,6 +23,14 @@ pub(crate) const MAX_RECORD: usize = 815;
 /// What a server's `ok` to a login ends with if its rooms remember.
 pub(crate) const OFFERS_HISTORY: &str = " +history";
 
+/// Whether the text of an `ok` that answers a login offers that, possibly among other things.
+pub(crate) fn offers_history(answer: &[u8]) -> bool {
+    let words = answer.rsplit(|byte| *byte == b' ');
+    words
+        .take_while(|word| word.starts_with(b"+"))
+        .any(|word| word == &OFFERS_HISTORY.as_bytes()[1..])
+}
+
 /// The longest text that fits a `sendall` request, in bytes.
 pub(crate) const MAX_TEXT: usize = MAX_REQUEST - SENDALL.len() - 2;
 
@@ -397,6 +405,19 @@ mod tests {
         let mut record = Vec::new();
         append_record(&mut record, Stamp { position, time: 1_764_254_791_000 }, line);
         assert!(record.len() <= MAX_RECORD, "{} bytes", record.len());
+    }
+
+    #[test]
+    fn what_a_server_offers_stands_at_the_end_of_its_answer() {
+        for answer in
+            ["logged in as bob +history", "hi +history +more", "+more +history", "+history"]
+        {
+            assert!(offers_history(answer.as_bytes()), "{answer}");
+        }
+        for answer in ["", "logged in as bob", "hi +histories", "+history is not kept", "a+history"]
+        {
+            assert!(!offers_history(answer.as_bytes()), "{answer}");
+        }
     }
 
     #[test]

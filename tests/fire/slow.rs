@@ -75,10 +75,7 @@ fn a_receiver_that_is_cut_says_that_texts_may_be_missing() {
         slower.expect_stderr("texts may be missing");
         slow.finish().assert_last_error(1, "texts may be missing");
         if !flags.is_empty() {
-            slower.expect_stderr(
-                "texts may be missing; trying again
-",
-            );
+            slower.expect_stderr("texts may be missing; trying again\n");
         }
         server.stop();
         fast.finish().assert_last_error(1, "the server closed the connection");

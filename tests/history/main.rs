@@ -6,8 +6,10 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod bench;
 mod crashes;
 mod files;
+mod receiver;
 mod replays;
 mod scratch;
 mod slow;
