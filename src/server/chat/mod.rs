@@ -1,7 +1,7 @@
 //! The chat itself: who is there, in which room, and what is on its way to whom.
 //!
 //! Knows lines, names and queues. Knows no sockets, and nothing of the loops that own them: what
-//! comes of a line is an answer, a [`session::Step`], or an [`effects::Effect`] that a loop carries
+//! comes of a line is an answer, a [`turn::Step`], or an [`effects::Effect`] that a loop carries
 //! out. Nothing here blocks; a lock is held for a look-up, or while one frame goes into the queues
 //! of one room, and nobody takes a second one meanwhile.
 
