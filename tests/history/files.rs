@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use rusqlite::Connection;
-use rustix::process::getuid;
+use rustix::process::{Signal, getuid};
 
 use crate::harness::{Finished, Peer, Program, Server, chatbox, left_out, wait_until};
 use crate::scratch::{Scratch, receiver, records, say};
@@ -217,4 +217,46 @@ fn what_is_written_ahead_is_cut_off_or_somebody_is_told() {
         server.program.stderr().contains("another program reads the history and does not end")
     };
     wait_until(is_told, || format!("{} bytes are written ahead", ahead()));
+}
+
+#[test]
+fn what_is_cut_off_although_changes_are_written_ahead_is_damaged() {
+    let scratch = Scratch::new();
+    kept(&scratch);
+    let server = scratch.server(&[]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    say(&mut sender, ["more".into()]);
+    server.program.signal(Signal::KILL);
+    server.program.finish();
+    let (file, ahead) = (scratch.file(), scratch.beside("-wal"));
+    let (whole, changes) = (fs::read(&file).unwrap(), fs::read(&ahead).unwrap());
+    assert!(!changes.is_empty());
+    // The last page is among the changes.
+    for length in [1, 99, 100, 2048, 4096, whole.len() / 2] {
+        fs::write(&file, &whole[..length]).unwrap();
+        refusal(&file).assert_one_error(1, "is damaged");
+        assert!(fs::read(&file).unwrap() == whole[..length], "{length}: the file has changed");
+        assert!(fs::read(&ahead).unwrap() == changes, "{length}: the changes have changed");
+    }
+    // Changes of a file that is gone are not those of a new one.
+    fs::remove_file(&file).unwrap();
+    refusal(&file).assert_one_error(1, "is damaged");
+    assert!(!file.exists() && fs::read(&ahead).unwrap() == changes);
+    fs::write(&file, &whole).unwrap();
+    let server = scratch.server(&[]);
+    let (mut peer, _) = receiver(server.port, "last=1", "cafe");
+    assert_eq!(records(&mut peer, 1)[0].text, "more");
+}
+
+#[test]
+fn one_server_has_it_under_whatever_name() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    let (symbolic, hard) = (scratch.folder().join("symbolic"), scratch.folder().join("hard"));
+    std::os::unix::fs::symlink(scratch.file(), &symbolic).unwrap();
+    fs::hard_link(scratch.file(), &hard).unwrap();
+    for other in [symbolic, hard] {
+        refusal(&other).assert_one_error(1, "is in use by another server");
+    }
+    server.stop();
 }

@@ -20,8 +20,9 @@ pub(crate) enum Effect {
     Answer(usize, Receipt),
     /// A log knows about the room that the session is about to enter, or says why it does not.
     Opened(SessionId, Result<Start, Arc<str>>),
-    /// The texts that a session has asked a log for; `None` if it does not have them any more.
-    Page(SessionId, Option<Page>),
+    /// The texts that a session has asked a log for, as its page with that number; `None` if it does
+    /// not have them any more.
+    Page(SessionId, u64, Option<Page>),
 }
 
 /// What became of the texts of a batch.

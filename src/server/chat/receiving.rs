@@ -1,7 +1,5 @@
 //! A receiver: its queue, its room, and how far it has got in what a log has.
 
-use std::mem;
-
 use super::frame::Frame;
 use super::id::SessionId;
 use super::log::Log;
@@ -77,6 +75,10 @@ impl Receiving {
         turn: &Turn<'_>,
     ) {
         let records = self.replay.as_ref().is_some_and(|replay| replay.records);
+        if let Some(replay) = &mut self.replay {
+            // A page that is on its way still is not for what comes now.
+            replay.paging = None;
+        }
         let answer = |span: Span| {
             let mut line = Vec::new();
             let span = if tells_span { span.to_string() } else { String::new() };
@@ -125,7 +127,7 @@ impl Receiving {
 
     /// A page is on its way to it.
     pub(crate) fn is_paging(&self) -> bool {
-        self.replay.as_ref().is_some_and(|replay| replay.is_paging)
+        self.replay.as_ref().is_some_and(|replay| replay.paging.is_some())
     }
 
     /// If it has been given all that is queued, and there is more in the log, asks for that.
@@ -135,29 +137,39 @@ impl Receiving {
             return;
         }
         let Some(membership) = &self.room else { return };
-        let Some(lag) = membership.lag() else { return };
         let room = membership.room().name().clone();
-        if lag.is_over() {
+        let mut reached = None;
+        // The room may publish between two looks, and tells nobody who lags.
+        let lag = loop {
+            let lag = membership.lag().filter(|lag| lag.is_over());
+            let Some(lag) = lag else { break membership.lag() };
             membership.advance(lag.after);
-            return self.replay().reached(lag.after);
-        }
+            reached = Some(lag.after);
+        };
         let replay = self.replay();
+        if let Some(reached) = reached {
+            replay.reached(reached);
+        }
+        let Some(lag) = lag else { return };
         let up_to = match replay.debt {
             Debt::Until(owed) => owed.min(lag.published),
             Debt::None => lag.published,
             Debt::Paid => return,
         };
-        replay.is_paging = true;
+        replay.pages += 1;
+        let number = replay.pages;
+        replay.paging = Some(number);
         let (seqs, records) = (lag.after.saturating_add(1)..=up_to, replay.records);
-        log.page(PageRequest { room, seqs, records, session });
+        log.page(PageRequest { room, seqs, records, session, number });
     }
 
     /// Queues what a log had; `false` if it does not have what comes next.
-    pub(crate) fn take(&mut self, page: Option<Page>) -> bool {
+    pub(crate) fn take(&mut self, number: u64, page: Option<Page>) -> bool {
         let replay = self.replay();
-        if !mem::take(&mut replay.is_paging) {
+        if replay.paging != Some(number) {
             return true;
         }
+        replay.paging = None;
         let Some(Page { lines, last }) = page else {
             return false;
         };

@@ -58,6 +58,8 @@ pub(crate) struct PageRequest {
     pub records: bool,
     /// Who wants them.
     pub session: SessionId,
+    /// Counts the pages that the session has wanted, so that it knows which one comes.
+    pub number: u64,
 }
 
 /// Some texts of a room, without a hole.
@@ -76,8 +78,10 @@ pub(crate) struct Replay {
     pub records: bool,
     /// Where to begin in the next room that it joins.
     pub resume: Option<Resume>,
-    /// A page is on its way.
-    pub is_paging: bool,
+    /// Pages that it has asked for so far.
+    pub pages: u64,
+    /// The page that is on its way to it, unless what it is to be given has changed since.
+    pub paging: Option<u64>,
     /// What it has to be given before its next line is carried out.
     pub debt: Debt,
 }

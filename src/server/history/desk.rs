@@ -4,10 +4,12 @@
 //! the order in which a room hears them. Nobody holds the lock meanwhile.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::store::Store;
+use super::store::{Failure, Store};
 use crate::server::chat::batch::Batch;
 use crate::server::chat::id::SessionId;
 use crate::server::chat::room::Room;
@@ -51,16 +53,68 @@ struct State {
     /// has failed.
     is_troubled: bool,
     is_closed: bool,
+    /// A commit of a worker that has failed, and what it was of.
+    failed: Option<(Failure, Vec<Entry>)>,
     /// Those who wait for the store, or until nothing waits any more.
     waiters: usize,
+    /// Those among them who wait for the store: they come first.
+    takers: usize,
+}
+
+/// The store, which is given back when this is dropped, for whatever reason.
+#[derive(Debug)]
+pub(super) struct Taken<'a> {
+    desk: &'a Desk,
+    store: Option<Box<Store>>,
+    /// The last commit has succeeded.
+    pub is_well: bool,
+}
+
+impl Deref for Taken<'_> {
+    type Target = Store;
+
+    #[expect(clippy::expect_used, reason = "it is taken out only when this is dropped")]
+    fn deref(&self) -> &Store {
+        self.store.as_ref().expect("it is there")
+    }
+}
+
+impl DerefMut for Taken<'_> {
+    #[expect(clippy::expect_used, reason = "it is taken out only when this is dropped")]
+    fn deref_mut(&mut self) -> &mut Store {
+        self.store.as_mut().expect("it is there")
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(store) = self.store.take() {
+            self.desk.give_back(store, self.is_well && !thread::panicking());
+        }
+    }
+}
+
+impl State {
+    /// There is something to commit, or to find out about.
+    fn has_work(&self) -> bool {
+        !self.waiting.is_empty() || self.failed.is_some()
+    }
 }
 
 impl Desk {
     pub(super) fn new(store: Store) -> Self {
         let store = Some(Box::new(store));
-        let (waiting, is_troubled, is_closed, waiters) = (VecDeque::new(), false, false, 0);
+        let state = State {
+            waiting: VecDeque::new(),
+            store,
+            is_troubled: false,
+            is_closed: false,
+            failed: None,
+            waiters: 0,
+            takers: 0,
+        };
         Desk {
-            state: Mutex::new(State { waiting, store, is_troubled, is_closed, waiters }),
+            state: Mutex::new(state),
             work: Condvar::new(),
             free: Condvar::new(),
             due: Condvar::new(),
@@ -73,9 +127,14 @@ impl Desk {
 
     /// Wakes the thread that commits if it has something to do. To wake one costs more than a commit.
     fn wake_writer(&self, state: &State) {
-        if !state.waiting.is_empty() && state.store.is_some() {
+        let is_first = state.takers == 0 || state.failed.is_some();
+        if state.has_work() && state.store.is_some() && is_first {
             self.work.notify_one();
         }
+    }
+
+    fn taken(&self, store: Box<Store>) -> Taken<'_> {
+        Taken { desk: self, store: Some(store), is_well: true }
     }
 
     /// Adds entries; gives the store out if the caller may commit them itself. After the end, gives
@@ -83,7 +142,7 @@ impl Desk {
     pub(super) fn add(
         &self,
         entries: impl Iterator<Item = Entry>,
-    ) -> Result<Option<Box<Store>>, Vec<Entry>> {
+    ) -> Result<Option<Taken<'_>>, Vec<Entry>> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(entries.collect());
@@ -94,17 +153,18 @@ impl Desk {
             && state.store.as_ref().is_some_and(|store| store.pace() < SHORT);
         let store = if may { state.store.take() } else { None };
         self.wake_writer(&state);
-        Ok(store)
+        Ok(store.map(|store| self.taken(store)))
     }
 
     /// Gives the store out if nothing waits for it; else adds an entry.
-    pub(super) fn store_or_add(&self, entry: impl FnOnce() -> Entry) -> Option<Box<Store>> {
+    pub(super) fn store_or_add(&self, entry: impl FnOnce() -> Entry) -> Option<Taken<'_>> {
         let mut state = self.lock();
-        if state.waiting.is_empty()
+        if !state.has_work()
             && !state.is_troubled
+            && state.takers == 0
             && let Some(store) = state.store.take()
         {
-            return Some(store);
+            return Some(self.taken(store));
         }
         if !state.is_closed {
             state.waiting.push_back(entry());
@@ -135,40 +195,58 @@ impl Desk {
         entries.into_iter().rev().for_each(|entry| state.waiting.push_front(entry));
     }
 
+    /// The commit of these has failed: for the thread that is there for it to find out what came of
+    /// that, before anything else is committed.
+    pub(super) fn put_failed(&self, failure: Failure, entries: Vec<Entry>) {
+        let mut state = self.lock();
+        state.is_troubled = true;
+        state.failed = Some((failure, entries));
+    }
+
+    /// What [`Desk::put_failed`] was told of.
+    pub(super) fn take_failed(&self) -> Option<(Failure, Vec<Entry>)> {
+        self.lock().failed.take()
+    }
+
     /// Takes the store as soon as it is there; `None` at the end.
-    pub(super) fn take_store(&self) -> Option<Box<Store>> {
+    pub(super) fn take_store(&self) -> Option<Taken<'_>> {
         let mut state = self.lock();
         loop {
             if state.is_closed {
                 return None;
             }
-            if let Some(store) = state.store.take() {
-                return Some(store);
+            if state.failed.is_none()
+                && let Some(store) = state.store.take()
+            {
+                return Some(self.taken(store));
             }
             state.waiters += 1;
+            state.takers += 1;
             state = self.free.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.waiters -= 1;
+            state.takers -= 1;
         }
     }
 
     /// Waits until something has to be committed and the store is there; `None` at the end.
-    pub(super) fn wait_for_work(&self) -> Option<Box<Store>> {
+    pub(super) fn wait_for_work(&self) -> Option<Taken<'_>> {
         let mut state = self.lock();
         loop {
             if state.is_closed {
                 return None;
             }
-            if !state.waiting.is_empty()
+            if state.has_work()
+                && (state.takers == 0 || state.failed.is_some())
                 && let Some(store) = state.store.take()
             {
-                return Some(store);
+                return Some(self.taken(store));
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Gives the store back; `is_well` says that the last commit has succeeded.
-    pub(super) fn give_back(&self, store: Box<Store>, is_well: bool) {
+    fn give_back(&self, store: Box<Store>, is_well: bool) {
         let mut state = self.lock();
         if store.changes() >= MANY {
             self.due.notify_one();
@@ -184,7 +262,7 @@ impl Desk {
     /// Waits until nothing waits any more.
     pub(super) fn settle(&self, until: Instant) {
         let mut state = self.lock();
-        while !(state.is_closed || state.waiting.is_empty() && state.store.is_some()) {
+        while !(state.is_closed || !state.has_work() && state.store.is_some()) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

@@ -31,8 +31,23 @@ const MODE: u32 = 0o600;
 #[derive(Debug)]
 pub(super) struct Claim {
     _lock: File,
+    /// The file itself, locked, too: it may have other names.
+    _database: Option<File>,
     /// There is nothing in it yet.
     pub is_new: bool,
+    /// Some of it is missing, unless that is written ahead.
+    pub is_short: bool,
+}
+
+/// What the beginning of a file says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Header {
+    /// There is none.
+    None,
+    /// It is a history.
+    Whole,
+    /// It is one, and there should be more of it.
+    Short,
 }
 
 impl Claim {
@@ -43,7 +58,7 @@ impl Claim {
     /// [`HistoryError`] if another server has it, or it is no history that this version knows.
     pub(super) fn new(path: &Path) -> Result<Self, HistoryError> {
         let failed = |source| HistoryError::Open { path: path.to_owned(), source };
-        let header = read_header(path)?;
+        read_header(path)?;
         let lock = beside(path, ".lock");
         let lock = open(&lock).map_err(|source| HistoryError::Open { path: lock, source })?;
         if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -52,14 +67,46 @@ impl Claim {
                 error => failed(error.into()),
             });
         }
+        // Whoever had it before may have changed it.
+        let header = read_header(path)?;
         for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
             match fs::set_permissions(&file, fs::Permissions::from_mode(MODE)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
                 _ => {}
             }
         }
-        Ok(Claim { _lock: lock, is_new: header.is_none() })
+        let (is_new, is_short) = (header == Header::None, header == Header::Short);
+        Ok(Claim { _lock: lock, _database: None, is_new, is_short })
     }
+
+    /// Locks the file itself.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError::InUse`] if another server has it, under whatever name.
+    pub(super) fn lock_database(&mut self, path: &Path) -> Result<(), HistoryError> {
+        let failed = |source| HistoryError::Open { path: path.to_owned(), source };
+        // It stays open as long as SQLite has it: to close it would give up SQLite's own locks.
+        let database = open(path).map_err(failed)?;
+        if flock(&database, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(HistoryError::InUse { path: path.to_owned() });
+        }
+        self._database = Some(database);
+        Ok(())
+    }
+}
+
+/// The path without symbolic links.
+pub(super) fn real(path: &Path) -> Result<PathBuf, HistoryError> {
+    let failed = |source| HistoryError::Open { path: path.to_owned(), source };
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        real => return real.map_err(failed),
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+    let name = path.file_name().ok_or(ErrorKind::InvalidInput.into()).map_err(failed)?;
+    Ok(folder.join(name))
 }
 
 /// Makes the file of that name anew, for the owner alone.
@@ -82,24 +129,23 @@ fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(path)
 }
 
-/// Reads and checks the header; `None` if there is none yet.
-fn read_header(path: &Path) -> Result<Option<()>, HistoryError> {
+/// Reads and checks the header.
+fn read_header(path: &Path) -> Result<Header, HistoryError> {
     let path = path.to_owned();
     let failed = |source| HistoryError::Open { path: path.clone(), source };
-    let mut file = match File::open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(failed)?,
+    let wal = fs::metadata(beside(&path, "-wal")).map_or(0, |wal| wal.len());
+    let length = match fs::metadata(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Ok(metadata) if !metadata.is_file() => return Err(HistoryError::Foreign { path }),
+        metadata => metadata.map_err(failed)?.len(),
     };
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(HistoryError::Foreign { path });
+    if length == 0 {
+        // Changes that are written ahead are those of another file.
+        return if wal == 0 { Ok(Header::None) } else { Err(HistoryError::Damaged { path }) };
     }
     let mut header = Vec::new();
-    Read::by_ref(&mut file).take(HEADER as u64).read_to_end(&mut header).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    let wal = fs::metadata(beside(&path, "-wal")).map_or(0, |wal| wal.len());
-    if header.is_empty() {
-        return if wal == 0 { Ok(None) } else { Err(HistoryError::Damaged { path }) };
-    }
+    let file = File::open(&path).map_err(failed)?;
+    file.take(HEADER as u64).read_to_end(&mut header).map_err(failed)?;
     if !header.starts_with(&MAGIC[..header.len().min(MAGIC.len())]) {
         return Err(HistoryError::Foreign { path });
     }
@@ -120,9 +166,10 @@ fn read_header(path: &Path) -> Result<Option<()>, HistoryError> {
         1 => 65_536,
         page => page,
     };
-    // What a log of changes has may be missing in the file itself.
-    if wal == 0 && length < page * u64::from(number(28)) {
+    let is_short = length < page * u64::from(number(28));
+    // What is written ahead may be missing in the file itself.
+    if is_short && wal == 0 {
         return Err(HistoryError::Damaged { path });
     }
-    Ok(Some(()))
+    Ok(if is_short { Header::Short } else { Header::Whole })
 }

@@ -37,13 +37,16 @@ use super::chat::room::Room;
 use crate::system::rate_limited::Warning;
 use crate::wire::position::{Position, Resume};
 use crate::wire::protocol::Stamp;
-use desk::{Desk, Entry};
+use desk::{Desk, Entry, Taken};
 pub(crate) use error::HistoryError;
 pub(crate) use outlet::Outlet;
 use reader::{Job, Reader};
 use store::{Failure, Store};
 pub(crate) use upkeep::Keep;
 use upkeep::Upkeep;
+
+/// The answer to one who joins.
+const UNREADABLE: &str = "the history cannot be read";
 
 /// How long to wait for one who has locked the database.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -97,7 +100,6 @@ impl History {
         let outlet = Arc::new(outlet);
         if let Some(store) = self.desk.take_store() {
             outlet.epoch.store(store.epoch(), Ordering::SeqCst);
-            self.desk.give_back(store, true);
         }
         let _ = self.outlet.set(Arc::clone(&outlet));
         let reader = Reader::new(&self.path, outlet).map_err(io::Error::other)?;
@@ -122,32 +124,41 @@ impl History {
         while let Some(mut store) = self.desk.wait_for_work() {
             let (tally, budget) = (&*outlet.tally, &outlet.budget);
             let mut publisher = Publisher { here: None, effects: &effects, tally, budget };
-            let entries = self.desk.next();
-            let outcome = self.commit(&mut store, entries, PATIENCE, &mut publisher);
-            let is_well = outcome.is_ok();
-            if let Err((failure, entries)) = outcome {
+            let outcome = match self.desk.take_failed() {
+                Some(failed) => Err(failed),
+                None => self.commit(&mut store, self.desk.next(), PATIENCE, &mut publisher),
+            };
+            store.is_well = outcome.is_ok();
+            if let Err((failure, mut entries)) = outcome {
+                if matches!(failure, Failure::Busy) {
+                    // Whoever else waits has waited as long.
+                    let mut others = || Some(self.desk.next()).filter(|others| !others.is_empty());
+                    std::iter::from_fn(&mut others).for_each(|others| entries.extend(others));
+                }
                 self.fail(&mut store, failure, entries, &mut publisher);
             }
             wanted.try_iter().for_each(|effect| outlet.carry_out(effect));
-            self.desk.give_back(store, is_well);
         }
     }
 
     /// Commits what waits, on a worker.
-    fn commit_here(&self, mut store: Box<Store>, publisher: &mut Publisher<'_>) {
-        let mut is_well = true;
+    fn commit_here(&self, mut store: Taken<'_>, publisher: &mut Publisher<'_>) {
         for _ in 0..ROUNDS {
             let entries = self.desk.next();
             if entries.is_empty() {
                 break;
             }
-            if let Err((_, entries)) = self.commit(&mut store, entries, Duration::ZERO, publisher) {
-                self.desk.put_back(entries);
-                is_well = false;
-                break;
+            let Err((failure, entries)) =
+                self.commit(&mut store, entries, Duration::ZERO, publisher)
+            else {
+                continue;
+            };
+            store.is_well = false;
+            if matches!(failure, Failure::Busy) {
+                return self.desk.put_back(entries);
             }
+            return self.desk.put_failed(failure, entries);
         }
-        self.desk.give_back(store, is_well);
     }
 
     /// Commits these, and says so; gives them back if that fails.
@@ -158,26 +169,19 @@ impl History {
         patience: Duration,
         publisher: &mut Publisher<'_>,
     ) -> Result<(), (Failure, Vec<Entry>)> {
-        let (mut batches, mut opens) = (Vec::new(), Vec::new());
-        for entry in entries {
-            match entry {
-                Entry::Batch(batch) => batches.push(batch),
-                open @ Entry::Open(..) => opens.push(open),
-            }
-        }
+        let (batches, opens) = sort(entries);
         if !batches.is_empty() {
             match store.commit(&batches, patience) {
                 Ok(stamps) => publish(batches, &stamps, publisher),
                 Err(failure) => {
                     let batches = batches.into_iter().map(Entry::Batch);
-                    return Err((failure, batches.chain(opens).collect()));
+                    let open = |(room, resume, session)| Entry::Open(room, resume, session);
+                    return Err((failure, batches.chain(opens.into_iter().map(open)).collect()));
                 }
             }
         }
-        for open in opens {
-            if let Entry::Open(room, resume, session) = open {
-                self.answer_open(store, &room, resume, session, publisher.effects);
-            }
+        for (room, resume, session) in opens {
+            self.answer_open(store, &room, resume, session, publisher.effects);
         }
         Ok(())
     }
@@ -197,15 +201,25 @@ impl History {
             (Ok(()), None) => effects.add(Effect::Opened(session, Ok(Start::default()))),
             (Err(error), _) => {
                 self.warn(&error);
-                let reason = "the history cannot be read".into();
-                effects.add(Effect::Opened(session, Err(reason)));
+                effects.add(Effect::Opened(session, Err(UNREADABLE.into())));
             }
         }
     }
 
     fn resolve(&self, room: &Room, resume: Resume, session: SessionId) {
-        // There is nobody to be answered once the reader has ended.
-        let _ = self.jobs.send(Job::Resolve(room.name().clone(), resume, session));
+        self.want(Job::Resolve(room.name().clone(), resume, session));
+    }
+
+    /// Wants something of the reader. Should that have ended, nobody waits for it.
+    fn want(&self, job: Job) {
+        let (Err(mpsc::SendError(job)), Some(outlet)) = (self.jobs.send(job), self.outlet.get())
+        else {
+            return;
+        };
+        outlet.carry_out(match job {
+            Job::Resolve(_, _, session) => Effect::Opened(session, Err(UNREADABLE.into())),
+            Job::Page(PageRequest { session, number, .. }) => Effect::Page(session, number, None),
+        });
     }
 
     /// A commit has failed: finds out what became of it, and says so.
@@ -216,15 +230,21 @@ impl History {
         entries: Vec<Entry>,
         publisher: &mut Publisher<'_>,
     ) {
-        let batch = |entry| match entry {
-            Entry::Batch(batch) => Some(batch),
-            Entry::Open(_, _, session) => {
-                let reason = "the history cannot be read now".into();
-                publisher.effects.add(Effect::Opened(session, Err(reason)));
-                None
-            }
-        };
-        let batches: Vec<Batch> = entries.into_iter().filter_map(batch).collect();
+        let (batches, opens) = sort(entries);
+        self.fail_batches(store, failure, batches, publisher);
+        // To read may be possible all the same.
+        for (room, resume, session) in opens {
+            self.answer_open(store, &room, resume, session, publisher.effects);
+        }
+    }
+
+    fn fail_batches(
+        &self,
+        store: &mut Store,
+        failure: Failure,
+        batches: Vec<Batch>,
+        publisher: &mut Publisher<'_>,
+    ) {
         let reason: Arc<str> = match failure {
             Failure::Busy => {
                 self.warn(&"another program has locked it");
@@ -273,6 +293,21 @@ impl History {
     }
 }
 
+/// A receiver that waits until it is known how many texts its room has.
+type Open = (Arc<Room>, Option<Resume>, SessionId);
+
+/// Texts, and receivers.
+fn sort(entries: Vec<Entry>) -> (Vec<Batch>, Vec<Open>) {
+    let (mut batches, mut opens) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Batch(batch) => batches.push(batch),
+            Entry::Open(room, resume, session) => opens.push((room, resume, session)),
+        }
+    }
+    (batches, opens)
+}
+
 /// The batches are committed: their rooms and senders hear of it.
 fn publish(batches: Vec<Batch>, stamps: &[Stamp], publisher: &mut Publisher<'_>) {
     for (batch, stamp) in batches.into_iter().zip(stamps) {
@@ -314,11 +349,9 @@ impl Log for History {
             let Some(mut store) = self.desk.store_or_add(entry) else {
                 return Opened::Later;
             };
-            let learnt = learn(&mut store, room);
-            self.desk.give_back(store, true);
-            if let Err(error) = learnt {
+            if let Err(error) = learn(&mut store, room) {
                 self.warn(&error);
-                return Opened::Never("the history cannot be read");
+                return Opened::Never(UNREADABLE);
             }
         }
         match resume {
@@ -331,8 +364,7 @@ impl Log for History {
     }
 
     fn page(&self, request: PageRequest) {
-        // There is nobody to be answered once the reader has ended.
-        let _ = self.jobs.send(Job::Page(request));
+        self.want(Job::Page(request));
     }
 
     fn finish(&self, until: Instant) {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
-use log::warn;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::HistoryError;
@@ -17,6 +16,7 @@ use super::store::connect_to_read;
 use crate::server::chat::effects::Effect;
 use crate::server::chat::id::SessionId;
 use crate::server::chat::replay::{Asked, Page, PageRequest, Start};
+use crate::system::rate_limited::Warning;
 use crate::wire::position::{Position, Resume};
 use crate::wire::protocol::{Delivery, Name, Reply, Stamp};
 
@@ -37,6 +37,7 @@ pub(super) enum Job {
 pub(super) struct Reader {
     connection: Connection,
     outlet: Arc<Outlet>,
+    failures: Warning,
 }
 
 impl Reader {
@@ -48,26 +49,26 @@ impl Reader {
     pub(super) fn new(path: &Path, outlet: Arc<Outlet>) -> Result<Self, HistoryError> {
         let connection = connect_to_read(path)
             .map_err(|source| HistoryError::Database { path: path.to_owned(), source })?;
-        Ok(Reader { connection, outlet })
+        Ok(Reader { connection, outlet, failures: Warning::default() })
     }
 
     /// Does what is wanted until nobody can want anything any more.
-    pub(super) fn run(self, jobs: &mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, jobs: &mpsc::Receiver<Job>) {
         for job in jobs {
             match job {
                 Job::Resolve(room, resume, session) => {
                     let start = self.resolve(&room, resume).map_err(|error| {
-                        warn!("cannot read the history: {error}");
+                        self.failures.warn(format_args!("cannot read the history: {error}"));
                         "the history cannot be read".into()
                     });
                     self.outlet.carry_out(Effect::Opened(session, start));
                 }
                 Job::Page(request) => {
                     let page = self.page(&request).unwrap_or_else(|error| {
-                        warn!("cannot read the history: {error}");
+                        self.failures.warn(format_args!("cannot read the history: {error}"));
                         None
                     });
-                    self.outlet.carry_out(Effect::Page(request.session, page));
+                    self.outlet.carry_out(Effect::Page(request.session, request.number, page));
                 }
             }
         }

@@ -102,7 +102,8 @@ impl Store {
     ///
     /// [`HistoryError`]; what was there is as it was.
     pub(super) fn open(path: &Path, synced: bool) -> Result<Self, HistoryError> {
-        let claim = Claim::new(path)?;
+        let path = &file::real(path)?;
+        let mut claim = Claim::new(path)?;
         let failed = |source: rusqlite::Error| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 HistoryError::Damaged { path: path.to_owned() }
@@ -115,6 +116,10 @@ impl Store {
             file::make(&new).map_err(io)?;
             create(&new).map_err(failed)?;
             std::fs::rename(&new, path).map_err(io)?;
+        }
+        claim.lock_database(path)?;
+        if claim.is_short && !is_sound(path).map_err(failed)? {
+            return Err(HistoryError::Damaged { path: path.to_owned() });
         }
         let connection = connect_to_write(path, synced).map_err(failed)?;
         let mut store = Store {
@@ -155,8 +160,10 @@ impl Store {
     /// Finds out in which epoch this is, and notes that the history is in use.
     fn begin(&mut self) -> rusqlite::Result<()> {
         let boot = boot_id();
+        // It has to be on the disk before anything is answered.
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
         let transaction = self.connection.transaction()?;
-        let sql = "SELECT epoch, clean OR synced OR boot = ?1 FROM state";
+        let sql = "SELECT epoch, clean OR synced OR (boot = ?1 AND boot <> '') FROM state";
         let (epoch, is_whole): (i64, bool) =
             transaction.query_row(sql, [&boot], |row| Ok((row.get(0)?, row.get(1)?)))?;
         self.epoch = epoch as u64;
@@ -169,7 +176,8 @@ impl Store {
         }
         let sql = "UPDATE state SET epoch = ?1, clean = 0, synced = ?2, boot = ?3";
         transaction.execute(sql, params![self.epoch as i64, self.synced, boot])?;
-        transaction.commit()
+        transaction.commit()?;
+        set_synchronous(&self.connection, self.synced)
     }
 
     /// The number of a room's last text; 0 if it has none.
@@ -190,6 +198,7 @@ impl Store {
         patience: Duration,
     ) -> Result<Vec<Stamp>, Failure> {
         let begun = Instant::now();
+        self.doubt = None;
         self.connection.busy_timeout(patience)?;
         let stamps = self.number(batches)?;
         let committed = self.insert(batches, &stamps);
@@ -278,10 +287,10 @@ impl Store {
         };
         if !is_whole {
             let transaction = self.connection.transaction()?;
-            self.epoch = new_epoch(&transaction, self.epoch)?;
-            let sql = "UPDATE state SET epoch = ?1";
-            transaction.execute(sql, [self.epoch as i64])?;
+            let epoch = new_epoch(&transaction, self.epoch)?;
+            transaction.execute("UPDATE state SET epoch = ?1", [epoch as i64])?;
             transaction.commit()?;
+            self.epoch = epoch;
             warn!("texts are lost, so positions begin a new epoch, {}", self.epoch);
         }
         self.last.clear();
@@ -311,6 +320,13 @@ impl Store {
     }
 }
 
+/// Changes that are written ahead make up for what the file itself does not have.
+fn is_sound(path: &Path) -> rusqlite::Result<bool> {
+    let connection = connect_to_read(path)?;
+    let sql = "PRAGMA quick_check(1)";
+    connection.query_row(sql, [], |row| Ok(row.get_ref(0)?.as_bytes() == Ok(b"ok")))
+}
+
 /// Makes an empty history. Its file is not in use for writing ahead yet, so that its header says from
 /// the start what it is.
 fn create(path: &Path) -> rusqlite::Result<()> {
@@ -335,10 +351,14 @@ fn connect_to_write(path: &Path, synced: bool) -> rusqlite::Result<Connection> {
         connection.prepare(&format!("SELECT * FROM {table} LIMIT 1"))?.exists([])?;
     }
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", if synced { "FULL" } else { "NORMAL" })?;
+    set_synchronous(&connection, synced)?;
     // Somebody else sees to that.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     Ok(connection)
+}
+
+fn set_synchronous(connection: &Connection, synced: bool) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", if synced { "FULL" } else { "NORMAL" })
 }
 
 /// A connection that reads.

@@ -1,6 +1,7 @@
 //! What a history needs now and then: old texts go, and what is written ahead goes into the database
 //! itself.
 
+use std::mem;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub(super) struct Upkeep {
     connection: Connection,
     keep: Keep,
     trimmed: Option<Instant>,
+    /// The last time, not all could be written into the database.
+    is_stuck: bool,
     readers: Warning,
     failures: Warning,
 }
@@ -54,7 +57,7 @@ impl Upkeep {
         let connection = connect_to_read(path)
             .map_err(|source| HistoryError::Database { path: path.to_owned(), source })?;
         let (readers, failures) = (Warning::default(), Warning::default());
-        Ok(Upkeep { connection, keep, trimmed: None, readers, failures })
+        Ok(Upkeep { connection, keep, trimmed: None, is_stuck: false, readers, failures })
     }
 
     /// Sees to it until the end.
@@ -76,9 +79,11 @@ impl Upkeep {
         };
         let done = self.checkpoint_once();
         store.forget_changes();
-        desk.give_back(store, true);
+        drop(store);
         let (pages, written) = done?;
-        if pages > TOO_MANY && written < pages {
+        // The history's own reader is never long at it.
+        let was_stuck = mem::replace(&mut self.is_stuck, pages > TOO_MANY && written < pages);
+        if was_stuck && self.is_stuck {
             self.readers.warn(format_args!(
                 "another program reads the history and does not end: {pages} pages of changes \
                  cannot be cut off"
@@ -106,7 +111,8 @@ impl Upkeep {
                     return Ok(());
                 };
                 let trimmed = store.trim(&room, up_to, STEP);
-                desk.give_back(store, trimmed.is_ok());
+                store.is_well = trimmed.is_ok();
+                drop(store);
                 if trimmed? == 0 {
                     break;
                 }

@@ -220,7 +220,7 @@ impl Worker {
             Message::Resume(session) => sessions.resume(session),
             Message::Answer(receipt) => sessions.answer(receipt),
             Message::Opened(session, outcome) => sessions.opened(session, outcome),
-            Message::Page(session, page) => sessions.page(session, page),
+            Message::Page(session, number, page) => sessions.page(session, number, page),
             Message::Evict(session) => sessions.evict(session),
             Message::Finish(done) => sessions.finish(done),
             Message::Halt(done) => sessions.phase = Phase::Halted(Some(done)),

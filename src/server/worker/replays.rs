@@ -24,9 +24,12 @@ enum Step {
     Move(usize),
     /// The log lets go of one more text, of each room.
     Trim,
+    /// The log knows about the rooms that receivers wait for.
+    Open,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
+    Step::Open,
     Step::Say(0),
     Step::Say(1),
     Step::Page,
@@ -51,9 +54,10 @@ struct Model {
 }
 
 impl Model {
-    fn new() -> Self {
+    fn new(opens_late: bool) -> Self {
         let log = TestLog {
             decides_at_once: Some(Ok(())),
+            opens_late,
             floor: Some(AtomicU64::new(0)),
             ..TestLog::default()
         };
@@ -87,6 +91,7 @@ impl Model {
                 let room = self.server.room(ROOMS[room]);
                 room.move_to(1 - room.home());
             }
+            Step::Open => self.log.open_all(Ok(()), &self.server.shared),
             Step::Trim => {
                 if let Some(floor) = &self.log.floor {
                     floor.fetch_add(1, Ordering::Relaxed);
@@ -101,8 +106,12 @@ impl Model {
     fn finish(&mut self) {
         for step in [Step::Say(0), Step::Say(1)] {
             self.take(step);
-            while self.log.give_page(PAGE, &self.server.shared) {
-                self.server.step_all();
+            // One thing may lead to the next.
+            for _ in 0..20 {
+                self.take(Step::Open);
+                while self.log.give_page(PAGE, &self.server.shared) {
+                    self.server.step_all();
+                }
             }
             self.heard += &self.receiver.heard();
         }
@@ -140,10 +149,12 @@ impl Model {
 }
 
 fn try_out(steps: &[Step]) {
-    let mut model = Model::new();
-    steps.iter().for_each(|step| model.take(*step));
-    model.finish();
-    model.check(steps);
+    for opens_late in [false, true] {
+        let mut model = Model::new(opens_late);
+        steps.iter().for_each(|step| model.take(*step));
+        model.finish();
+        model.check(steps);
+    }
 }
 
 #[test]

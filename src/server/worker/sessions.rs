@@ -179,6 +179,11 @@ impl Sessions {
             slot.connection.doubt();
             // What it was told, and what others were told of its room, may be lost.
             slot.connection.session.stop_waiting();
+            if slot.connection.session.is_paging() || slot.connection.session.is_opening() {
+                self.close(token, CloseReason::Panicked);
+                continue;
+            }
+            let slot = &mut self.slots[token];
             if let Some(room) = slot.connection.session.room() {
                 room.forget_notified(self.index);
             }
@@ -273,11 +278,11 @@ impl Sessions {
     }
 
     /// A log has given, or no longer has, what a session wants.
-    pub(crate) fn page(&mut self, session: SessionId, page: Option<Page>) {
+    pub(crate) fn page(&mut self, session: SessionId, number: u64, page: Option<Page>) {
         if !self.slots.hold(session) {
             return;
         }
-        if self.slots[session.token].connection.session.take_page(page) {
+        if self.slots[session.token].connection.session.take_page(number, page) {
             self.change(session.token);
             self.list(session.token);
         } else {

@@ -45,7 +45,7 @@ pub(crate) enum Message {
     /// A log knows about the room that a session is about to enter, or says why not.
     Opened(SessionId, Result<Start, Arc<str>>),
     /// The texts that a session has asked a log for, if it still has them.
-    Page(SessionId, Option<Page>),
+    Page(SessionId, u64, Option<Page>),
     /// The session has to make room for others.
     Evict(SessionId),
     /// Carry out what was received, then say so through the sender, and take no more.
@@ -102,7 +102,9 @@ impl Shared {
             Effect::Opened(session, outcome) => {
                 self.tell(session.worker, Message::Opened(session, outcome));
             }
-            Effect::Page(session, page) => self.tell(session.worker, Message::Page(session, page)),
+            Effect::Page(session, number, page) => {
+                self.tell(session.worker, Message::Page(session, number, page));
+            }
         }
     }
 

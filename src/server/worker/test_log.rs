@@ -20,7 +20,7 @@ pub(crate) struct TestLog {
     /// What is not decided yet.
     pub batches: Mutex<Vec<Batch>>,
     /// Sessions that wait until a room is known.
-    pub opening: Mutex<Vec<SessionId>>,
+    pub opening: Mutex<Vec<(Start, SessionId)>>,
     /// Rooms have to be found out about.
     pub opens_late: bool,
     /// Until when it was asked to finish, each time.
@@ -51,17 +51,18 @@ impl Log for TestLog {
     }
 
     fn open(&self, room: &Arc<Room>, resume: Option<Resume>, session: SessionId) -> Opened {
+        let seq = self.kept.lock().unwrap().get(room.name()).map_or(0, Vec::len) as u64;
+        room.set_published(Position { epoch: 1, seq });
+        let asked = match resume {
+            None => Asked::Now,
+            Some(Resume::Last(count)) => Asked::Last(count),
+            Some(Resume::After(position)) => Asked::After(position.seq),
+        };
+        let start = Start { floor: self.floor().min(seq), asked };
         if !self.opens_late {
-            let seq = self.kept.lock().unwrap().get(room.name()).map_or(0, Vec::len) as u64;
-            room.set_published(Position { epoch: 1, seq });
-            let asked = match resume {
-                None => Asked::Now,
-                Some(Resume::Last(count)) => Asked::Last(count),
-                Some(Resume::After(position)) => Asked::After(position.seq),
-            };
-            return Opened::Now(Start { floor: self.floor().min(seq), asked });
+            return Opened::Now(start);
         }
-        self.opening.lock().unwrap().push(session);
+        self.opening.lock().unwrap().push((start, session));
         Opened::Later
     }
 
@@ -140,14 +141,15 @@ impl TestLog {
             }
         }
         let is_kept = first > self.floor();
-        shared.carry_out(Effect::Page(request.session, is_kept.then_some(page)));
+        let page = is_kept.then_some(page);
+        shared.carry_out(Effect::Page(request.session, request.number, page));
         true
     }
 
     /// Says to all who wait for a room that it is known, or why not.
     pub(crate) fn open_all(&self, outcome: Result<(), &str>, shared: &Shared) {
-        for session in self.opening.lock().unwrap().drain(..) {
-            let outcome = outcome.map(|()| Start::default());
+        for (start, session) in self.opening.lock().unwrap().drain(..) {
+            let outcome = outcome.map(|()| start);
             shared.carry_out(Effect::Opened(session, outcome.map_err(Into::into)));
         }
     }

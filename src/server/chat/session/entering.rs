@@ -151,15 +151,17 @@ impl Session {
 
     /// Asks the log for what a receiver does not have, if it has written what it had.
     pub(crate) fn read_on(&mut self, turn: &Turn<'_>) {
-        if let (Role::Receiver(receiving), Some(log)) = (&mut self.role, turn.batches.log()) {
+        if let (Role::Receiver(receiving), Some(log)) = (&mut self.role, turn.batches.log())
+            && !self.is_opening
+        {
             receiving.read_on(&**log, turn.id);
         }
     }
 
     /// The log has given what a receiver has asked for; `false` if it does not have that any more.
-    pub(crate) fn take_page(&mut self, page: Option<Page>) -> bool {
+    pub(crate) fn take_page(&mut self, number: u64, page: Option<Page>) -> bool {
         match &mut self.role {
-            Role::Receiver(receiving) => receiving.take(page),
+            Role::Receiver(receiving) => receiving.take(number, page),
             _ => true,
         }
     }
