@@ -9,19 +9,31 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 
 use super::frame::{Budget, Frame};
-use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use super::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::sync::{Arc, mpsc};
 
 /// Frames that one write to a socket takes along at most.
 const GATHER: usize = 16;
 
+/// One frame, beside its bytes: there are fewer of these in any queue.
+const FRAME: u64 = 1 << 40;
+
+/// How many bytes are queued.
+fn bytes(queued: u64) -> usize {
+    (queued % FRAME) as usize
+}
+
+/// How many frames are queued.
+fn frames(queued: u64) -> usize {
+    (queued / FRAME) as usize
+}
+
 /// How much is queued for one receiver.
 #[derive(Debug)]
 pub(crate) struct Backlog {
-    /// Bytes in the queue, or taken out of it and not yet written.
-    bytes: AtomicUsize,
-    /// The frames that these are of.
-    frames: AtomicUsize,
+    /// Bytes in the queue, or taken out of it and not yet written, and the frames that these are of,
+    /// from the bit `FRAME` on: one number, for it changes with each delivery.
+    queued: AtomicU64,
     /// The most that `bytes` should be, unless there is too much for all together.
     mark: usize,
     /// What there is for all together.
@@ -39,12 +51,13 @@ pub(crate) struct Backlog {
 impl Backlog {
     /// Bytes queued.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::SeqCst)
+        bytes(self.queued.load(Ordering::SeqCst))
     }
 
     /// More is queued than should be.
     pub(crate) fn above_mark(&self) -> bool {
-        let (frames, bytes) = (self.frames.load(Ordering::Relaxed), self.bytes());
+        let queued = self.queued.load(Ordering::SeqCst);
+        let (frames, bytes) = (frames(queued), bytes(queued));
         bytes > self.mark || self.budget.is_exceeded_by(frames, bytes)
     }
 
@@ -94,7 +107,7 @@ impl Drop for Backlog {
     fn drop(&mut self) {
         self.budget.remove_receiver();
         // Nobody is left to put one in, or take one out.
-        self.budget.remove_slots(self.frames.load(Ordering::Relaxed));
+        self.budget.remove_slots(frames(self.queued.load(Ordering::SeqCst)));
     }
 }
 
@@ -115,8 +128,7 @@ impl OutboxSender {
     /// The same, where [`Backlog::add_slots`] has been called for it and others.
     pub(crate) fn push_counted(&self, frame: Frame) {
         // Counted first: a writer at the other end must not take off what was never added.
-        self.backlog.frames.fetch_add(1, Ordering::Relaxed);
-        self.backlog.bytes.fetch_add(frame.len(), Ordering::SeqCst);
+        self.backlog.queued.fetch_add(FRAME + frame.len() as u64, Ordering::SeqCst);
         let _ = self.queue.send(frame);
     }
 
@@ -154,8 +166,7 @@ impl Outbox {
         let (sender, receiver) = mpsc::channel();
         budget.add_receiver();
         let backlog = Backlog {
-            bytes: AtomicUsize::new(0),
-            frames: AtomicUsize::new(0),
+            queued: AtomicU64::new(0),
             mark,
             budget: Arc::clone(budget),
             over: AtomicBool::new(false),
@@ -234,9 +245,8 @@ impl Outbox {
         }
         let taken = before - self.head.len();
         let backlog = self.backlog();
-        backlog.bytes.fetch_sub(count, Ordering::SeqCst);
+        backlog.queued.fetch_sub(FRAME * taken as u64 + count as u64, Ordering::SeqCst);
         if taken > 0 {
-            backlog.frames.fetch_sub(taken, Ordering::Relaxed);
             backlog.budget.remove_slots(taken);
         }
     }
