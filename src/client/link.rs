@@ -77,9 +77,12 @@ impl Link {
         reconnect: &mut dyn Reconnect,
     ) -> Result<Self, ClientError> {
         let connection = match connect(&identity, reconnect) {
-            Err(error) if retry && error.is_loss() => {
-                keep_trying(&identity, error, ClientError::is_loss, reconnect)?
-            }
+            Err(error) if retry && error.is_loss() => keep_trying(
+                |news| connect(&identity, news),
+                error,
+                ClientError::is_loss,
+                reconnect,
+            )?,
             connected => connected?,
         };
         Ok(Link { identity, connection, retry, lost: None })
@@ -110,7 +113,8 @@ impl Link {
             return Err(loss);
         }
         // Also after a refusal: the first login was accepted.
-        self.connection = keep_trying(&self.identity, loss, |_| true, reconnect)?;
+        let again = |news: &mut dyn Reconnect| connect(&self.identity, news);
+        self.connection = keep_trying(again, loss, |_| true, reconnect)?;
         self.lost = None;
         Ok(())
     }
@@ -205,7 +209,15 @@ pub(crate) enum Outcome {
     NotSent,
 }
 
-fn connect(identity: &Identity, reconnect: &mut dyn Reconnect) -> Result<Connection, ClientError> {
+/// Connects, logs in and enters the room, if there is one.
+///
+/// # Errors
+///
+/// [`ClientError`].
+pub(super) fn connect(
+    identity: &Identity,
+    reconnect: &mut dyn Reconnect,
+) -> Result<Connection, ClientError> {
     let Identity { address, receives, user, room } = identity;
     let mut notice = |what: &dyn Display| reconnect.notice(what);
     let mut connection = Connection::open(address)?;
@@ -231,19 +243,19 @@ fn say_more(notice: &mut Notice<'_>, what: &dyn Display) {
     }
 }
 
-/// Connects, after `reason` not to be connected, as soon as the server is there and as long as it fails
+/// Calls `connect`, after `reason` not to be connected, as soon as the server is there and as long as it fails
 /// in a way that `may_pass`. Says when the server has gone away and when it is back, and in between only
 /// what else it is told: one refusal, and each attempt if more is to be said.
 ///
 /// # Errors
 ///
 /// The last one, if it will not pass, or `reconnect` wants no other attempt.
-fn keep_trying(
-    identity: &Identity,
+pub(super) fn keep_trying<T>(
+    mut connect: impl FnMut(&mut dyn Reconnect) -> Result<T, ClientError>,
     mut reason: ClientError,
     may_pass: impl Fn(&ClientError) -> bool,
     reconnect: &mut dyn Reconnect,
-) -> Result<Connection, ClientError> {
+) -> Result<T, ClientError> {
     let away = Instant::now();
     let mut backoff = Backoff::new();
     let mut refused = false;
@@ -253,11 +265,11 @@ fn keep_trying(
         if !reconnect.pause(time) {
             return Err(reason);
         }
-        reason = match connect(identity, reconnect) {
-            Ok(connection) => {
+        reason = match connect(reconnect) {
+            Ok(connected) => {
                 let time = in_words(away.elapsed());
                 reconnect.notice(&format_args!("connected again after {time}"));
-                return Ok(connection);
+                return Ok(connected);
             }
             Err(error) if may_pass(&error) => error,
             Err(error) => return Err(error),

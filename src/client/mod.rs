@@ -4,9 +4,11 @@
 #![doc = include_str!("CLIENTS.md")]
 
 mod backoff;
+pub(crate) mod chat;
 pub(crate) mod command;
 pub(crate) mod connection;
 mod dial;
+mod dialogue;
 mod entry;
 mod error;
 pub(crate) mod link;

@@ -9,6 +9,8 @@ mod pipeline;
 mod plain;
 mod report;
 
+pub(super) use report::UNSURE;
+
 use std::io::{self, IsTerminal};
 
 use super::error::ClientError;
