@@ -195,7 +195,8 @@ impl Interrupts {
 fn intercept_signals(interrupts: Interrupts, printer: Printer) -> Result<(), TerminalError> {
     let before = move |effect| {
         if effect == Effect::Interrupt && interrupts.has_caught() {
-            printer.notice(&"interrupted; once more, and it ends at once");
+            // No line is read now.
+            notice(&"interrupted; once more, and it ends at once");
             return false;
         }
         let wanted = settings::on_signal(effect);

@@ -145,7 +145,7 @@ impl Speaker for Speaking {
 /quit        end; so do Ctrl-D, and Ctrl-C on an empty line
 /help        show this
 //...        send a text that starts with a slash: //etc sends /etc
-Anything else is sent to the room. The Tab key completes commands, rooms and names.
+Anything else is sent to the room. Tab completes commands, rooms and names.
 ";
 
     fn room(&self) -> &[u8] {
