@@ -152,8 +152,8 @@ impl<C: Completion> Prompt<C> {
 
 /// Asks for a line at a terminal that cannot do more than that.
 fn plain_line(prompt: &str) -> rustyline::Result<String> {
-    let mut out = io::stdout().lock();
-    out.write_all(prompt.as_bytes()).and_then(|()| out.flush())?;
+    // Others print while this waits for a line.
+    io::stdout().write_all(prompt.as_bytes()).and_then(|()| io::stdout().flush())?;
     let mut line = String::new();
     match io::stdin().lock().read_line(&mut line)? {
         0 => Err(ReadlineError::Eof),

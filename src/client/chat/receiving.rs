@@ -59,6 +59,8 @@ impl Receiving {
             if self.pair.is_over() || !self.reconnect || !loss.is_loss() {
                 return loss;
             }
+            // It does not go on alone.
+            drop(receiver);
             match self.connect_again(loss, &sender) {
                 Ok((again, descriptor)) => (receiver, sender) = (again, descriptor),
                 Err(error) => return error,
