@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn those_who_spoke_last_come_first_and_few_are_kept() {
         let words = Words::new(None);
-        ["alan", "bob", "alice"].map(|user| words.spoke(user.as_bytes()));
+        ["alan", "bob", "alice"].iter().for_each(|user| words.spoke(user.as_bytes()));
         assert_eq!(words.complete("AL"), (0, vec!["alice: ".into(), "alan: ".into()]));
         words.spoke(b"alan");
         assert_eq!(words.complete("hi al"), (3, vec!["alan ".into(), "alice ".into()]));
