@@ -88,7 +88,7 @@ struct Arguments {
 fn run(call: &Call<'_>) -> Result<(), Error> {
     let arguments: Arguments = call.arguments()?;
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        let problem = "chat needs a terminal; in a pipe, use sender to talk and receiver to listen";
+        let problem = "this needs a terminal; in a pipe, use sender to talk and receiver to listen";
         return Err(call.wrong(problem).into());
     }
     let _log = start_client(arguments.verbose, arguments.quiet)?;

@@ -48,6 +48,8 @@ struct State {
     ended: bool,
     /// The thread has lines that it has taken.
     printing: bool,
+    /// The editor has lines that it has not shown yet, as far as is known.
+    unshown: bool,
 }
 
 /// The lines that wait, the newest of all that came.
@@ -113,7 +115,7 @@ impl Printer {
             None => drop(output::print(batch)),
         };
         let thread = thread::Builder::new().name("printer".into());
-        thread.spawn(move || taken.print_all(print)).map_err(TerminalError::Thread)?;
+        thread.spawn(move || taken.print_all(edits, print)).map_err(TerminalError::Thread)?;
         Ok(Printer { queue, edits })
     }
 
@@ -140,8 +142,9 @@ impl Printer {
     /// Waits until all is printed, or for that long.
     pub(crate) fn wait_until_printed(&self, longest: Duration) {
         let state = self.queue.lock();
-        let not_yet =
-            |state: &mut State| state.open && (state.printing || !state.waiting.is_empty());
+        let not_yet = |state: &mut State| {
+            state.open && (state.printing || state.unshown || !state.waiting.is_empty())
+        };
         drop(self.queue.news.wait_timeout_while(state, longest, not_yet));
     }
 
@@ -158,20 +161,21 @@ impl Printer {
         self.queue.lock().ended = false;
     }
 
-    /// The editor shows the prompt, so that lines can be printed above it.
+    /// The editor shows the prompt, so that lines can be printed above it. It does so after each print,
+    /// too.
     pub(super) fn open(&self) {
         let mut state = self.queue.lock();
-        if !state.ended && !state.open {
-            state.open = true;
+        if !state.ended {
+            (state.open, state.unshown) = (true, false);
             self.queue.news.notify_all();
         }
     }
 
     /// A line has been read, or is about to be: from now on, lines wait for the next one.
     pub(super) fn close(&self) {
-        /// The printer takes that long for a moment at most, unless it waits for the editor; which does
-        /// no harm, as what it prints is in the editor's hands then.
-        const MOMENT: Duration = Duration::from_millis(20);
+        /// It takes less to hand lines over, unless the editor has not taken the ones before; then it
+        /// will take these in their order, and nobody has to wait.
+        const MOMENT: Duration = Duration::from_millis(100);
         let mut state = self.queue.lock();
         (state.ended, state.open) = (true, !self.edits);
         if self.edits {
@@ -185,13 +189,13 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prints whatever comes.
-    fn print_all(&self, mut print: impl FnMut(String)) {
+    /// Prints whatever comes; if an editor does that, not before it has shown what was printed before.
+    fn print_all(&self, edits: bool, mut print: impl FnMut(String)) {
         loop {
-            let idle = |state: &mut State| !state.open || state.waiting.is_empty();
+            let idle = |state: &mut State| !state.open || state.waiting.is_empty() || state.unshown;
             let state = self.news.wait_while(self.lock(), idle);
             let mut state = state.unwrap_or_else(PoisonError::into_inner);
-            state.printing = true;
+            (state.printing, state.unshown) = (true, edits);
             let batch = state.waiting.take();
             drop(state);
             print(batch);

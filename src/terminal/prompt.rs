@@ -73,6 +73,7 @@ impl<C: Completion> Prompt<C> {
         let interrupts = Interrupts::default();
         intercept_signals(interrupts.clone(), printer.clone())?;
         let hold = settings::hold(holder).map_err(TerminalError::Input)?;
+        settings::release_on_panic();
         let history = HistoryFile::load(&mut editor);
         Ok(Prompt { editor, edits, history, pasting, printer, interrupts, _hold: hold })
     }

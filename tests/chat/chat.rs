@@ -1,11 +1,12 @@
 //! `chatbox chat` at a real pseudo-terminal: one screen to talk and to listen.
 
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 
 use crate::command_line::scratch;
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Peer, Program, Server, Signal, chatbox, wait_until};
+use crate::harness::{Peer, Program, Server, Signal, chatbox, left_out, wait_until};
 
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
@@ -437,4 +438,61 @@ fn a_terminal_that_can_do_nothing_gets_plain_lines() {
     assert!(!chat.bytes().contains(&0x1b), "{chat:?}");
     chat.keys(CTRL_D);
     assert_eq!(chat.finish().code(), Some(0), "{chat:?}");
+}
+
+/// Looked at after the next key, as a window that changes is drawn anew by tmux, too.
+#[test]
+fn a_half_typed_line_survives_a_window_that_gets_narrow_and_wide_again() {
+    let folder = scratch("chat-tmux");
+    let server = Server::start();
+    let tmux = |args: &[&str]| {
+        let mut tmux = Command::new("tmux");
+        tmux.arg("-S").arg(folder.join("socket")).args(["-f", "/dev/null"]).args(args);
+        tmux.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let command = format!(
+        "env XDG_STATE_HOME={} {} chat --no-timestamps localhost {} alice cafe",
+        folder.display(),
+        env!("CARGO_BIN_EXE_chatbox"),
+        server.port
+    );
+    if tmux(&["new-session", "-d", "-x", "80", "-y", "24", &command]).is_err() {
+        return left_out("there is no tmux");
+    }
+    let screen = || tmux(&["capture-pane", "-p", "-J"]).unwrap();
+    let wait = |text: &str| {
+        wait_until(|| screen().contains(text), || format!("no {text:?}:\n{}", screen()));
+    };
+    wait("cafe>");
+    let text = format!("{} end", "x".repeat(100));
+    let mut bob = Peer::sender(server.port, "bob", "cafe");
+    bob.ok(&format!("sendall:{text}"));
+    wait(&format!("bob: {text}"));
+    let mut typed = "a line that is only half typed".to_owned();
+    tmux(&["send-keys", "-l", &typed]).unwrap();
+    for (width, key) in [("20", "!"), ("80", "?")] {
+        wait(&format!("cafe> {typed}"));
+        tmux(&["resize-window", "-x", width]).unwrap();
+        tmux(&["send-keys", "-l", key]).unwrap();
+        typed += key;
+    }
+    wait(&format!("cafe> {typed}"));
+    bob.ok("sendall:and now?");
+    wait("bob: and now?");
+    wait(&format!("bob: {text}"));
+    tmux(&["send-keys", "Enter"]).unwrap();
+    wait(&format!("alice: {typed}"));
+    tmux(&["kill-server"]).unwrap();
+}
+
+/// What it says last is on its way when both connections are closed.
+#[test]
+fn what_a_server_delivers_before_it_stops_is_shown() {
+    let script = Script::new();
+    let (chat, sender, mut receiver) = scripted(&script, "chat-last");
+    drop(sender);
+    receiver.send("delivery:cafe:bob:good night\n");
+    drop(receiver);
+    chat.expect_line("bob: good night");
+    chat.expect_line("chat: the server closed the connection; trying again");
 }

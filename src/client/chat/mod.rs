@@ -3,6 +3,8 @@
 //! What is on the screen has been delivered. One thread waits for lines at the prompt, one carries them
 //! out over the sender's connection, one shows what the receiver's connection brings, and makes both
 //! again when one is lost.
+//!
+//! Knows connections, a prompt and a printer. Must not know flags.
 
 mod news;
 mod pair;

@@ -1,4 +1,6 @@
 //! Deliveries → lines above the prompt, with the day where it changes, and a bell.
+//!
+//! Knows deliveries and the clock. Must not know connections.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -79,7 +81,7 @@ impl News {
             Bell::Mention => mentions(delivery.text, user),
         };
         let is_quiet = self.rang.is_none_or(|rang| now.duration_since(rang) >= QUIET);
-        let rings = wanted && is_quiet && delivery.sender != user;
+        let rings = wanted && is_quiet && delivery.sender != user && self.printer.edits();
         if rings {
             self.rang = Some(now);
         }

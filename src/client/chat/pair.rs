@@ -1,4 +1,6 @@
 //! The two connections: where they lead, and what several threads share of them.
+//!
+//! Knows who may use which, and when. Must not know what for.
 
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};

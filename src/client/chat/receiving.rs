@@ -1,12 +1,14 @@
 //! The receiver's side: shows what comes, joins when it is told to, and makes both connections again
 //! when one of them is lost.
+//!
+//! Knows both connections. Must not know how texts look, nor what is typed.
 
 use std::io::Read;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Sender;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -14,7 +16,7 @@ use super::news::News;
 use super::pair::{Orders, Pair};
 use crate::client::connection::{Answer, Connection};
 use crate::client::error::ClientError;
-use crate::client::link::keep_trying;
+use crate::client::link::{Reconnect, keep_trying};
 use crate::system::descriptors;
 use crate::terminal::printer::Printer;
 use crate::wire::lines::Line;
@@ -86,7 +88,8 @@ impl Receiving {
                 self.show_all(receiver, &mut asked);
                 return loss.of_receiver();
             }
-            if end && !news {
+            if end {
+                self.show_rest(receiver, &mut asked);
                 return ClientError::Closed;
             }
             if order {
@@ -120,6 +123,23 @@ impl Receiving {
         }
     }
 
+    /// Shows what was on its way when the sender's connection was lost: a server that stops closes both,
+    /// one after the other.
+    fn show_rest(&mut self, receiver: &mut Connection, asked: &mut Option<Sender<Answer>>) {
+        const LONGEST: Duration = Duration::from_secs(1);
+        const QUIET: Duration = Duration::from_millis(100);
+        let begun = Instant::now();
+        loop {
+            self.show_all(receiver, asked);
+            let mut fds = [PollFd::new(receiver, PollFlags::IN)];
+            let more = matches!(descriptors::wait(&mut fds, Some(QUIET)), Ok(true));
+            if !more || begun.elapsed() > LONGEST || receiver.fill().is_err() {
+                break;
+            }
+        }
+        self.show_all(receiver, asked);
+    }
+
     /// Asks for what was ordered. Returns who waits for the answer.
     fn carry_out(&self, receiver: &mut Connection) -> Result<Option<Sender<Answer>>, ClientError> {
         // It is read until there is nothing to read.
@@ -148,7 +168,7 @@ impl Receiving {
         let give_up = || while self.orders.orders.try_recv().is_ok() {};
         let mut held = self.pair.take_sender(sender, give_up);
         let place = self.pair.place().clone();
-        let again = |news: &mut dyn crate::client::link::Reconnect| place.connect(news);
+        let again = |news: &mut dyn Reconnect| place.connect(news);
         let (sender, receiver) = keep_trying(again, loss, |_| true, &mut self.printer)?;
         self.printer.notice(&"what was said meanwhile may be missing");
         let descriptor = sender.as_fd().try_clone_to_owned().map_err(ClientError::Broken)?;

@@ -1,4 +1,7 @@
 //! The sender's side: carries out what is entered, and brings back what is refused or lost.
+//!
+//! Knows requests and their answers. Must not know what the receiver hears: a text that appears is not
+//! taken for one's own.
 
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

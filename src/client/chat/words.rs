@@ -1,4 +1,6 @@
 //! What the Tab key completes: commands, rooms, and users who have spoken.
+//!
+//! Knows words. Must not know who hears and says them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
