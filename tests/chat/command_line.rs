@@ -55,7 +55,7 @@ fn links_named_after_applets_are_these_applets() {
 #[test]
 fn any_other_name_is_the_executable_itself() {
     let folder = scratch("names");
-    for name in ["foo-server", "server2", "Server", "chat", "receivers"] {
+    for name in ["foo-server", "server2", "Server", "chats", "receivers"] {
         let link = folder.join(name);
         symlink(env!("CARGO_BIN_EXE_chatbox"), &link).unwrap();
         let mut command = Command::new(&link);
