@@ -128,6 +128,7 @@ fn info() -> CommandInfoWithArgs {
         commands: APPLETS.iter().map(command).collect(),
         examples: &[
             "{command_name} server 5000",
+            "{command_name} chat localhost 5000 alice cafe",
             "{command_name} receiver localhost 5000 alice cafe",
             "{command_name} sender localhost 5000 bob",
         ],

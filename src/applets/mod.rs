@@ -4,6 +4,7 @@
 
 mod applet;
 mod bench;
+mod chat;
 mod receiver;
 mod sender;
 mod server;
@@ -12,7 +13,7 @@ pub(crate) use applet::Applet;
 
 /// All applets.
 pub(crate) const APPLETS: &[Applet] =
-    &[server::APPLET, sender::APPLET, receiver::APPLET, bench::APPLET];
+    &[server::APPLET, sender::APPLET, receiver::APPLET, chat::APPLET, bench::APPLET];
 
 /// The applet of that name.
 pub(crate) fn named(name: &str) -> Option<&'static Applet> {

@@ -15,7 +15,7 @@ use crate::client::receive::{self, Options};
 use crate::client::transport::Address;
 use crate::error::Error;
 use crate::terminal::color::{Color, Look};
-use crate::terminal::format::Format;
+use crate::terminal::format::{DATE_AND_TIME, Format};
 use crate::usage::call::Call;
 use crate::usage::values::{number, port_to_connect_to, positive, seconds};
 use crate::wire::position::{self, Position, Resume};
@@ -129,7 +129,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     let terminal = io::stdout().is_terminal() || look != Look::PLAIN;
     let format = Format {
         json: arguments.json,
-        timestamps: arguments.timestamps,
+        timestamps: arguments.timestamps.then_some(DATE_AND_TIME),
         look,
         visible: terminal && !arguments.raw,
         user: arguments.user.clone(),

@@ -24,7 +24,7 @@ Anything else is sent to the room. The Tab key completes commands and rooms.
 ";
 
 /// What the Tab key completes a word to that starts with a slash.
-const COMMANDS: [&str; 4] = ["/join ", "/leave", "/quit", "/help"];
+pub(crate) const COMMANDS: [&str; 4] = ["/join ", "/leave", "/quit", "/help"];
 
 /// What a line of input asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,13 +83,14 @@ pub(crate) fn is_command(line: &[u8]) -> bool {
 /// What the Tab key completes: commands, and rooms that have been visited.
 #[derive(Debug)]
 pub(crate) struct Completion {
+    commands: &'static [&'static str],
     rooms: BTreeSet<String>,
 }
 
 impl Completion {
-    /// With the room that the client is in, if any.
-    pub(crate) fn new(room: Option<&[u8]>) -> Self {
-        let mut completion = Completion { rooms: BTreeSet::new() };
+    /// With these commands, and the room that the client is in, if any.
+    pub(crate) fn new(commands: &'static [&'static str], room: Option<&[u8]>) -> Self {
+        let mut completion = Completion { commands, rooms: BTreeSet::new() };
         room.into_iter().for_each(|room| completion.add_room(room));
         completion
     }
@@ -107,7 +108,7 @@ impl prompt::Completion for Completion {
                 let start = start.trim_start();
                 (line.len() - start.len(), matching(start, self.rooms.iter().map(String::as_str)))
             }
-            None if line.starts_with('/') => (0, matching(line, COMMANDS.into_iter())),
+            None if line.starts_with('/') => (0, matching(line, self.commands.iter().copied())),
             None => (line.len(), Vec::new()),
         }
     }

@@ -83,9 +83,12 @@ impl Link {
         reconnect: &mut dyn Reconnect,
     ) -> Result<Self, ClientError> {
         let Joined { connection, span } = match connect(&identity, reconnect) {
-            Err(error) if retry && error.is_loss() => {
-                keep_trying(&identity, error, ClientError::is_loss, reconnect)?
-            }
+            Err(error) if retry && error.is_loss() => keep_trying(
+                |news| connect(&identity, news),
+                error,
+                ClientError::is_loss,
+                reconnect,
+            )?,
             joined => joined?,
         };
         Ok(Link { identity, connection, span, retry, lost: None })
@@ -117,7 +120,8 @@ impl Link {
         }
         // Also after a refusal: the first login was accepted.
         let may_pass = |error: &ClientError| !matches!(error, ClientError::NothingKept);
-        let Joined { connection, span } = keep_trying(&self.identity, loss, may_pass, reconnect)?;
+        let again = |news: &mut dyn Reconnect| connect(&self.identity, news);
+        let Joined { connection, span } = keep_trying(again, loss, may_pass, reconnect)?;
         (self.connection, self.span, self.lost) = (connection, span, None);
         Ok(())
     }
@@ -213,12 +217,22 @@ pub(crate) enum Outcome {
 }
 
 /// What an identity has become.
-struct Joined {
-    connection: Connection,
-    span: Option<Span>,
+pub(super) struct Joined {
+    /// Its connection.
+    pub connection: Connection,
+    /// Where it is in what the server keeps, if that was asked for.
+    pub span: Option<Span>,
 }
 
-fn connect(identity: &Identity, reconnect: &mut dyn Reconnect) -> Result<Joined, ClientError> {
+/// Connects, logs in and enters the room, if there is one.
+///
+/// # Errors
+///
+/// [`ClientError`].
+pub(super) fn connect(
+    identity: &Identity,
+    reconnect: &mut dyn Reconnect,
+) -> Result<Joined, ClientError> {
     let Identity { address, receives, user, room, history } = identity;
     let mut notice = |what: &dyn Display| reconnect.notice(what);
     let mut connection = Connection::open(address)?;
@@ -257,19 +271,19 @@ fn say_more(notice: &mut Notice<'_>, what: &dyn Display) {
     }
 }
 
-/// Connects, after `reason` not to be connected, as soon as the server is there and as long as it fails
+/// Calls `connect`, after `reason` not to be connected, as soon as the server is there and as long as it fails
 /// in a way that `may_pass`. Says when the server has gone away and when it is back, and in between only
 /// what else it is told: one refusal, and each attempt if more is to be said.
 ///
 /// # Errors
 ///
 /// The last one, if it will not pass, or `reconnect` wants no other attempt.
-fn keep_trying(
-    identity: &Identity,
+pub(super) fn keep_trying<T>(
+    mut connect: impl FnMut(&mut dyn Reconnect) -> Result<T, ClientError>,
     mut reason: ClientError,
     may_pass: impl Fn(&ClientError) -> bool,
     reconnect: &mut dyn Reconnect,
-) -> Result<Joined, ClientError> {
+) -> Result<T, ClientError> {
     let away = Instant::now();
     let mut backoff = Backoff::new();
     let mut refused = false;
@@ -279,11 +293,11 @@ fn keep_trying(
         if !reconnect.pause(time) {
             return Err(reason);
         }
-        reason = match connect(identity, reconnect) {
-            Ok(joined) => {
+        reason = match connect(reconnect) {
+            Ok(connected) => {
                 let time = in_words(away.elapsed());
                 reconnect.notice(&format_args!("connected again after {time}"));
-                return Ok(joined);
+                return Ok(connected);
             }
             Err(error) if may_pass(&error) => error,
             Err(error) => return Err(error),

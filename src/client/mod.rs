@@ -4,10 +4,12 @@
 #![doc = include_str!("CLIENTS.md")]
 
 mod backoff;
+pub(crate) mod chat;
 pub(crate) mod command;
 pub(crate) mod connection;
 pub(crate) mod cursor;
 mod dial;
+mod dialogue;
 mod entry;
 mod error;
 pub(crate) mod history;

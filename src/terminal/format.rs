@@ -12,14 +12,17 @@ use super::color::{Look, color_of};
 use super::visible::{is_harmful, visible};
 use crate::wire::protocol::{Delivery, Stamp};
 
+/// The form of a time that has a date.
+pub(crate) const DATE_AND_TIME: &str = "%Y-%m-%d %H:%M:%S";
+
 /// How deliveries are to be printed.
 #[derive(Debug)]
 pub(crate) struct Format {
     /// As JSON, one object a line, without colours. Control characters are always visible there, and
     /// the time always present.
     pub json: bool,
-    /// With the time: the server's, if it tells one.
-    pub timestamps: bool,
+    /// With the time, in this form of `strftime`: the server's, if it tells one.
+    pub timestamps: Option<&'static str>,
     /// With colours for names, and marks for mentions.
     pub look: Look,
     /// With control characters made visible.
@@ -56,9 +59,9 @@ impl Format {
             lines.push(b'\n');
             return;
         }
-        if self.timestamps {
+        if let Some(form) = self.timestamps {
             // Nothing fails that is written to memory.
-            let _ = write!(lines, "{} ", time().format("%Y-%m-%d %H:%M:%S"));
+            let _ = write!(lines, "{} ", time().format(form));
         }
         let (shown_sender, mut shown_text) = (self.show(sender), self.show(text));
         if self.look.marks {
@@ -122,13 +125,7 @@ fn json_in_visible(json: &str) -> String {
 /// Makes a name stand out wherever `text` mentions it, as a word of its own in any case.
 fn highlight(text: &[u8], name: &[u8]) -> Vec<u8> {
     let mut shown = Vec::new();
-    let mut rest = text;
-    // A word is what names can be made of; anything else parts words.
-    while !rest.is_empty() {
-        let is_word = rest[0].is_ascii_alphanumeric();
-        let same = |byte: &u8| byte.is_ascii_alphanumeric() == is_word;
-        let end = rest.iter().position(|byte| !same(byte)).unwrap_or(rest.len());
-        let (piece, after) = rest.split_at(end);
+    for piece in pieces(text) {
         if piece.eq_ignore_ascii_case(name) {
             shown.extend_from_slice(b"\x1b[1;7m");
             shown.extend_from_slice(piece);
@@ -136,9 +133,18 @@ fn highlight(text: &[u8], name: &[u8]) -> Vec<u8> {
         } else {
             shown.extend_from_slice(piece);
         }
-        rest = after;
     }
     shown
+}
+
+/// Says whether `text` mentions a name, as a word of its own in any case.
+pub(crate) fn mentions(text: &[u8], name: &[u8]) -> bool {
+    pieces(text).any(|piece| piece.eq_ignore_ascii_case(name))
+}
+
+/// Words, and what is between them. A word is what names can be made of; anything else parts words.
+fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.chunk_by(|one, next| one.is_ascii_alphanumeric() == next.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -160,7 +166,7 @@ mod tests {
 
     fn plain() -> Format {
         let user = "alice".to_owned();
-        Format { json: false, timestamps: false, look: Look::PLAIN, visible: false, user }
+        Format { json: false, timestamps: None, look: Look::PLAIN, visible: false, user }
     }
 
     #[test]
@@ -188,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_time_comes_first() {
-        let format = Format { timestamps: true, ..plain() };
+        let format = Format { timestamps: Some(DATE_AND_TIME), ..plain() };
         let line = line(&format, b"bob", b"hi");
         let (time, rest) = line.split_at("2026-11-24 12:34:56".len());
         assert!(time.ends_with(":56") && time.starts_with("2026-11-2"), "{line}");
@@ -207,7 +213,7 @@ mod tests {
             let time = DateTime::parse_from_rfc3339(object["time"].as_str().unwrap()).unwrap();
             assert_eq!(time.timestamp_millis(), expected);
         }
-        let format = Format { timestamps: true, ..plain() };
+        let format = Format { timestamps: Some(DATE_AND_TIME), ..plain() };
         let shown = shown(&format, 86_400_123);
         assert!(shown.starts_with("1970-01-0") && shown.ends_with(":00 bob: hi\n"), "{shown}");
         let object: Value =

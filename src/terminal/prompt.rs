@@ -3,22 +3,23 @@
 //!
 //! Knows the terminal. Must not know what the lines mean.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
-use rustyline::validate::Validator;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Event, EventHandler, Helper};
 
 use super::error::TerminalError;
 use super::history::HistoryFile;
 use super::keys::{Keys, Pasting};
-use super::output::notice;
+use super::output::{self, notice};
 use super::printer::Printer;
 use super::settings::{self, Hold, Holder};
 use super::visible::visible;
@@ -29,6 +30,11 @@ pub(crate) trait Completion {
     /// Where in `line`, which ends at the cursor, the word starts that can be completed, and what it
     /// can be completed to.
     fn complete(&self, line: &str) -> (usize, Vec<String>);
+
+    /// A line that has been entered is taken away from the screen.
+    fn takes_away(&self, _line: &str) -> bool {
+        false
+    }
 }
 
 /// A prompt at the terminal, which is set as it was before when this is dropped.
@@ -54,18 +60,20 @@ impl<C: Completion> Prompt<C> {
         let config = Config::builder().bracketed_paste(false).max_history_size(1000);
         let config = config.map_err(input_error)?.build();
         let mut editor = Editor::with_config(config).map_err(input_error)?;
-        editor.set_helper(Some(LineHelper(completion)));
         // The lines of a terminal that cannot move its cursor are not edited.
         let above = editor.create_external_printer().ok().filter(|_| settings::is_capable());
         let edits = above.is_some();
         let holder = if edits { Holder::Editor } else { Holder::Plain };
         let printer = Printer::start(above)?;
+        let taken_away = AtomicBool::new(false);
+        editor.set_helper(Some(LineHelper { completion, printer: printer.clone(), taken_away }));
         let pasting = Arc::default();
         let keys = Keys { pasting: Arc::clone(&pasting), printer: printer.clone() };
         editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
         let interrupts = Interrupts::default();
         intercept_signals(interrupts.clone(), printer.clone())?;
         let hold = settings::hold(holder).map_err(TerminalError::Input)?;
+        settings::release_on_panic();
         let history = HistoryFile::load(&mut editor);
         Ok(Prompt { editor, edits, history, pasting, printer, interrupts, _hold: hold })
     }
@@ -77,17 +85,21 @@ impl<C: Completion> Prompt<C> {
 
     /// What the Tab key completes.
     pub(crate) fn completion(&mut self) -> Option<&mut C> {
-        self.editor.helper_mut().map(|words| &mut words.0)
+        self.editor.helper_mut().map(|helper| &mut helper.completion)
     }
 
-    /// Asks for a line, with `name` before the place to type; `None` if there are no more. What was
-    /// pasted may have several lines, in [`MAX_PASTE`](super::keys::MAX_PASTE) bytes.
+    /// Asks for a line, with `name` before the place to type and `start` there already; `None` if there
+    /// are no more. What was pasted may have several lines, in [`MAX_PASTE`](super::keys::MAX_PASTE) bytes.
     ///
     /// # Errors
     ///
     /// [`TerminalError::Input`].
-    pub(crate) fn read(&mut self, name: &[u8]) -> Result<Option<String>, TerminalError> {
-        let line = self.edit(&format!("{}> ", visible(name)))?;
+    pub(crate) fn read(
+        &mut self,
+        name: &[u8],
+        start: &str,
+    ) -> Result<Option<String>, TerminalError> {
+        let line = self.edit(&format!("{}> ", visible(name)), start)?;
         if let Some(line) = &line {
             self.history.add(&mut self.editor, line);
         }
@@ -100,7 +112,7 @@ impl<C: Completion> Prompt<C> {
     ///
     /// [`TerminalError::Input`].
     pub(crate) fn confirm(&mut self, question: &str) -> Result<bool, TerminalError> {
-        let answer = self.edit(&format!("{question} [y/N] "))?.unwrap_or_default();
+        let answer = self.edit(&format!("{question} [y/N] "), "")?.unwrap_or_default();
         Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 
@@ -109,11 +121,20 @@ impl<C: Completion> Prompt<C> {
         &self.interrupts
     }
 
-    fn edit(&mut self, prompt: &str) -> Result<Option<String>, TerminalError> {
+    fn edit(&mut self, prompt: &str, start: &str) -> Result<Option<String>, TerminalError> {
         loop {
             settings::set_reading(true);
-            let line = if self.edits { self.editor.readline(prompt) } else { plain_line(prompt) };
+            self.printer.begin();
+            let line = if self.edits {
+                self.editor.readline_with_initial(prompt, (start, ""))
+            } else {
+                plain_line(prompt)
+            };
+            self.printer.close();
             settings::set_reading(false);
+            if let Some(helper) = self.editor.helper_mut() {
+                helper.erase();
+            }
             match line {
                 Ok(line) => return Ok(Some(line)),
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(None),
@@ -132,8 +153,8 @@ impl<C: Completion> Prompt<C> {
 
 /// Asks for a line at a terminal that cannot do more than that.
 fn plain_line(prompt: &str) -> rustyline::Result<String> {
-    let mut out = io::stdout().lock();
-    out.write_all(prompt.as_bytes()).and_then(|()| out.flush())?;
+    // Others print while this waits for a line.
+    io::stdout().write_all(prompt.as_bytes()).and_then(|()| io::stdout().flush())?;
     let mut line = String::new();
     match io::stdin().lock().read_line(&mut line)? {
         0 => Err(ReadlineError::Eof),
@@ -175,7 +196,8 @@ impl Interrupts {
 fn intercept_signals(interrupts: Interrupts, printer: Printer) -> Result<(), TerminalError> {
     let before = move |effect| {
         if effect == Effect::Interrupt && interrupts.has_caught() {
-            printer.notice(&"interrupted; once more, and it ends at once");
+            // No line is read now.
+            notice(&"interrupted; once more, and it ends at once");
             return false;
         }
         let wanted = settings::on_signal(effect);
@@ -194,8 +216,28 @@ fn input_error(error: ReadlineError) -> TerminalError {
     })
 }
 
-/// What can be completed, in the form that the editor wants.
-struct LineHelper<C>(C);
+/// What the editor wants to know, and when it wants to.
+struct LineHelper<C> {
+    completion: C,
+    printer: Printer,
+    /// The line that has been entered is to be taken away.
+    taken_away: AtomicBool,
+}
+
+impl<C> LineHelper<C> {
+    /// Takes the line away: the editor has cleared it, and shown the start of it as a mark only.
+    fn erase(&mut self) {
+        if std::mem::take(self.taken_away.get_mut()) {
+            let _ = output::print(ERASE);
+        }
+    }
+}
+
+/// Marks where the line starts. There must be room for two line breaks, which would move the mark.
+const MARK_START: &str = "\n\n\x1b[2A\x1b7";
+
+/// Returns to the start of the line, and clears what is there.
+const ERASE: &str = "\x1b8\x1b[J";
 
 impl<C: Completion> Completer for LineHelper<C> {
     type Candidate = Pair;
@@ -206,7 +248,7 @@ impl<C: Completion> Completer for LineHelper<C> {
         position: usize,
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let (start, words) = self.0.complete(line.get(..position).unwrap_or_default());
+        let (start, words) = self.completion.complete(line.get(..position).unwrap_or_default());
         let pair = |word: String| Pair { display: word.trim_end().into(), replacement: word };
         Ok((start, words.into_iter().map(pair).collect()))
     }
@@ -216,6 +258,29 @@ impl<C> Hinter for LineHelper<C> {
     type Hint = String;
 }
 
-impl<C> Highlighter for LineHelper<C> {}
-impl<C> Validator for LineHelper<C> {}
+/// Is asked whenever the prompt is shown.
+impl<C> Highlighter for LineHelper<C> {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        self.printer.open();
+        if self.taken_away.load(Ordering::Relaxed) { MARK_START.into() } else { prompt.into() }
+    }
+
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        if self.taken_away.load(Ordering::Relaxed) { "".into() } else { line.into() }
+    }
+}
+
+/// Is asked whether the line that has been entered is whole.
+impl<C: Completion> Validator for LineHelper<C> {
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        self.printer.close();
+        if !self.completion.takes_away(context.input()) {
+            return Ok(ValidationResult::Valid(None));
+        }
+        self.taken_away.store(true, Ordering::Relaxed);
+        // With a message, the editor shows the line once more.
+        Ok(ValidationResult::Valid(Some(String::new())))
+    }
+}
+
 impl<C: Completion> Helper for LineHelper<C> {}

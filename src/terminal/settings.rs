@@ -129,6 +129,18 @@ pub(crate) fn release() {
     }
 }
 
+/// From now on, a bug in any thread ends the process, with the terminal set as it was.
+pub(super) fn release_on_panic() {
+    /// As Rust has it.
+    const PANICKED: i32 = 101;
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |bug| {
+        release();
+        tell(bug);
+        std::process::exit(PANICKED);
+    }));
+}
+
 /// Sets the terminal as it was before it was held, until the process continues.
 fn suspend() {
     if let Some(held) = &*held() {

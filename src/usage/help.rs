@@ -3,7 +3,7 @@
 //! The help text of `argh` is not used: it has no names of values, so it does not show which options
 //! take one.
 
-use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
+use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality, PositionalInfo};
 use textwrap::{Options, fill};
 
 /// Columns of a line.
@@ -22,6 +22,14 @@ pub(crate) fn spelling(flag: &FlagInfo<'_>) -> String {
     format!("{short}{}{value}", flag.long)
 }
 
+/// An argument, in brackets if it may be left out.
+fn argument(argument: &PositionalInfo<'_>) -> String {
+    match argument.optionality {
+        Optionality::Optional => format!("[{}]", argument.name),
+        _ => argument.name.into(),
+    }
+}
+
 /// A command's own flags, and then `common`, which stand in no other place.
 pub(crate) fn flags<'a>(
     info: &CommandInfoWithArgs,
@@ -36,7 +44,7 @@ pub(crate) fn usage(name: &str, info: &CommandInfoWithArgs) -> String {
     if !info.commands.is_empty() {
         return format!("Usage: {name} APPLET [ARGUMENTS]");
     }
-    let arguments = info.positionals.iter().map(|one| format!(" {}", one.name));
+    let arguments = info.positionals.iter().map(|one| format!(" {}", argument(one)));
     format!("Usage: {name} [OPTIONS]{}", arguments.collect::<String>())
 }
 

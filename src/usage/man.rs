@@ -1,6 +1,6 @@
 //! What is known of a command line → its manual page.
 
-use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
+use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 use roff::{Inline, Roff, bold, italic, roman};
 
 use super::call::{HELP_FLAG, VERSION, VERSION_FLAG};
@@ -63,7 +63,11 @@ fn synopsis(call: &str, info: &CommandInfoWithArgs) -> Vec<Inline> {
     }
     line.extend([roman(" ["), italic("OPTIONS"), roman("]")]);
     for positional in info.positionals {
-        line.extend([roman(" "), italic(positional.name)]);
+        let name = italic(positional.name);
+        match positional.optionality {
+            Optionality::Optional => line.extend([roman(" ["), name, roman("]")]),
+            _ => line.extend([roman(" "), name]),
+        }
     }
     line
 }

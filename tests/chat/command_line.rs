@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Finished, Peer, Program, Server, Signal, chatbox};
 
-const APPLETS: [&str; 4] = ["server", "sender", "receiver", "bench"];
+const APPLETS: [&str; 5] = ["server", "sender", "receiver", "chat", "bench"];
 
 /// As an error message names them.
-const ALL: &str = "server, sender, receiver, bench";
+const ALL: &str = "server, sender, receiver, chat, bench";
 
 fn run(args: &[&str]) -> Finished {
     Program::start(chatbox(args.iter().copied())).finish()
@@ -55,7 +55,7 @@ fn links_named_after_applets_are_these_applets() {
 #[test]
 fn any_other_name_is_the_executable_itself() {
     let folder = scratch("names");
-    for name in ["foo-server", "server2", "Server", "chat", "receivers"] {
+    for name in ["foo-server", "server2", "Server", "chats", "receivers"] {
         let link = folder.join(name);
         symlink(env!("CARGO_BIN_EXE_chatbox"), &link).unwrap();
         let mut command = Command::new(&link);
@@ -81,6 +81,7 @@ fn help_goes_to_stdout_and_tells_what_there_is() {
         ("server", &["PORT"][..]),
         ("sender", &["HOST", "PORT", "USER"]),
         ("receiver", &["HOST", "PORT", "USER", "ROOM"]),
+        ("chat", &["HOST", "PORT", "USER", "[ROOM]"]),
         ("bench", &["HOST", "PORT"]),
     ] {
         for call in [[applet, "--help"], [applet, "-h"]] {
@@ -91,7 +92,7 @@ fn help_goes_to_stdout_and_tells_what_there_is() {
             let usage = text.lines().next().unwrap();
             assert!(usage.starts_with(&format!("Usage: chatbox {applet} [")), "{finished:?}");
             assert!(usage.ends_with(&format!("] {}", words.join(" "))), "{finished:?}");
-            for word in words {
+            for word in words.iter().map(|word| word.trim_matches(['[', ']'])) {
                 assert!(text.contains(&format!("\n  {word} ")), "{word} unexplained: {finished:?}");
             }
             let example = text.split_once("Examples:\n").map(|(_, example)| example.trim());

@@ -42,6 +42,7 @@ fn each_manual_page_tells_of_every_flag_and_argument_of_its_program() {
         ("chatbox-server", &["server"]),
         ("chatbox-sender", &["sender"]),
         ("chatbox-receiver", &["receiver"]),
+        ("chatbox-chat", &["chat"]),
         ("chatbox-bench", &["bench"]),
     ] {
         let path = folder.join(format!("man/man1/{page}.1"));
@@ -219,7 +220,7 @@ fn set(words: &[&str]) -> BTreeSet<String> {
 #[test]
 fn bash_completes_what_is_due() {
     let folder = with_a_stranger("bash");
-    let applets = ["server", "sender", "receiver", "bench"];
+    let applets = ["server", "sender", "receiver", "chat", "bench"];
     for (line, offered) in [
         ("receiver --t", &["--timeout", "--timestamps"][..]),
         ("chatbox receiver --ti", &["--timeout", "--timestamps"]),

@@ -9,6 +9,7 @@ mod answers;
 mod arbitrary;
 mod bench;
 mod cases;
+mod chat;
 mod clients;
 mod command_line;
 mod delivery;

@@ -15,17 +15,16 @@ fn the_picture_in_the_readme_is_what_the_programs_show() {
         command.env("XDG_STATE_HOME", &home);
         Terminal::start(&command)
     };
-    let alice = at_terminal(&["receiver", "--color", "auto", "localhost", &port, "alice", "cafe"]);
-    server.program.expect_stderr("joined room cafe");
-    let mut bob = at_terminal(&["sender", "localhost", &port, "bob"]);
+    // The time would be another each time.
+    let enter = |name| {
+        let chat = at_terminal(&["chat", "--no-timestamps", "localhost", &port, name, "cafe"]);
+        chat.expect_at_cursor("cafe>");
+        chat
+    };
+    let (mut alice, mut bob) = (enter("alice"), enter("bob"));
     let mut carol = Peer::sender(server.port, "carol", "cafe");
     let mut mallory = Peer::sender(server.port, "mallory", "cafe");
 
-    bob.expect_at_cursor(">");
-    bob.keys("hello?\r");
-    bob.expect_line("sender: enter one with /join ROOM");
-    bob.keys("/jo\tcafe\r");
-    bob.expect_at_cursor("cafe>");
     bob.keys("hello, who is here?\r");
     alice.expect_line("bob: hello, who is here?");
     carol.ok("sendall:me, and I have brought cake \u{1f370}");
@@ -34,13 +33,17 @@ fn the_picture_in_the_readme_is_what_the_programs_show() {
     alice.expect_start_of_line("mallory: ");
     bob.keys("no. alice, are you coming?\r");
     alice.expect_line("bob: no. alice, are you coming?");
-    // The screen may not show yet what the others have heard.
-    bob.expect_line("cafe> no. alice, are you coming?");
+    alice.keys("on my way!\r");
+    bob.expect_line("alice: on my way!");
+    alice.expect_line("alice: on my way!");
     bob.expect_at_cursor("cafe>");
+    alice.expect_at_cursor("cafe>");
+    bob.keys("see you");
+    bob.expect_at_cursor("cafe> see you");
 
     let picture = draw(&[
-        ("receiver --color auto localhost 5000 alice cafe", alice.look(Clone::clone), 4),
-        ("sender localhost 5000 bob", bob.look(Clone::clone), 7),
+        ("chatbox chat --no-timestamps localhost 5000 alice cafe", alice.look(Clone::clone), 6),
+        ("chatbox chat --no-timestamps localhost 5000 bob cafe", bob.look(Clone::clone), 6),
     ]);
     let drawn = home.join("chat.svg");
     std::fs::write(&drawn, &picture).unwrap();

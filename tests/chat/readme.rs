@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::command_line::scratch;
+use crate::harness::terminal::Terminal;
 use crate::harness::{Finished, Peer, Program, Server, bash, chatbox};
 
 const README: &str = include_str!("../../README.md");
@@ -62,7 +64,7 @@ fn the_readme_says_what_it_needs_and_what_it_is_not() {
 
 #[test]
 fn the_readme_has_every_flag() {
-    for applet in ["server", "sender", "receiver", "bench"] {
+    for applet in ["server", "sender", "receiver", "chat", "bench"] {
         let (_, part) = README.split_once(&format!("{applet} [OPTIONS]")).expect(applet);
         let part = part.split("\n##").next().unwrap();
         let help = Program::start(chatbox([applet, "--help"])).finish();
@@ -113,12 +115,17 @@ fn each_document_is_the_documentation_of_a_module_and_linked_from_the_readme() {
     }
 }
 
-/// Runs a line of a document in a shell that finds the programs, with the server's port.
-fn as_written(port: u16, folder: &Path, line: &str) -> Program {
+/// A line of a document in a shell that finds the programs, with the server's port.
+fn in_shell(port: u16, folder: &Path, line: &str) -> Command {
     let mut command = bash(&line.replace("5000", &port.to_string()));
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{}:{path}", folder.display()));
-    let mut program = Program::start(command);
+    command
+}
+
+/// Runs such a line.
+fn as_written(port: u16, folder: &Path, line: &str) -> Program {
+    let mut program = Program::start(in_shell(port, folder, line));
     program.end_of_input();
     program
 }
@@ -141,19 +148,30 @@ fn the_readmes_commands_for_clients_do_what_they_say() {
     let server = Server::start();
     let lines = blocks(README, "sh");
     let of = |name: &str| lines.iter().copied().filter(|line| line.contains(name)).collect();
-    let receivers: Vec<_> = of("receiver");
-    let senders: Vec<_> = of("sender");
-    assert!(receivers.len() >= 2 && senders.len() >= 3, "{lines:?}");
-    let mut receivers: Vec<_> =
+    let (receivers, senders): (Vec<_>, Vec<_>) = (of("receiver "), of("sender "));
+    let chats: Vec<_> = of("chatbox chat ");
+    assert!(!receivers.is_empty() && senders.len() >= 2 && chats.len() >= 2, "{lines:?}");
+    let at_terminal = |line: &&str| {
+        let mut command = in_shell(server.port, &folder, line);
+        command.env("XDG_STATE_HOME", &folder);
+        Terminal::start(&command)
+    };
+    let mut chats: Vec<_> = chats.iter().map(at_terminal).collect();
+    let all = (receivers.len() + chats.len()) as u64;
+    let receivers: Vec<_> =
         receivers.into_iter().map(|line| as_written(server.port, &folder, line)).collect();
-    let all = receivers.len() as u64;
     server.wait_for_report("receivers,", |number| number == all);
+    chats[0].keys("Hello, Bob!\r");
+    chats[1].expect(" alice: Hello, Bob!");
     for line in senders {
         assert_success(&as_written(server.port, &folder, line).finish());
     }
-    assert_success(&receivers.pop().unwrap().finish());
-    receivers[0].expect_stdout("bob: all tests pass\n");
-    receivers[0].expect_stdout("bob: 100000\n");
+    receivers.into_iter().for_each(|receiver| assert_success(&receiver.finish()));
+    for chat in &mut chats {
+        chat.expect(" bob: 100000");
+        chat.keys("/quit\r");
+        assert_eq!(chat.finish().code(), Some(0), "{chat:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::io::{self, IsTerminal};
 
 use super::error::ClientError;
 use super::link::{Identity, KeepTrying, Link};
+pub(super) use report::UNSURE;
 
 /// When to connect again after the server has gone away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::terminal::output::{notice, pass_on};
 use crate::wire::protocol::Request;
 
 /// Printed for a text whose answer will not come any more.
-pub(super) const UNSURE: &str = "the answer got lost: unsure whether it was sent";
+pub(in crate::client) const UNSURE: &str = "the answer got lost: unsure whether it was sent";
 
 /// Reports the result of a request unless it is `ok`. Returns whether it is. `place` goes before what
 /// is not an answer of the server.
