@@ -448,6 +448,8 @@ fn a_half_typed_line_survives_a_window_that_gets_narrow_and_wide_again() {
     let tmux = |args: &[&str]| {
         let mut tmux = Command::new("tmux");
         tmux.arg("-S").arg(folder.join("socket")).args(["-f", "/dev/null"]).args(args);
+        // It runs in no other locale, and starts a shell for what it runs.
+        tmux.env("LC_ALL", "C.UTF-8").env("SHELL", "/bin/sh");
         tmux.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let command = format!(
