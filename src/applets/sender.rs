@@ -27,9 +27,9 @@ pub(super) const APPLET: Applet = Applet {
 #[argh(
     help_triggers("-h", "--help"),
     note = "At a terminal there is a prompt, with line editing, history and completion, that connects \
-            again when the server goes away; '/help' tells more there. In a pipe, each line waits for the server's answer, unless there is a \
-            --room: then many lines are on their way at a time, and an error names the line that it \
-            is about.",
+            again when the server goes away; '/help' tells more there. In a pipe, each line waits for \
+            the server's answer, unless there is a --room: then many lines are on their way at a time, \
+            and an error names the line that it is about.",
     note = "The lines typed at the prompt are remembered in chatbox/history below $XDG_STATE_HOME, \
             or else ~/.local/state, for nobody else to read.",
     example = "{command_name} localhost 5000 bob",

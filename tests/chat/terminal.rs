@@ -32,6 +32,16 @@ fn in_a_room(server: &Server, name: &str) -> (Terminal, Peer) {
     (sender, receiver)
 }
 
+/// A sender at its prompt, that has been let in by a server that the test plays.
+fn let_in(script: &Script, name: &str) -> (Terminal, Peer) {
+    let sender = sender(&script.port, &[], &scratch(name));
+    let mut peer = script.accept();
+    peer.expect("slogin:bob");
+    peer.send("ok:\n");
+    sender.expect_at_cursor(">");
+    (sender, peer)
+}
+
 /// A receiver at a terminal, that has been let in by a server that the test plays.
 fn receiver(script: &Script, args: &[&str]) -> (Terminal, Peer) {
     let mut command = chatbox(["receiver", "localhost", &script.port, "alice", "cafe"]);
@@ -213,11 +223,7 @@ fn ctrl_c_clears_the_line_and_quits_on_an_empty_one() {
 #[test]
 fn what_is_typed_ahead_of_an_answer_is_neither_lost_nor_shown_twice() {
     let script = Script::new();
-    let mut sender = sender(&script.port, &[], &scratch("ahead"));
-    let mut peer = script.accept();
-    peer.expect("slogin:bob");
-    peer.send("ok:\n");
-    sender.expect_at_cursor(">");
+    let (mut sender, mut peer) = let_in(&script, "ahead");
     sender.keys("/join cafe\r");
     peer.expect("join:cafe");
     sender.keys(format!("hi\r{CTRL_D}"));
@@ -233,11 +239,7 @@ fn what_is_typed_ahead_of_an_answer_is_neither_lost_nor_shown_twice() {
 #[test]
 fn ctrl_c_interrupts_a_sender_whose_server_does_not_answer() {
     let script = Script::new();
-    let mut sender = sender(&script.port, &[], &scratch("waits"));
-    let mut peer = script.accept();
-    peer.expect("slogin:bob");
-    peer.send("ok:\n");
-    sender.expect_at_cursor(">");
+    let (mut sender, mut peer) = let_in(&script, "waits");
     sender.keys("hi\r");
     peer.expect("sendall:hi");
     sender.keys(CTRL_C);
@@ -560,11 +562,7 @@ fn many_pasted_lines_and_commands_among_them_are_sent_after_one_question() {
 #[test]
 fn pasted_lines_are_sent_at_the_pace_of_the_answers_and_ctrl_c_stops_the_rest() {
     let script = Script::new();
-    let mut sender = sender(&script.port, &[], &scratch("pace"));
-    let mut peer = script.accept();
-    peer.expect("slogin:bob");
-    peer.send("ok:\n");
-    sender.expect_at_cursor(">");
+    let (mut sender, mut peer) = let_in(&script, "pace");
     sender.keys(pasted("1\n2\n3\n4") + "\r");
     peer.expect("sendall:1");
     peer.send("ok:\n");
@@ -583,11 +581,7 @@ fn pasted_lines_are_sent_at_the_pace_of_the_answers_and_ctrl_c_stops_the_rest() 
 #[test]
 fn pasted_lines_are_not_sent_past_a_server_that_goes_away() {
     let script = Script::new();
-    let mut sender = sender(&script.port, &[], &scratch("past"));
-    let mut peer = script.accept();
-    peer.expect("slogin:bob");
-    peer.send("ok:\n");
-    sender.expect_at_cursor(">");
+    let (mut sender, mut peer) = let_in(&script, "past");
     sender.keys(pasted("1\n2\n3\n4") + "\r");
     peer.expect("sendall:1");
     drop((peer, script));

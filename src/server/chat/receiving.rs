@@ -41,6 +41,10 @@ impl Receiving {
         replay.resume = resume;
     }
 
+    fn wants_records(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.records)
+    }
+
     /// From where it wants the next room.
     pub(crate) fn resume(&self) -> Option<Resume> {
         self.replay.as_ref().and_then(|replay| replay.resume)
@@ -54,11 +58,10 @@ impl Receiving {
         answer: &str,
         turn: &Turn<'_>,
     ) {
-        let records = self.replay.as_ref().is_some_and(|replay| replay.records);
         if let Some(replay) = &mut self.replay {
             replay.resume = None;
         }
-        self.begin_as(records, membership, start, answer, turn);
+        self.begin_as(self.wants_records(), membership, start, answer, turn);
     }
 
     /// What is delivered from now on is records; the answer comes before.
@@ -74,7 +77,7 @@ impl Receiving {
         answer: &str,
         turn: &Turn<'_>,
     ) {
-        let records = self.replay.as_ref().is_some_and(|replay| replay.records);
+        let records = self.wants_records();
         if let Some(replay) = &mut self.replay {
             // A page that is on its way still is not for what comes now.
             replay.paging = None;
@@ -141,10 +144,13 @@ impl Receiving {
         let mut reached = None;
         // The room may publish between two looks, and tells nobody who lags.
         let lag = loop {
-            let lag = membership.lag().filter(|lag| lag.is_over());
-            let Some(lag) = lag else { break membership.lag() };
-            membership.advance(lag.after);
-            reached = Some(lag.after);
+            match membership.lag() {
+                Some(lag) if lag.is_over() => {
+                    membership.advance(lag.after);
+                    reached = Some(lag.after);
+                }
+                lag => break lag,
+            }
         };
         let replay = self.replay();
         if let Some(reached) = reached {

@@ -4,6 +4,7 @@
 //! the order in which a room hears them. Nobody holds the lock meanwhile.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -24,13 +25,16 @@ const MANY: usize = 4_000;
 /// A worker commits by itself as long as that takes no longer.
 const SHORT: Duration = Duration::from_millis(1);
 
+/// A receiver that waits until it is known how many texts its room has.
+pub(super) type Open = (Arc<Room>, Option<Resume>, SessionId);
+
 /// Something that waits for the store.
 #[derive(Debug)]
 pub(super) enum Entry {
     /// Texts.
     Batch(Batch),
-    /// A receiver, until it is known how many texts the room has.
-    Open(Arc<Room>, Option<Resume>, SessionId),
+    /// A receiver.
+    Open(Open),
 }
 
 /// What waits, and the store.
@@ -186,6 +190,11 @@ impl Desk {
         };
         let count = state.waiting.iter().take_while(is_one_more).count();
         state.waiting.drain(..count).collect()
+    }
+
+    /// All that waits.
+    pub(super) fn take_all(&self) -> VecDeque<Entry> {
+        mem::take(&mut self.lock().waiting)
     }
 
     /// These have to wait on, and only the thread that is there for it may commit them.

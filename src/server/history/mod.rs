@@ -37,7 +37,7 @@ use super::chat::room::Room;
 use crate::system::rate_limited::Warning;
 use crate::wire::position::{Position, Resume};
 use crate::wire::protocol::Stamp;
-use desk::{Desk, Entry, Taken};
+use desk::{Desk, Entry, Open, Taken};
 pub(crate) use error::HistoryError;
 pub(crate) use outlet::Outlet;
 use reader::{Job, Reader};
@@ -132,8 +132,7 @@ impl History {
             if let Err((failure, mut entries)) = outcome {
                 if matches!(failure, Failure::Busy) {
                     // Whoever else waits has waited as long.
-                    let mut others = || Some(self.desk.next()).filter(|others| !others.is_empty());
-                    std::iter::from_fn(&mut others).for_each(|others| entries.extend(others));
+                    entries.extend(self.desk.take_all());
                 }
                 self.fail(&mut store, failure, entries, &mut publisher);
             }
@@ -175,33 +174,27 @@ impl History {
                 Ok(stamps) => publish(batches, &stamps, publisher),
                 Err(failure) => {
                     let batches = batches.into_iter().map(Entry::Batch);
-                    let open = |(room, resume, session)| Entry::Open(room, resume, session);
-                    return Err((failure, batches.chain(opens.into_iter().map(open)).collect()));
+                    return Err((
+                        failure,
+                        batches.chain(opens.into_iter().map(Entry::Open)).collect(),
+                    ));
                 }
             }
         }
-        for (room, resume, session) in opens {
-            self.answer_open(store, &room, resume, session, publisher.effects);
-        }
+        self.answer(store, opens, publisher.effects);
         Ok(())
     }
 
-    /// Who waits for a room hears that it is known, which it is, or is sent on to the reader.
-    fn answer_open(
-        &self,
-        store: &mut Store,
-        room: &Arc<Room>,
-        resume: Option<Resume>,
-        session: SessionId,
-        effects: &Effects,
-    ) {
-        let known = learn(store, room);
-        match (known, resume) {
-            (Ok(()), Some(resume)) => self.resolve(room, resume, session),
-            (Ok(()), None) => effects.add(Effect::Opened(session, Ok(Start::default()))),
-            (Err(error), _) => {
-                self.warn(&error);
-                effects.add(Effect::Opened(session, Err(UNREADABLE.into())));
+    /// Who waits for a room hears that it is known, or is sent on to the reader.
+    fn answer(&self, store: &mut Store, opens: Vec<Open>, effects: &Effects) {
+        for (room, resume, session) in opens {
+            match (learn(store, &room), resume) {
+                (Ok(()), Some(resume)) => self.resolve(&room, resume, session),
+                (Ok(()), None) => effects.add(Effect::Opened(session, Ok(Start::default()))),
+                (Err(error), _) => {
+                    self.warn(&error);
+                    effects.add(Effect::Opened(session, Err(UNREADABLE.into())));
+                }
             }
         }
     }
@@ -233,9 +226,7 @@ impl History {
         let (batches, opens) = sort(entries);
         self.fail_batches(store, failure, batches, publisher);
         // To read may be possible all the same.
-        for (room, resume, session) in opens {
-            self.answer_open(store, &room, resume, session, publisher.effects);
-        }
+        self.answer(store, opens, publisher.effects);
     }
 
     fn fail_batches(
@@ -293,16 +284,13 @@ impl History {
     }
 }
 
-/// A receiver that waits until it is known how many texts its room has.
-type Open = (Arc<Room>, Option<Resume>, SessionId);
-
 /// Texts, and receivers.
 fn sort(entries: Vec<Entry>) -> (Vec<Batch>, Vec<Open>) {
     let (mut batches, mut opens) = (Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Batch(batch) => batches.push(batch),
-            Entry::Open(room, resume, session) => opens.push((room, resume, session)),
+            Entry::Open(open) => opens.push(open),
         }
     }
     (batches, opens)
@@ -345,7 +333,7 @@ impl Log for History {
 
     fn open(&self, room: &Arc<Room>, resume: Option<Resume>, session: SessionId) -> Opened {
         if room.published().is_none() {
-            let entry = || Entry::Open(Arc::clone(room), resume, session);
+            let entry = || Entry::Open((Arc::clone(room), resume, session));
             let Some(mut store) = self.desk.store_or_add(entry) else {
                 return Opened::Later;
             };
