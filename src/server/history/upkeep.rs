@@ -73,11 +73,12 @@ impl Upkeep {
     /// Writes what is written ahead into the database: most of it while others write, the rest while
     /// nobody does, so that the next change begins at the front.
     fn checkpoint(&mut self, desk: &Desk) -> rusqlite::Result<()> {
-        self.checkpoint_once()?;
+        let begun = self.checkpoint_once();
         let Some(mut store) = desk.take_store() else {
             return Ok(());
         };
-        let done = self.checkpoint_once();
+        let done = begun.and_then(|_| self.checkpoint_once());
+        // Also if that has failed: it is tried again after a pause, and not at once.
         store.forget_changes();
         drop(store);
         let (pages, written) = done?;
@@ -146,5 +147,38 @@ impl Upkeep {
             up_to = Some(seq);
         }
         Ok(up_to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::chat::batch::Batch;
+    use crate::server::chat::room::Room;
+    use crate::server::chat::sync::Arc;
+    use crate::server::history::store::Store;
+    use crate::wire::protocol::Name;
+
+    /// As on a full disk, where changes can still be written ahead: else it would be tried again and
+    /// again, without a pause.
+    #[test]
+    fn what_cannot_be_written_into_the_database_is_tried_again_after_a_pause() {
+        let name = format!("chatbox-{}-upkeep", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("chat.db");
+        let mut store = Store::open(&path, false).unwrap();
+        let room = Room::new(Name::parse(b"cafe").unwrap(), 0, 1);
+        let mut batch = Batch::new(Arc::new(room), None, 0, Vec::new());
+        batch.add(&[b"delivery:cafe:bob:hi\n"], None);
+        store.commit(&[batch], Duration::ZERO).unwrap();
+        assert!(store.changes() > 0);
+        let desk = Desk::new(store);
+        let mut upkeep = Upkeep::new(&path, Keep::default()).unwrap();
+        // Within a transaction of its own, it cannot.
+        upkeep.connection.execute_batch("BEGIN; SELECT * FROM texts").unwrap();
+        assert!(upkeep.checkpoint(&desk).is_err());
+        assert_eq!(desk.take_store().unwrap().changes(), 0);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
