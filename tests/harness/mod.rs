@@ -128,6 +128,15 @@ impl Transcript {
     }
 }
 
+/// Held while a program starts: until then it has all descriptors of this process, also the other end of
+/// another program's standard input, which does not end meanwhile.
+static STARTING: Mutex<()> = Mutex::new(());
+
+fn spawn(command: &mut Command) -> Child {
+    let _one_at_a_time = STARTING.lock();
+    command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
 /// A running program. It does not outlive the test.
 pub struct Program {
     command: String,
@@ -148,7 +157,7 @@ pub struct Finished {
 impl Program {
     pub fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = spawn(&mut command);
         Program {
             command: format!("{command:?}"),
             stdin: child.stdin.take(),
@@ -171,6 +180,7 @@ impl Program {
 
     /// Closes the program's standard input.
     pub fn end_of_input(&mut self) {
+        let _nobody_holds_it = STARTING.lock();
         self.stdin = None;
     }
 

@@ -14,7 +14,7 @@ use rustix::io::ioctl_fionbio;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
-use super::{PATIENCE, Signal, wait_until};
+use super::{PATIENCE, Signal, spawn, wait_until};
 
 const ROWS: u16 = 24;
 const COLUMNS: u16 = 80;
@@ -69,7 +69,7 @@ impl Terminal {
             };
         }
         at_terminal.stdin(open()).stdout(open()).stderr(open());
-        let child = at_terminal.spawn().unwrap();
+        let child = spawn(&mut at_terminal);
         let keyboard = File::from(master);
         let output = show(keyboard.try_clone().unwrap());
         Terminal { command: format!("{command:?}"), child, keyboard, output }
