@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::net::{bind, connect};
 
-use crate::harness::{Peer, Server, wait_until};
+use crate::harness::{Peer, Server, inet_socket, wait_until};
 
 /// A client that comes from another of this machine's addresses.
 fn connect_from(address: [u8; 4], port: u16) -> Peer {
     let at = |address, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::from(address)), port);
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    let socket = inet_socket();
     bind(&socket, &at(address, 0)).unwrap();
     connect(&socket, &at([127, 0, 0, 1], port)).unwrap();
     Peer::over(TcpStream::from(socket))

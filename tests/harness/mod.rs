@@ -12,13 +12,14 @@ pub mod terminal;
 use std::fmt::{self, Write as _};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use rustix::net::{AddressFamily, SocketType, connect, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 pub use rustix::process::Signal;
 use rustix::process::{Resource, Rlimit};
 
@@ -433,6 +434,12 @@ pub struct Peer {
     input: BufReader<TcpStream>,
 }
 
+/// A socket that programs which are started later know nothing of.
+pub fn inet_socket() -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC;
+    socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap()
+}
+
 impl Peer {
     pub fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("localhost", port)).unwrap();
@@ -442,7 +449,7 @@ impl Peer {
     /// A client whose system takes few bytes ahead of it. It has to know that from the start: for
     /// what it has once promised to take, the other end waits.
     pub fn connect_with_buffer(port: u16, bytes: usize) -> Self {
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let socket = inet_socket();
         set_socket_recv_buffer_size(&socket, bytes).unwrap();
         connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
         Self::over(TcpStream::from(socket))
