@@ -19,9 +19,6 @@ use crate::wire::position::Resume;
 /// Bytes of lines that one transaction is for, so that none takes long.
 const TRANSACTION: usize = 1024 * 1024;
 
-/// Pages that may be written ahead before they are to go into the database.
-const MANY: usize = 4_000;
-
 /// A worker commits by itself as long as that takes no longer.
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -257,7 +254,7 @@ impl Desk {
     /// Gives the store back; `is_well` says that the last commit has succeeded.
     fn give_back(&self, store: Box<Store>, is_well: bool) {
         let mut state = self.lock();
-        if store.changes() >= MANY {
+        if store.has_many_changes() {
             self.due.notify_one();
         }
         state.store = Some(store);
@@ -289,7 +286,7 @@ impl Desk {
         let mut state = self.lock();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let is_due = state.store.as_ref().is_some_and(|store| store.changes() >= MANY);
+            let is_due = state.store.as_ref().is_some_and(|store| store.has_many_changes());
             if left.is_zero() || is_due || state.is_closed {
                 return !state.is_closed;
             }

@@ -26,9 +26,20 @@ const PAGES_EACH: usize = 2;
 /// Bytes of texts that fill a page, about.
 const BYTES_A_PAGE: usize = 1024;
 
+/// Pages that may be written ahead before they are to go into the database. The more, the fewer of the
+/// texts come while that goes on.
+const MANY: usize = 16_000;
+
+/// The same where each commit is synced: that takes longer as long as the file grows, and not once it is
+/// begun again from its front.
+const MANY_SYNCED: usize = 1_000;
+
 /// Bytes of a page. Each room in a transaction changes a page of its own, and pages are written
 /// whole.
 const PAGE: i64 = 2048;
+
+/// A file that is there, for one thread at a time.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// The tables.
 const SCHEMA: &str = "
@@ -147,7 +158,13 @@ impl Store {
         self.pace
     }
 
+    /// So many pages have been written ahead that they are to go into the database.
+    pub(super) fn has_many_changes(&self) -> bool {
+        self.changes >= if self.synced { MANY_SYNCED } else { MANY }
+    }
+
     /// About how many pages have been written ahead, and not into the database.
+    #[cfg(test)]
     pub(super) fn changes(&self) -> usize {
         self.changes
     }
@@ -330,7 +347,7 @@ fn is_sound(path: &Path) -> rusqlite::Result<bool> {
 /// Makes an empty history. Its file is not in use for writing ahead yet, so that its header says from
 /// the start what it is.
 fn create(path: &Path) -> rusqlite::Result<()> {
-    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = Connection::open_with_flags(path, FLAGS)?;
     connection.pragma_update(None, "page_size", PAGE)?;
     let transaction = connection.transaction()?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -343,7 +360,7 @@ fn create(path: &Path) -> rusqlite::Result<()> {
 }
 
 fn connect_to_write(path: &Path, synced: bool) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = Connection::open_with_flags(path, FLAGS)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(Duration::from_secs(2))?;
     // Before anything is changed.
@@ -363,7 +380,7 @@ fn set_synchronous(connection: &Connection, synced: bool) -> rusqlite::Result<()
 
 /// A connection that reads.
 pub(super) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = Connection::open_with_flags(path, FLAGS)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.busy_timeout(Duration::from_secs(2))?;
