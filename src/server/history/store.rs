@@ -3,12 +3,15 @@
 //! Gives texts their numbers, from a table of the last of each room and never from the texts that are
 //! there. What is answered with a number is committed.
 
+mod doubt;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::warn;
 use rusqlite::config::DbConfig;
+use rusqlite::ffi::SQLITE_IOERR_WRITE;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use super::error::HistoryError;
@@ -80,9 +83,19 @@ pub(super) struct Store {
     pace: Duration,
     /// About how many pages have been written ahead since that was last asked for.
     changes: usize,
-    /// A commit has failed, and it is not known whether it is there: the stamps that it gave.
-    doubt: Option<Vec<Stamp>>,
+    /// A commit has failed, and it is not known whether it is there.
+    doubt: Option<Doubt>,
     _claim: Claim,
+}
+
+/// A commit that may be there.
+#[derive(Debug)]
+struct Doubt {
+    /// The stamps that it gave.
+    stamps: Vec<Stamp>,
+    /// All of it may have been written ahead, where whoever opens the file next would find it: it was
+    /// not the writing that failed.
+    is_written: bool,
 }
 
 /// Why a commit is not there.
@@ -222,21 +235,28 @@ impl Store {
         self.pace = (self.pace * 7 + begun.elapsed()) / 8;
         self.changes += PAGES_EACH * batches.len();
         self.changes += batches.iter().map(Batch::bytes).sum::<usize>() / BYTES_A_PAGE;
-        if let Err(error) = committed {
-            if !self.connection.is_autocommit() {
-                // What fails here is over without it.
-                let _ = self.connection.execute_batch("ROLLBACK");
-            }
-            for (batch, stamp) in batches.iter().zip(&stamps).rev() {
-                self.last.insert(batch.room().name().clone(), stamp.position.seq - 1);
-            }
-            let failure = Failure::from(error);
-            if let Failure::Doubtful(_) = failure {
-                self.doubt = Some(stamps);
-            }
-            return Err(failure);
+        match committed {
+            Ok(()) => Ok(stamps),
+            Err(error) => Err(self.undo(batches, stamps, error)),
         }
-        Ok(stamps)
+    }
+
+    /// A commit has failed: its numbers are those of the next one.
+    fn undo(&mut self, batches: &[Batch], stamps: Vec<Stamp>, error: rusqlite::Error) -> Failure {
+        if !self.connection.is_autocommit() {
+            // What fails here is over without it.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        for (batch, stamp) in batches.iter().zip(&stamps).rev() {
+            self.last.insert(batch.room().name().clone(), stamp.position.seq - 1);
+        }
+        let is_written =
+            error.sqlite_error().is_none_or(|it| it.extended_code != SQLITE_IOERR_WRITE);
+        let failure = Failure::from(error);
+        if let Failure::Doubtful(_) = failure {
+            self.doubt = Some(Doubt { stamps, is_written });
+        }
+        failure
     }
 
     /// Gives the first text of each batch its stamp.
@@ -284,34 +304,6 @@ impl Store {
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
-    }
-
-    /// Opens the database once more after a commit that failed: returns its stamps if it is there
-    /// all the same. If something is not there that was, begins a new epoch.
-    pub(super) fn resolve(&mut self, batches: &[Batch]) -> rusqlite::Result<Option<Vec<Stamp>>> {
-        self.connection = connect_to_write(&self.path, self.synced)?;
-        let mut is_whole = true;
-        for (room, known) in &self.last {
-            is_whole &= last(&self.connection, room)? >= *known;
-        }
-        // All of it is there, or nothing.
-        let is_there = match (batches.last(), self.doubt.as_ref().and_then(|all| all.last())) {
-            (Some(batch), Some(stamp)) => {
-                let seq = stamp.position.seq + batch.texts() - 1;
-                last(&self.connection, batch.room().name())? >= seq
-            }
-            _ => false,
-        };
-        if !is_whole {
-            let transaction = self.connection.transaction()?;
-            let epoch = new_epoch(&transaction, self.epoch)?;
-            transaction.execute("UPDATE state SET epoch = ?1", [epoch as i64])?;
-            transaction.commit()?;
-            self.epoch = epoch;
-            warn!("texts are lost, so positions begin a new epoch, {}", self.epoch);
-        }
-        self.last.clear();
-        Ok(self.doubt.take().filter(|_| is_there))
     }
 
     /// How synced commits are: 1 is NORMAL, 2 is FULL.

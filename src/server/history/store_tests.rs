@@ -12,20 +12,20 @@ use crate::wire::position::Position;
 use crate::wire::protocol::{Name, Stamp};
 
 /// A folder that is gone with the test.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("chatbox-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         Scratch(folder)
     }
 
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.0.join("chat.db")
     }
 
-    fn store(&self) -> Store {
+    pub(super) fn store(&self) -> Store {
         Store::open(&self.file(), false).unwrap()
     }
 }
@@ -37,7 +37,7 @@ impl Drop for Scratch {
 }
 
 /// So many texts for a room.
-fn batch(room: &str, texts: usize) -> Batch {
+pub(super) fn batch(room: &str, texts: usize) -> Batch {
     let room = Room::new(Name::parse(room.as_bytes()).unwrap(), 0, 1);
     let mut batch = Batch::new(Arc::new(room), None, 0, Vec::new());
     (0..texts).for_each(|_| batch.add(&[b"delivery:cafe:bob:hi\n"], None));
@@ -126,4 +126,21 @@ fn what_is_asked_to_be_on_the_disk_is_synced_with_each_commit() {
         let store = Store::open(&scratch.file(), synced).unwrap();
         assert_eq!(store.synchronous(), expected);
     }
+}
+
+/// Nobody can say anything meanwhile.
+#[test]
+fn one_step_of_trimming_is_a_small_one_from_the_front() {
+    let scratch = Scratch::new("trim");
+    let mut store = scratch.store();
+    store.commit(&[batch("a", 100), batch("b", 5)], Duration::ZERO).unwrap();
+    assert_eq!(store.trim("a", 90, 40), Ok(40));
+    let other = rusqlite::Connection::open(scratch.file()).unwrap();
+    let sql = "SELECT min(seq), max(seq), count(*) FROM texts WHERE room = 'a'";
+    let left =
+        || other.query_row(sql, [], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]));
+    assert_eq!(left(), Ok([41, 100, 60]));
+    assert_eq!([store.trim("a", 90, 40), store.trim("a", 90, 40)], [Ok(40), Ok(10)]);
+    assert_eq!(left(), Ok([91, 100, 10]));
+    assert_eq!(store.trim("a", 90, 40), Ok(0));
 }
