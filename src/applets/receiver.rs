@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::terminal::color::{Color, Look};
 use crate::terminal::format::{DATE_AND_TIME, Format};
 use crate::usage::call::Call;
-use crate::usage::values::{number, port_to_connect_to, positive, seconds};
+use crate::usage::values::{file, number, port_to_connect_to, positive, seconds};
 use crate::wire::position::{self, Position, Resume};
 
 pub(super) const APPLET: Applet = Applet {
@@ -170,10 +170,6 @@ fn last(word: &str) -> Result<u64, String> {
     let most = position::MAX;
     let count = number(word).filter(|count| *count <= most);
     count.ok_or(format!("a whole number is needed, {most} at most"))
-}
-
-fn file(word: &str) -> Result<PathBuf, String> {
-    if word.is_empty() { Err("the name of a file is needed".into()) } else { Ok(word.into()) }
 }
 
 fn after(word: &str) -> Result<Position, String> {

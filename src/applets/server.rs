@@ -13,7 +13,7 @@ use crate::server::{Config, Event, HistoryConfig, Keep, Limits, Server, listen};
 use crate::system::logging::{self, Form, Verbosity};
 use crate::system::signals::{self, Signal};
 use crate::usage::call::{Call, UsageError, VERSION};
-use crate::usage::values::{port_to_listen_on, positive, seconds};
+use crate::usage::values::{file, port_to_listen_on, positive, seconds};
 
 pub(super) const APPLET: Applet = Applet {
     name: "server",
@@ -85,7 +85,7 @@ struct Arguments {
 
     /// keep what is said in this SQLite database, which is made if there is none, and give it to
     /// receivers that ask for it
-    #[argh(option, arg_name = "FILE")]
+    #[argh(option, arg_name = "FILE", from_str_fn(file))]
     history: Option<PathBuf>,
 
     /// keep so many texts of each room (default: all)

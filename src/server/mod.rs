@@ -180,8 +180,9 @@ fn start_history(history: Option<&Arc<History>>, shared: &Arc<Shared>) -> io::Re
             shared.carry_out(effect);
         }
     };
-    let (tally, budget) = (Arc::clone(&shared.tally), Arc::clone(&shared.budget));
-    history.start(Outlet::new(carry_out, tally, budget))
+    let Shared { tally, budget, rooms, .. } = &**shared;
+    let outlet = Outlet::new(carry_out, Arc::clone(tally), Arc::clone(budget), Arc::clone(rooms));
+    history.start(outlet)
 }
 
 /// How many clients there may be: as many as are wanted, if there are descriptors for them.

@@ -1,5 +1,6 @@
 //! Words of a command line → values, where several commands take the same.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +22,11 @@ pub(crate) fn positive(word: &str) -> Result<usize, String> {
 /// Reads digits, and nothing else.
 pub(crate) fn number<T: FromStr>(word: &str) -> Option<T> {
     word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok())?
+}
+
+/// Reads the name of a file.
+pub(crate) fn file(word: &str) -> Result<PathBuf, String> {
+    if word.is_empty() { Err("the name of a file is needed".into()) } else { Ok(word.into()) }
 }
 
 /// Reads seconds, with a fraction if need be.

@@ -79,6 +79,11 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// There is not too much in all.
+    pub(crate) fn has_room(&self) -> bool {
+        self.used() <= self.limit
+    }
+
     /// There is one more receiver.
     pub(crate) fn add_receiver(&self) {
         self.receivers.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +107,7 @@ impl Budget {
     /// There is too much in all, and more than its share of it in a queue of so many frames with so
     /// many bytes. Each counts as if no other queue had it: all shares together are not too much.
     pub(crate) fn is_exceeded_by(&self, frames: usize, bytes: usize) -> bool {
-        if self.used() <= self.limit {
+        if self.has_room() {
             return false;
         }
         let share = self.limit / self.receivers.load(Ordering::Relaxed).max(1);

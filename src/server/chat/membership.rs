@@ -1,11 +1,14 @@
 //! Being in a room, as a sender or a receiver, until the membership is dropped.
 
 use super::effects::Effects;
+use super::frame::Frame;
 use super::id::SessionId;
 use super::outbox::OutboxSender;
-use super::room::{Beginning, Lag, MemberKey, Room};
+use super::replay::Lag;
+use super::room::{Beginning, MemberKey, Room};
 use super::rooms::Rooms;
 use super::sync::Arc;
+use crate::wire::position::Position;
 use crate::wire::protocol::Name;
 
 /// A client's membership in a room, which exists at least as long. When it is dropped, for whatever
@@ -74,11 +77,15 @@ impl Membership {
         self.room.lag(self.key?)
     }
 
-    /// A receiver has been given everything up to that SEQ.
-    pub(crate) fn advance(&self, after: u64) {
-        if let Some(key) = self.key {
-            self.room.advance(key, after);
-        }
+    /// The same. One that has everything hears what is said from now on.
+    pub(crate) fn catch_up(&self) -> Option<Lag> {
+        self.room.catch_up(self.key?)
+    }
+
+    /// Queues what a log has given for a receiver, up to that position; returns how many texts these
+    /// are, or `None` if they may be others by now.
+    pub(crate) fn give(&self, texts: Frame, to: Position) -> Option<u64> {
+        self.room.give(self.key?, texts, to)
     }
 
     /// From now on, effects go to another worker.

@@ -5,8 +5,10 @@ use super::id::SessionId;
 use super::log::Log;
 use super::membership::Membership;
 use super::outbox::Outbox;
-use super::replay::{Debt, Page, PageRequest, Replay, Start};
+use super::replay::{Debt, Lag, Page, PageRequest, Paging, Replay, Start};
 use super::room::Beginning;
+use super::sync::atomic::Ordering;
+use super::tally::Tally;
 use super::turn::Turn;
 use crate::wire::position::{Resume, Span};
 use crate::wire::protocol::{Name, Reply};
@@ -119,7 +121,7 @@ impl Receiving {
         let Some(lag) = self.room.as_ref().and_then(Membership::lag) else {
             return false;
         };
-        self.replay().debt = Debt::Until(lag.published);
+        self.replay().debt = Debt::Until(lag.published.seq);
         true
     }
 
@@ -141,49 +143,50 @@ impl Receiving {
         }
         let Some(membership) = &self.room else { return };
         let room = membership.room().name().clone();
-        let mut reached = None;
-        // The room may publish between two looks, and tells nobody who lags.
-        let lag = loop {
-            match membership.lag() {
-                Some(lag) if lag.is_over() => {
-                    membership.advance(lag.after);
-                    reached = Some(lag.after);
-                }
-                lag => break lag,
-            }
-        };
+        let lag = membership.catch_up();
         let replay = self.replay();
-        if let Some(reached) = reached {
-            replay.reached(reached);
-        }
-        let Some(lag) = lag else { return };
+        let Some(Lag { after, published }) = lag else {
+            return replay.reached(u64::MAX);
+        };
         let up_to = match replay.debt {
-            Debt::Until(owed) => owed.min(lag.published),
-            Debt::None => lag.published,
+            Debt::Until(owed) => owed.min(published.seq),
+            Debt::None => published.seq,
             Debt::Paid => return,
         };
         replay.pages += 1;
         let number = replay.pages;
-        replay.paging = Some(number);
-        let (seqs, records) = (lag.after.saturating_add(1)..=up_to, replay.records);
+        replay.paging = Some(Paging { number, epoch: published.epoch });
+        let (seqs, records) = (after + 1..=up_to, replay.records);
         log.page(PageRequest { room, seqs, records, session, number });
     }
 
-    /// Queues what a log had; `false` if it does not have what comes next.
-    pub(crate) fn take(&mut self, number: u64, page: Option<Page>) -> bool {
-        let replay = self.replay();
-        if replay.paging != Some(number) {
+    /// Queues what a log had, and counts it; `false` if that does not have what comes next. What may
+    /// be something else by now is asked for again.
+    pub(crate) fn take(&mut self, number: u64, page: Option<Page>, tally: &Tally) -> bool {
+        let replay = self.replay.get_or_insert_default();
+        let (Some(paging), Some(membership)) = (replay.paging, &self.room) else {
+            return true;
+        };
+        if paging.number != number {
             return true;
         }
         replay.paging = None;
         let Some(Page { lines, last }) = page else {
-            return false;
+            return membership.lag().is_none_or(|lag| lag.published.epoch != paging.epoch);
         };
-        replay.reached(last);
-        self.outbox.sender().push(lines.into());
-        if let Some(membership) = &self.room {
-            membership.advance(last);
+        if let Some(texts) = membership.give(lines, last) {
+            tally.deliveries.fetch_add(texts, Ordering::Relaxed);
+            // What is owed may be lost by now.
+            let is_all = membership.lag().is_none();
+            replay.reached(if is_all { u64::MAX } else { last.seq });
         }
         true
+    }
+
+    /// Nothing more is carried out, so that it gets all that there is.
+    pub(crate) fn forget_debt(&mut self) {
+        if let Some(replay) = &mut self.replay {
+            replay.debt = Debt::None;
+        }
     }
 }

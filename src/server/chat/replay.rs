@@ -7,8 +7,9 @@
 
 use std::ops::RangeInclusive;
 
+use super::frame::Frame;
 use super::id::SessionId;
-use crate::wire::position::Resume;
+use crate::wire::position::{Position, Resume};
 use crate::wire::protocol::Name;
 
 /// What a log knows of the texts of a room that a receiver is about to enter.
@@ -66,9 +67,18 @@ pub(crate) struct PageRequest {
 #[derive(Debug)]
 pub(crate) struct Page {
     /// Whole lines.
-    pub lines: Vec<u8>,
-    /// The SEQ of the last of them.
-    pub last: u64,
+    pub lines: Frame,
+    /// Where the last of them is.
+    pub last: Position,
+}
+
+/// How far a receiver is that is given what a log has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lag {
+    /// The SEQ of the last text that it has been given.
+    pub after: u64,
+    /// The last that was published.
+    pub published: Position,
 }
 
 /// What a receiver has asked for, and how far it has got.
@@ -81,9 +91,18 @@ pub(crate) struct Replay {
     /// Pages that it has asked for so far.
     pub pages: u64,
     /// The page that is on its way to it, unless what it is to be given has changed since.
-    pub paging: Option<u64>,
+    pub paging: Option<Paging>,
     /// What it has to be given before its next line is carried out.
     pub debt: Debt,
+}
+
+/// A page that a receiver has asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Paging {
+    /// Its number.
+    pub number: u64,
+    /// The epoch that the room was in.
+    pub epoch: u64,
 }
 
 /// What a receiver that lags has to be given before it goes on to something else.
@@ -99,7 +118,7 @@ pub(crate) enum Debt {
 }
 
 impl Replay {
-    /// It has been given, or queued, everything up to that SEQ.
+    /// It has been given, or queued, everything up to that SEQ; the largest if that is all there is.
     pub(crate) fn reached(&mut self, seq: u64) {
         if matches!(self.debt, Debt::Until(owed) if owed <= seq) {
             self.debt = Debt::Paid;

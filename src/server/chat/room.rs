@@ -14,15 +14,12 @@ use super::id::{SessionId, WorkerSet};
 use super::lane::Lane;
 use super::outbox::{Backlog, OutboxSender};
 use super::publication::Publication;
-use super::replay::{Asked, Start};
+use super::replay::{Asked, Lag, Start};
 use super::session_queue::SessionQueue;
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::sync::{Mutex, lock};
 use crate::wire::position::{Position, Span};
 use crate::wire::protocol::Name;
-
-/// How far a receiver is that can no longer be given what comes next.
-const LOST: u64 = u64::MAX;
 
 /// A room.
 #[derive(Debug)]
@@ -161,26 +158,10 @@ pub(crate) struct Beginning<'a> {
     pub answer: &'a dyn Fn(Span) -> Frame,
 }
 
-/// How far a receiver is that is given what a log has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lag {
-    /// The SEQ of the last text that it has been given.
-    pub after: u64,
-    /// The SEQ of the last that was published.
-    pub published: u64,
-}
-
-impl Lag {
-    /// It has all that there is.
-    pub(crate) fn is_over(self) -> bool {
-        self.after >= self.published && self.after != LOST
-    }
-}
-
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Published {
-    /// Receivers that it was queued for.
+    /// Receivers that it was queued for; those that lag are left out.
     pub receivers: usize,
     /// Other workers that have to be notified.
     pub notify: WorkerSet,
@@ -289,19 +270,46 @@ impl Room {
     /// How far a receiver is that is given what the log has.
     pub(crate) fn lag(&self, key: MemberKey) -> Option<Lag> {
         let state = lock(&self.state);
-        let published = state.published.unwrap_or_default().seq;
         let after = state.shards[key.worker].members[key.key].lag?;
-        Some(Lag { after, published })
+        Some(Lag { after, published: state.published.unwrap_or_default() })
     }
 
-    /// A receiver has been given everything up to that SEQ. If that is all, it hears what is said
-    /// from now on.
-    pub(crate) fn advance(&self, key: MemberKey, after: u64) {
+    /// The same. One that has everything hears what is said from now on.
+    pub(crate) fn catch_up(&self, key: MemberKey) -> Option<Lag> {
         let mut state = lock(&self.state);
-        let published = state.published.unwrap_or_default().seq;
+        let published = state.published.unwrap_or_default();
         let member = &mut state.shards[key.worker].members[key.key];
-        if member.lag.is_some_and(|lag| lag != LOST) {
-            member.set_lag(Some(after).filter(|after| *after < published));
+        let lag = member.lag.filter(|after| *after < published.seq);
+        member.set_lag(lag);
+        lag.map(|after| Lag { after, published })
+    }
+
+    /// Queues what the log has given for a receiver, up to that position; returns how many texts
+    /// these are. `None` if the room has begun another epoch since, so that they may be others now.
+    pub(crate) fn give(&self, key: MemberKey, texts: Frame, to: Position) -> Option<u64> {
+        let mut state = lock(&self.state);
+        let published = state.published.unwrap_or_default();
+        if to.epoch != published.epoch {
+            return None;
+        }
+        let member = &mut state.shards[key.worker].members[key.key];
+        let after = member.lag?;
+        member.sender.push(texts);
+        member.set_lag(Some(to.seq).filter(|seq| *seq < published.seq));
+        Some(to.seq.saturating_sub(after))
+    }
+
+    /// Texts that were published may be lost. The last that is left is there, and what is said from
+    /// now on comes after it, in another epoch. A room that does not know where it is hears of that
+    /// when it learns.
+    pub(crate) fn begin_epoch(&self, last: Position) {
+        let mut state = lock(&self.state);
+        if state.published.is_none() {
+            return;
+        }
+        state.published = Some(last);
+        for (_, member) in state.shards.iter_mut().flat_map(|shard| shard.members.iter_mut()) {
+            member.set_lag(member.lag.map(|after| after.min(last.seq)));
         }
     }
 
@@ -344,7 +352,7 @@ impl Room {
         let mut state = lock(&self.state);
         let mut records = None;
         if let Some(last) = publication.last() {
-            state.note_published(last);
+            state.published = Some(last);
         }
         let mut published = Published { receivers: 0, notify: WorkerSet::default() };
         let (mut newly_over, mut left_out) = (0, 0);
@@ -355,8 +363,8 @@ impl Room {
             if shard.members.is_empty() {
                 continue;
             }
-            published.receivers += shard.members.len();
             let pushed = shard.push_all(&publication, &mut records);
+            published.receivers += shard.members.len() - pushed.left_out;
             newly_over += pushed.newly_over;
             left_out += pushed.left_out;
             if let Some((_, writes)) = here.as_mut().filter(|(worker, _)| *worker == index) {
@@ -456,20 +464,6 @@ impl State {
     fn any_backlog(&self) -> Option<&Backlog> {
         let any = self.shards.iter().find_map(|shard| shard.members.iter().next());
         any.map(|(_, member)| member.sender.backlog())
-    }
-
-    /// The last text that is published is there now. Where something was lost, those who are given
-    /// what the log has cannot be given what comes next.
-    fn note_published(&mut self, last: Position) {
-        let before = self.published.replace(last);
-        if before.is_none_or(|before| before.epoch == last.epoch) {
-            return;
-        }
-        for (_, member) in self.shards.iter_mut().flat_map(|shard| shard.members.iter_mut()) {
-            if member.lag.is_some() {
-                member.set_lag(Some(LOST));
-            }
-        }
     }
 }
 

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// The answer to one who joins a room of which nothing can be found out.
+pub(super) const UNREADABLE: &str = "the history cannot be read";
+
 /// What keeps a history from being used.
 #[derive(Debug, Error)]
 pub(crate) enum HistoryError {

@@ -100,7 +100,9 @@ impl Claim {
 pub(super) fn real(path: &Path) -> Result<PathBuf, HistoryError> {
     let failed = |source| HistoryError::Open { path: path.to_owned(), source };
     match fs::canonicalize(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // A link that leads nowhere is there: what it should lead to is missing.
+        Err(error)
+            if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {}
         real => return real.map_err(failed),
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

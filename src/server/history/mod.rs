@@ -18,6 +18,7 @@ mod store;
 #[cfg(test)]
 mod store_tests;
 mod upkeep;
+mod view;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,19 +35,18 @@ use super::chat::id::SessionId;
 use super::chat::log::{Log, Opened};
 use super::chat::replay::{PageRequest, Start};
 use super::chat::room::Room;
+use super::chat::rooms::Rooms;
 use crate::system::rate_limited::Warning;
 use crate::wire::position::{Position, Resume};
 use crate::wire::protocol::Stamp;
 use desk::{Desk, Entry, Open, Taken};
 pub(crate) use error::HistoryError;
+use error::UNREADABLE;
 pub(crate) use outlet::Outlet;
 use reader::{Job, Reader};
 use store::{Failure, Store};
 pub(crate) use upkeep::Keep;
 use upkeep::Upkeep;
-
-/// The answer to one who joins.
-const UNREADABLE: &str = "the history cannot be read";
 
 /// How long to wait for one who has locked the database.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -261,14 +261,31 @@ impl History {
     /// What became of a commit that may or may not be there. Until that can be told, nothing is
     /// answered.
     fn find_out(&self, store: &mut Store, batches: &[Batch]) -> Option<Vec<Stamp>> {
+        let stamps = self.insist(|| store.resolve(batches))?;
+        if let Some(outlet) = self.outlet.get()
+            && outlet.epoch.swap(store.epoch(), Ordering::SeqCst) != store.epoch()
+        {
+            let unpublished = if stamps.is_some() { batches } else { &[] };
+            self.begin_epoch(store, &outlet.rooms, unpublished);
+        }
+        stamps
+    }
+
+    /// Lets all rooms know where they are in the new epoch; what is `unpublished` comes after that.
+    fn begin_epoch(&self, store: &mut Store, rooms: &Rooms, unpublished: &[Batch]) {
+        for room in rooms.all() {
+            let batches = unpublished.iter().filter(|batch| Arc::ptr_eq(batch.room(), &room));
+            let texts: u64 = batches.map(Batch::texts).sum();
+            let Some(last) = self.insist(|| store.last(room.name())) else { return };
+            room.begin_epoch(Position { epoch: store.epoch(), seq: last.saturating_sub(texts) });
+        }
+    }
+
+    /// Tries it again and again; `None` at the end.
+    fn insist<T>(&self, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Option<T> {
         loop {
-            match store.resolve(batches) {
-                Ok(stamps) => {
-                    if let Some(outlet) = self.outlet.get() {
-                        outlet.epoch.store(store.epoch(), Ordering::SeqCst);
-                    }
-                    return stamps;
-                }
+            match attempt() {
+                Ok(value) => return Some(value),
                 Err(error) => self.warn(&error),
             }
             if self.desk.is_closed() {

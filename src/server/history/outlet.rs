@@ -6,7 +6,11 @@ use std::sync::atomic::AtomicU64;
 
 use crate::server::chat::effects::Effect;
 use crate::server::chat::frame::Budget;
+use crate::server::chat::rooms::Rooms;
 use crate::server::chat::tally::Tally;
+
+/// Bytes of pages on their way to receivers, above which pages are small.
+pub(super) const PAGES: usize = 16 * 1024 * 1024;
 
 /// Where the threads of a history say what they have to say.
 pub(crate) struct Outlet {
@@ -15,6 +19,10 @@ pub(crate) struct Outlet {
     pub(super) tally: Arc<Tally>,
     /// Counts the bytes of frames.
     pub(super) budget: Arc<Budget>,
+    /// Counts the bytes of pages on their way to receivers.
+    pub(super) pages: Arc<Budget>,
+    /// Have to know when a new epoch begins.
+    pub(super) rooms: Arc<Rooms>,
     /// The epoch of the texts that are published.
     pub(super) epoch: AtomicU64,
 }
@@ -25,8 +33,16 @@ impl Outlet {
         carry_out: impl Fn(Effect) + Send + Sync + 'static,
         tally: Arc<Tally>,
         budget: Arc<Budget>,
+        rooms: Arc<Rooms>,
     ) -> Self {
-        Outlet { carry_out: Box::new(carry_out), tally, budget, epoch: AtomicU64::new(0) }
+        Outlet {
+            carry_out: Box::new(carry_out),
+            tally,
+            budget,
+            pages: Arc::new(Budget::new(PAGES)),
+            rooms,
+            epoch: AtomicU64::new(0),
+        }
     }
 
     /// Has the right worker do something.

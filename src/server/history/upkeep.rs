@@ -5,11 +5,12 @@ use std::mem;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::desk::Desk;
 use super::error::HistoryError;
-use super::store::{connect_to_read, now};
+use super::store::now;
+use super::view::View;
 use crate::system::rate_limited::Warning;
 
 /// How often to look.
@@ -38,7 +39,7 @@ pub(crate) struct Keep {
 /// Sees to a history now and then.
 #[derive(Debug)]
 pub(super) struct Upkeep {
-    connection: Connection,
+    view: View,
     keep: Keep,
     trimmed: Option<Instant>,
     /// The last time, not all could be written into the database.
@@ -54,10 +55,8 @@ impl Upkeep {
     ///
     /// [`HistoryError::Database`] if it cannot be opened.
     pub(super) fn new(path: &Path, keep: Keep) -> Result<Self, HistoryError> {
-        let connection = connect_to_read(path)
-            .map_err(|source| HistoryError::Database { path: path.to_owned(), source })?;
-        let (readers, failures) = (Warning::default(), Warning::default());
-        Ok(Upkeep { connection, keep, trimmed: None, is_stuck: false, readers, failures })
+        let (view, readers, failures) = (View::open(path)?, Warning::default(), Warning::default());
+        Ok(Upkeep { view, keep, trimmed: None, is_stuck: false, readers, failures })
     }
 
     /// Sees to it until the end.
@@ -94,9 +93,9 @@ impl Upkeep {
     }
 
     /// Pages that were written ahead, and how many of them are in the database now.
-    fn checkpoint_once(&self) -> rusqlite::Result<(i64, i64)> {
+    fn checkpoint_once(&mut self) -> rusqlite::Result<(i64, i64)> {
         let sql = "PRAGMA wal_checkpoint(PASSIVE)";
-        self.connection.query_row(sql, [], |row| Ok((row.get(1)?, row.get(2)?)))
+        self.view.read(|it| it.query_row(sql, [], |row| Ok((row.get(1)?, row.get(2)?))))
     }
 
     /// Lets old texts go.
@@ -123,30 +122,35 @@ impl Upkeep {
     }
 
     /// All rooms, with the numbers of their last texts.
-    fn rooms(&self) -> rusqlite::Result<Vec<(String, u64)>> {
-        let mut rooms = self.connection.prepare_cached("SELECT room, last FROM rooms")?;
-        let rooms = rooms.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
-        rooms.collect()
+    fn rooms(&mut self) -> rusqlite::Result<Vec<(String, u64)>> {
+        self.view.read(|connection| {
+            let mut rooms = connection.prepare_cached("SELECT room, last FROM rooms")?;
+            let rooms =
+                rooms.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+            rooms.collect()
+        })
     }
 
     /// Up to where the oldest texts of a room have to go, as far as one step is concerned.
-    fn oldest_to_go(&self, room: &str, last: u64) -> rusqlite::Result<Option<u64>> {
-        let sql = "SELECT seq, time FROM texts WHERE room = ?1 ORDER BY seq LIMIT ?2";
-        let mut oldest = self.connection.prepare_cached(sql)?;
+    fn oldest_to_go(&mut self, room: &str, last: u64) -> rusqlite::Result<Option<u64>> {
         let by_number = self.keep.texts.map_or(0, |most| last.saturating_sub(most as u64));
         let by_time =
             self.keep.days.and_then(|days| now().checked_sub(DAY * days.min(100_000) as u32));
         let before = by_time.map_or(0, |time| time.as_millis() as i64);
-        let mut rows = oldest.query(params![room, STEP as i64])?;
-        let mut up_to = None;
-        while let Some(row) = rows.next()? {
-            let (seq, time) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)?);
-            if seq > by_number && time >= before {
-                break;
+        let sql = "SELECT seq, time FROM texts WHERE room = ?1 ORDER BY seq LIMIT ?2";
+        self.view.read(|connection| {
+            let mut oldest = connection.prepare_cached(sql)?;
+            let mut rows = oldest.query(params![room, STEP as i64])?;
+            let mut up_to = None;
+            while let Some(row) = rows.next()? {
+                let (seq, time) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)?);
+                if seq > by_number && time >= before {
+                    break;
+                }
+                up_to = Some(seq);
             }
-            up_to = Some(seq);
-        }
-        Ok(up_to)
+            Ok(up_to)
+        })
     }
 }
 
@@ -175,8 +179,9 @@ mod tests {
         assert!(store.changes() > 0);
         let desk = Desk::new(store);
         let mut upkeep = Upkeep::new(&path, Keep::default()).unwrap();
-        // Within a transaction of its own, it cannot.
-        upkeep.connection.execute_batch("BEGIN; SELECT * FROM texts").unwrap();
+        // Within a transaction of its own it cannot, nor where there is no such file.
+        upkeep.view.read(|it| it.execute_batch("BEGIN; SELECT * FROM texts")).unwrap();
+        std::fs::rename(&path, folder.join("elsewhere")).unwrap();
         assert!(upkeep.checkpoint(&desk).is_err());
         assert_eq!(desk.take_store().unwrap().changes(), 0);
         std::fs::remove_dir_all(&folder).unwrap();

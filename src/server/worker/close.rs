@@ -26,7 +26,7 @@ pub(crate) enum CloseReason {
     HalfClosed,
     /// Its queue has been above its mark for so long.
     Stalled(Duration),
-    /// What it has not been given is no longer kept.
+    /// What it has not been given is no longer kept, or cannot be read.
     Missed,
     /// The server stops.
     Stopping,
@@ -79,7 +79,8 @@ impl CloseReason {
             }
             CloseReason::Stopping => debug!("{session} closed: the server stops"),
             CloseReason::Missed => cuts.warn(format_args!(
-                "cut {session} in room {}: what it has not been given yet is no longer kept",
+                "cut {session} in room {}: what it has not been given yet is no longer kept, or \
+                 cannot be read",
                 room.map_or("", |room| room.name().as_str()),
             )),
             CloseReason::Panicked => debug!("{session} closed: the server has a bug"),

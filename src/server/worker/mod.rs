@@ -223,7 +223,7 @@ impl Worker {
             Message::Page(session, number, page) => sessions.page(session, number, page),
             Message::Evict(session) => sessions.evict(session),
             Message::Finish(done) => sessions.finish(done),
-            Message::Halt(done) => sessions.phase = Phase::Halted(Some(done)),
+            Message::Halt(done) => sessions.halt(done),
             Message::Drain(deadline) => {
                 sessions.phase = Phase::Draining(deadline);
                 // All are written to at once.

@@ -1,11 +1,14 @@
-//! A receiver that is given what a log has, while others talk, its room moves, texts are let go of, and
-//! it joins another room: in every order of a few steps, and in many random ones of many.
+//! A receiver that is given what a log has, while others talk, its room moves, texts are let go of or
+//! lost, and it joins another room: in every order of a few steps, and in many random ones of many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::test_log::TestLog;
-use super::test_server::{Client, TestServer};
+use super::test_server::{Client, MINUTE, TestServer, WORKERS};
+use crate::server::chat::effects::Effect;
+use crate::server::shutdown::Pace;
 
 /// Texts of a page at most, so that a replay takes several.
 const PAGE: usize = 2;
@@ -16,6 +19,8 @@ enum Step {
     Say(usize),
     /// The log gives a page that somebody waits for.
     Page,
+    /// The log looks such a page up, which is given with the next step of the kind.
+    LookUp,
     /// The receiver joins a room, with its last three texts.
     Join(usize),
     /// The receiver goes on with records, or joins where it is.
@@ -24,15 +29,19 @@ enum Step {
     Move(usize),
     /// The log lets go of one more text, of each room.
     Trim,
+    /// The log loses the last text of each room, and begins another epoch.
+    Lose,
     /// The log knows about the rooms that receivers wait for.
     Open,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     Step::Open,
     Step::Say(0),
     Step::Say(1),
     Step::Page,
+    Step::LookUp,
+    Step::Lose,
     Step::Join(0),
     Step::Join(1),
     Step::Stay,
@@ -49,7 +58,11 @@ struct Model {
     server: TestServer,
     senders: Vec<Client>,
     receiver: Client,
-    said: [usize; 2],
+    /// How many texts there have been, so that no two are the same.
+    said: usize,
+    /// For each epoch, the texts of each room.
+    epochs: Vec<[Vec<usize>; 2]>,
+    looked_up: Option<Effect>,
     heard: String,
 }
 
@@ -66,22 +79,34 @@ impl Model {
         let join = |room: &&str| server.client_saying(0, &format!("slogin:bob\njoin:{room}\n"));
         let senders = ROOMS.iter().map(join).collect();
         let receiver = server.client_saying(1, "rlogin:eve\nhistory:\n");
-        let mut model =
-            Model { log, server, senders, receiver, said: [0; 2], heard: String::new() };
+        let (epochs, looked_up, heard) = (vec![<[Vec<usize>; 2]>::default()], None, String::new());
+        let mut model = Model { log, server, senders, receiver, said: 0, epochs, looked_up, heard };
         (0..3).for_each(|_| model.take(Step::Say(0)));
         (0..3).for_each(|_| model.take(Step::Say(1)));
         model
     }
 
+    /// What there is of each room now.
+    fn texts(&mut self) -> &mut [Vec<usize>; 2] {
+        self.epochs.last_mut().unwrap()
+    }
+
     fn take(&mut self, step: Step) {
         match step {
             Step::Say(room) => {
-                self.said[room] += 1;
-                let text = format!("sendall:{}\n", self.said[room]);
-                self.senders[room].send(&text);
+                self.said += 1;
+                let text = self.said;
+                self.texts()[room].push(text);
+                self.senders[room].send(&format!("sendall:{text}\n"));
             }
-            Step::Page => {
-                self.log.give_page(PAGE, &self.server.shared);
+            Step::Page => match self.looked_up.take() {
+                Some(effect) => self.server.shared.carry_out(effect),
+                None => drop(self.log.give_page(PAGE, &self.server.shared)),
+            },
+            Step::LookUp => {
+                if self.looked_up.is_none() {
+                    self.looked_up = self.log.look_up(PAGE);
+                }
             }
             Step::Join(room) => {
                 self.receiver.try_send(&format!("history:last=3\njoin:{}\n", ROOMS[room]));
@@ -97,6 +122,14 @@ impl Model {
                     floor.fetch_add(1, Ordering::Relaxed);
                 }
             }
+            Step::Lose => {
+                let mut left = self.texts().clone();
+                left.iter_mut().for_each(|texts| {
+                    texts.pop();
+                });
+                self.epochs.push(left);
+                self.log.lose(&self.server.shared);
+            }
         }
         self.server.step_all();
         self.heard += &self.receiver.heard();
@@ -109,6 +142,7 @@ impl Model {
             // One thing may lead to the next.
             for _ in 0..20 {
                 self.take(Step::Open);
+                self.take(Step::Page);
                 while self.log.give_page(PAGE, &self.server.shared) {
                     self.server.step_all();
                 }
@@ -120,32 +154,67 @@ impl Model {
     /// What the receiver has heard is what its rooms have said, from where it was told on.
     fn check(&self, steps: &[Step]) {
         let fail = |why: &str| panic!("{steps:?}: {why}\n{}", self.heard);
-        let (mut room, mut next) = ("", 0);
+        let mut place: Option<Place> = None;
         for line in self.heard.lines() {
             if let Some(joined) = line.strip_prefix("ok:joined room ") {
-                let (name, span) = joined.split_once(" @1-").unwrap();
-                room = ROOMS.iter().find(|room| **room == name).unwrap();
-                next = span.split_once("..").unwrap().0.parse::<usize>().unwrap() + 1;
-            } else if let Some(record) = line.strip_prefix("record:1-") {
+                let (name, span) = joined.split_once(" @").unwrap();
+                let room = ROOMS.iter().position(|room| *room == name).unwrap();
+                let (epoch, seq) = position(span.split_once("..").unwrap().0);
+                place = Some(Place { room, epoch, seq });
+            } else if let Some(record) = line.strip_prefix("record:") {
                 let parts: Vec<_> = record.split(':').collect();
-                let expected = next.to_string();
-                if parts != [&*expected, "0", room, "bob", &*expected] {
-                    fail(&format!("text {next} of {room} was due, and not {line}"));
+                let Some(place) = &mut place else { return fail("it is in no room") };
+                let (epoch, seq) = position(parts[0]);
+                if !place.advance(epoch, seq, &self.epochs) {
+                    fail(&format!("{line} comes after {place:?}"));
                 }
-                next += 1;
+                let text = self.epochs[epoch][place.room][seq - 1].to_string();
+                if parts[1..] != ["0", ROOMS[place.room], "bob", &text] {
+                    fail(&format!("{line} should say {text}"));
+                }
             }
         }
         let is_cut = self.server.shared.tally.cut.load(Ordering::Relaxed) > 0;
         if is_cut && !steps.iter().any(|step| matches!(step, Step::Trim)) {
             fail("it was cut");
         }
-        if let Some(index) = ROOMS.iter().position(|name| *name == room)
+        let last = self.epochs.len() - 1;
+        if let Some(Place { room, epoch, seq }) = place
             && !is_cut
-            && next != self.said[index] + 1
+            && (epoch, seq) != (last, self.epochs[last][room].len())
         {
-            fail(&format!("text {next} of {room} is missing"));
+            fail(&format!("text {} of {} is missing", seq + 1, ROOMS[room]));
         }
     }
+}
+
+/// Where a receiver is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    room: usize,
+    /// The first is 0.
+    epoch: usize,
+    seq: usize,
+}
+
+impl Place {
+    /// Goes to the text at that position; `false` if another one is due. After a loss, what has
+    /// survived comes once, and what is new comes after that.
+    fn advance(&mut self, epoch: usize, seq: usize, epochs: &[[Vec<usize>; 2]]) -> bool {
+        for lost in &epochs[self.epoch.min(epoch)..epoch] {
+            // What was left of the epoch is what the next one began with.
+            self.seq = self.seq.min(lost[self.room].len().saturating_sub(1));
+        }
+        let is_due = epoch >= self.epoch && seq == self.seq + 1;
+        (self.epoch, self.seq) = (epoch, seq);
+        is_due
+    }
+}
+
+/// The number of the epoch, from 0, and the SEQ.
+fn position(text: &str) -> (usize, usize) {
+    let (epoch, seq) = text.split_once('-').unwrap();
+    (epoch.parse::<usize>().unwrap() - 1, seq.parse().unwrap())
 }
 
 fn try_out(steps: &[Step]) {
@@ -175,4 +244,24 @@ fn a_receiver_that_joins_moves_and_lags_hears_each_text_once_in_any_order_of_ste
         let steps: Vec<_> = (0..40).map(|_| random()).collect();
         try_out(&steps);
     }
+}
+
+/// A receiver has to be given something before its next line is carried out, and in a stop there is no
+/// next line.
+#[test]
+fn a_stop_gives_one_that_lags_all_that_there_is() {
+    let mut model = Model::new(false);
+    model.take(Step::Join(0));
+    model.receiver.send("join:there\n");
+    model.take(Step::Say(0));
+    let soon = Instant::now() + Duration::from_millis(50);
+    let stopping = model.server.stop(Pace { finish: soon, halt: soon, ..Pace::within(2 * MINUTE) });
+    model.server.step_until(&stopping);
+    while model.log.give_page(PAGE, &model.server.shared) {
+        model.server.step_all();
+    }
+    model.heard += &model.receiver.heard();
+    assert!(model.heard.ends_with(":here:bob:7\n"), "{}", model.heard);
+    let left = (0..WORKERS).map(|worker| model.server.shared.placement.sessions(worker));
+    assert_eq!(left.sum::<usize>(), 0);
 }

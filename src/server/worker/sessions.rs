@@ -279,10 +279,11 @@ impl Sessions {
 
     /// A log has given, or no longer has, what a session wants.
     pub(crate) fn page(&mut self, session: SessionId, number: u64, page: Option<Page>) {
-        if !self.slots.hold(session) {
+        let Sessions { slots, shared, .. } = self;
+        if !slots.hold(session) {
             return;
         }
-        if self.slots[session.token].connection.session.take_page(number, page) {
+        if slots[session.token].connection.session.take_page(number, page, &shared.tally) {
             self.change(session.token);
             self.list(session.token);
         } else {
@@ -442,6 +443,14 @@ impl Sessions {
         for token in self.slots.tokens() {
             self.slots[token].connection.finish();
             self.list(token);
+        }
+    }
+
+    /// Carries out nothing more.
+    pub(crate) fn halt(&mut self, done: mpsc::Sender<()>) {
+        self.phase = Phase::Halted(Some(done));
+        for token in self.slots.tokens() {
+            self.slots[token].connection.session.forget_debt();
         }
     }
 

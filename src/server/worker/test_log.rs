@@ -33,6 +33,8 @@ pub(crate) struct TestLog {
     pub wanted: Mutex<VecDeque<PageRequest>>,
     /// It gives texts back, of each room those after so many.
     pub floor: Option<AtomicU64>,
+    /// How often it has lost texts: each time, an epoch has ended.
+    pub losses: AtomicU64,
 }
 
 impl Log for TestLog {
@@ -52,7 +54,7 @@ impl Log for TestLog {
 
     fn open(&self, room: &Arc<Room>, resume: Option<Resume>, session: SessionId) -> Opened {
         let seq = self.kept.lock().unwrap().get(room.name()).map_or(0, Vec::len) as u64;
-        room.set_published(Position { epoch: 1, seq });
+        room.set_published(self.position(seq));
         let asked = match resume {
             None => Asked::Now,
             Some(Resume::Last(count)) => Asked::Last(count),
@@ -81,7 +83,7 @@ impl TestLog {
     fn order(&self, batch: Batch, publisher: &mut Publisher<'_>) {
         let mut kept = self.kept.lock().unwrap();
         let kept = kept.entry(batch.room().name().clone()).or_default();
-        let position = Position { epoch: 1, seq: kept.len() as u64 + 1 };
+        let position = self.position(kept.len() as u64 + 1);
         kept.extend(batch.lines().split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec));
         batch.ordered(Stamp { position, time: 0 }, publisher);
     }
@@ -125,25 +127,54 @@ impl TestLog {
 
     /// Gives the page that has been wanted the longest, of so many texts at most, if one is wanted.
     pub(crate) fn give_page(&self, most: usize, shared: &Shared) -> bool {
-        let Some(request) = self.wanted.lock().unwrap().pop_front() else {
+        let Some(effect) = self.look_up(most) else {
             return false;
         };
-        let (first, up_to) = (*request.seqs.start(), *request.seqs.end());
-        let last = up_to.min((first - 1).saturating_add(most as u64));
-        let mut page = Page { lines: Vec::new(), last };
+        shared.carry_out(effect);
+        true
+    }
+
+    /// Looks up the page that has been wanted the longest, to be given later.
+    pub(crate) fn look_up(&self, most: usize) -> Option<Effect> {
+        let request = self.wanted.lock().unwrap().pop_front()?;
+        let page = self.page(&request, most);
+        Some(Effect::Page(request.session, request.number, page))
+    }
+
+    fn page(&self, request: &PageRequest, most: usize) -> Option<Page> {
+        let first = *request.seqs.start();
+        let kept = self.kept.lock().unwrap();
+        let there = kept[&request.room].len() as u64;
+        let last = there.min(*request.seqs.end()).min((first - 1).saturating_add(most as u64));
+        if first > last || first <= self.floor() {
+            return None;
+        }
+        let mut lines = Vec::new();
         for seq in first..=last {
-            let line = self.kept.lock().unwrap()[&request.room][seq as usize - 1].clone();
-            let stamp = Stamp { position: Position { epoch: 1, seq }, time: 0 };
+            let line = &kept[&request.room][seq as usize - 1];
+            let stamp = Stamp { position: self.position(seq), time: 0 };
             if request.records {
-                append_record(&mut page.lines, stamp, line.trim_ascii_end());
+                append_record(&mut lines, stamp, line.trim_ascii_end());
             } else {
-                page.lines.extend(line);
+                lines.extend(line);
             }
         }
-        let is_kept = first > self.floor();
-        let page = is_kept.then_some(page);
-        shared.carry_out(Effect::Page(request.session, request.number, page));
-        true
+        Some(Page { lines: lines.into(), last: self.position(last) })
+    }
+
+    /// Loses the last text of each room, and begins a new epoch.
+    pub(crate) fn lose(&self, shared: &Shared) {
+        self.losses.fetch_add(1, Ordering::Relaxed);
+        let mut kept = self.kept.lock().unwrap();
+        kept.values_mut().for_each(|texts| drop(texts.pop()));
+        for room in shared.rooms.all() {
+            let seq = kept.get(room.name()).map_or(0, Vec::len) as u64;
+            room.begin_epoch(self.position(seq));
+        }
+    }
+
+    fn position(&self, seq: u64) -> Position {
+        Position { epoch: 1 + self.losses.load(Ordering::Relaxed), seq }
     }
 
     /// Says to all who wait for a room that it is known, or why not.

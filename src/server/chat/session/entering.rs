@@ -13,6 +13,7 @@ use crate::server::chat::receiving::Receiving;
 use crate::server::chat::refusal::Refusal;
 use crate::server::chat::replay::{Page, Start};
 use crate::server::chat::sync::Arc;
+use crate::server::chat::tally::Tally;
 use crate::server::chat::turn::{Step, Turn};
 use crate::wire::position::Resume;
 use crate::wire::protocol::{self, Name, RequestError};
@@ -159,9 +160,9 @@ impl Session {
     }
 
     /// The log has given what a receiver has asked for; `false` if it does not have that any more.
-    pub(crate) fn take_page(&mut self, number: u64, page: Option<Page>) -> bool {
+    pub(crate) fn take_page(&mut self, number: u64, page: Option<Page>, tally: &Tally) -> bool {
         match &mut self.role {
-            Role::Receiver(receiving) => receiving.take(number, page),
+            Role::Receiver(receiving) => receiving.take(number, page, tally),
             _ => true,
         }
     }
@@ -179,6 +180,13 @@ impl Session {
     /// A receiver has to be given something before its next line is carried out.
     pub(crate) fn is_in_debt(&self) -> bool {
         matches!(&self.role, Role::Receiver(receiving) if receiving.is_in_debt())
+    }
+
+    /// Nothing more is carried out: a receiver gets all that there is.
+    pub(crate) fn forget_debt(&mut self) {
+        if let Role::Receiver(receiving) = &mut self.role {
+            receiving.forget_debt();
+        }
     }
 
     /// Bytes of a receiver's queue that have ever been written.
