@@ -1,5 +1,8 @@
 //! What survives when the server does not end in an orderly way, and when positions begin anew.
 
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::Shutdown;
 use std::thread;
 
 use rustix::process::Signal;
@@ -16,7 +19,7 @@ fn talk(mut sender: Peer, user: &str, round: usize) -> usize {
     for number in 0.. {
         let stream = sender.stream();
         let line = format!("sendall:{user} {round} {number}\n");
-        if std::io::Write::write_all(&mut &*stream, line.as_bytes()).is_err() {
+        if (&mut &*stream).write_all(line.as_bytes()).is_err() {
             break;
         }
         match sender.next_line() {
@@ -77,6 +80,79 @@ fn what_was_answered_survives_being_killed() {
     server.stop();
 }
 
+/// Talks in many texts at a time, of which none is answered before the last is said, until the server
+/// is gone; returns how many were answered `ok`.
+fn talk_without_waiting(mut sender: Peer, user: &str, round: usize) -> usize {
+    let mut writer = sender.stream().try_clone().unwrap();
+    let user = user.to_owned();
+    let writing = thread::spawn(move || {
+        for part in 0.. {
+            let line = |number: usize| {
+                format!("sendall:{user} {round} {number} {}\n", "x".repeat(number % 200))
+            };
+            let lines: String = (part * 700..(part + 1) * 700).map(line).collect();
+            if writer.write_all(lines.as_bytes()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut answered = 0;
+    while let Some(line) = sender.next_line() {
+        assert_eq!(line, b"ok:sent");
+        answered += 1;
+    }
+    let _ = sender.stream().shutdown(Shutdown::Both);
+    writing.join().unwrap();
+    answered
+}
+
+/// The same in large batches, of two rooms, which no worker commits by itself.
+#[test]
+fn what_was_answered_survives_in_batches_of_several_rooms() {
+    let scratch = Scratch::new();
+    let rooms = ["cafe", "tea"];
+    // Of each user, how many texts were answered in each round.
+    let mut answered = HashMap::new();
+    for round in 0..12 {
+        let server = scratch.server(&["--queue-limit", "100000"]);
+        let mut peers = rooms.map(|room| receiver(server.port, "", room).0);
+        let talking: Vec<_> = (0..4)
+            .map(|number| {
+                let (room, user) = (rooms[number % 2], format!("u{number}"));
+                let sender = Peer::sender(server.port, &user, room);
+                thread::spawn(move || {
+                    let count = talk_without_waiting(sender, &user, round);
+                    (format!("{user} {round}"), count)
+                })
+            })
+            .collect();
+        for peer in &mut peers {
+            records(peer, round * 900 + 1);
+        }
+        server.program.signal(Signal::KILL);
+        answered.extend(talking.into_iter().map(|talk| talk.join().unwrap()));
+    }
+    scratch.server(&[]).stop();
+    let mut kept = HashMap::<String, usize>::new();
+    for room in rooms {
+        for ((seq, text), place) in scratch.texts(room).into_iter().zip(1..) {
+            assert_eq!(seq, place, "in {room}");
+            // `USER ROUND NUMBER xxx`
+            let mut words = text.splitn(4, ' ');
+            let (user, round, number) =
+                (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            let next = kept.entry(format!("{user} {round}")).or_default();
+            assert_eq!(number, next.to_string(), "of {user} in round {round}");
+            *next += 1;
+        }
+    }
+    assert!(answered.values().sum::<usize>() > 2000, "{answered:?}");
+    for (who, count) in answered {
+        let kept = kept.get(&who).copied().unwrap_or(0);
+        assert!(kept >= count, "{count} of {who} were answered, {kept} are there");
+    }
+}
+
 /// Lets the history believe that the system has been started anew since.
 fn pretend_a_power_cut(scratch: &Scratch) {
     scratch.database().execute("UPDATE state SET clean = 0, boot = 'another'", []).unwrap();
@@ -118,6 +194,38 @@ fn positions_begin_a_new_epoch_only_if_something_may_be_lost() {
             assert!(records.iter().all(|record| record.epoch == epoch));
             assert_eq!(records.last().map(|record| &*record.text), Some("6"));
         }
+    }
+}
+
+/// Right after a start, before anything is said, there may be another one: that nothing was lost since
+/// is not known.
+#[test]
+fn positions_lead_on_through_several_power_cuts() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    say(&mut sender, (1..=5).map(|number| number.to_string()));
+    server.stop();
+    let mut epochs = vec![scratch.epoch()];
+    for _ in 0..3 {
+        let server = scratch.server(&[]);
+        server.program.signal(Signal::KILL);
+        server.program.finish();
+        pretend_a_power_cut(&scratch);
+        let server = scratch.server(&[]);
+        let epoch = scratch.epoch();
+        assert!(epoch > *epochs.last().unwrap());
+        for old in &epochs {
+            let (_, span) = receiver(server.port, &format!("after={old}-4"), "cafe");
+            assert_eq!(span, Span { epoch, from: 4, to: 5 });
+            let (_, span) = receiver(server.port, &format!("after={old}-9"), "cafe");
+            assert_eq!(span, Span { epoch, from: 5, to: 5 });
+            // The room that nobody had heard of then has ended where it begins.
+            let (_, span) = receiver(server.port, &format!("after={old}-9"), "tea");
+            assert_eq!(span, Span { epoch, from: 0, to: 0 });
+        }
+        epochs.push(epoch);
+        server.stop();
     }
 }
 

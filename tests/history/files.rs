@@ -1,14 +1,13 @@
-//! The file: who may read it, what is taken for one, and what happens when it cannot be written.
+//! The file: who may read it, what is taken for one, and how large it gets.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 use rusqlite::Connection;
-use rustix::process::{Signal, getuid};
+use rustix::process::Signal;
 
-use crate::harness::{Finished, Peer, Program, Server, chatbox, left_out, wait_until};
+use crate::harness::{Finished, Peer, Program, chatbox, wait_until};
 use crate::scratch::{Scratch, receiver, records, say};
 
 /// What becomes of a server that cannot use the file.
@@ -104,99 +103,66 @@ fn one_server_has_it_at_a_time() {
 
 #[test]
 fn what_makes_no_sense_is_wrong_usage() {
-    for flags in [
-        &["--keep-texts", "0", "--history", "x"][..],
-        &["--keep-texts", "x", "--history", "x"],
-        &["--keep-days", "-1", "--history", "x"],
-        &["--keep-texts", "5"],
-        &["--keep-days", "5"],
-        &["--fsync"],
+    let number = "a whole number from 1 is needed";
+    for (flags, text) in [
+        (&["--history"][..], "--history"),
+        (&["--history", ""], "the name of a file is needed"),
+        (&["--keep-texts", "0", "--history", "x"], number),
+        (&["--keep-texts", "x", "--history", "x"], number),
+        (&["--keep-texts", "", "--history", "x"], number),
+        (&["--keep-texts", "1.5", "--history", "x"], number),
+        (&["--keep-texts", "+1", "--history", "x"], number),
+        (&["--keep-texts", " 1", "--history", "x"], number),
+        (&["--keep-texts", "18446744073709551616", "--history", "x"], number),
+        (&["--keep-days", "0", "--history", "x"], number),
+        (&["--keep-days", "-1", "--history", "x"], number),
+        (&["--keep-days", "1e3", "--history", "x"], number),
+        (&["--keep-days", "99999999999999999999", "--history", "x"], number),
+        (&["--keep-texts", "5"], "need --history"),
+        (&["--keep-days", "5"], "need --history"),
+        (&["--fsync"], "need --history"),
     ] {
-        let args = ["server"].iter().chain(flags).chain(&["0"]).copied();
-        Program::start(chatbox(args)).finish().assert_one_error(2, "--");
+        // What needs a value takes the next word for it.
+        let port: &[&str] = if flags == ["--history"] { &[] } else { &["0"] };
+        let args = ["server"].iter().chain(flags).chain(port).copied();
+        Program::start(chatbox(args)).finish().assert_one_error(2, text);
     }
+    assert!(!Path::new("x").exists());
 }
 
+/// As far as can be counted.
 #[test]
-fn what_somebody_has_locked_is_an_error_after_a_while_and_goes_on() {
+fn as_much_may_be_kept_as_one_likes() {
     let scratch = Scratch::new();
-    let server = scratch.server(&[]);
+    let most = usize::MAX.to_string();
+    let server = scratch.server(&["--keep-texts", &most, "--keep-days", &most]);
     let mut sender = Peer::sender(server.port, "bob", "cafe");
-    let mut peer = Peer::receiver(server.port, "eve", "cafe");
-    say(&mut sender, ["1".into()]);
-    peer.expect("delivery:cafe:bob:1");
-    let database = scratch.database();
-    database.execute_batch("BEGIN IMMEDIATE").unwrap();
-    for _ in 0..2 {
-        assert_eq!(sender.ask("sendall:2"), "err:not kept: another program has locked the history");
-    }
-    assert_eq!(server.program.stderr().matches("locked it").count(), 1);
-    database.execute_batch("COMMIT").unwrap();
-    say(&mut sender, ["3".into()]);
-    // What was refused is not delivered.
-    peer.expect("delivery:cafe:bob:3");
-    assert_eq!(scratch.texts("cafe"), [(1, "1".into()), (2, "3".into())]);
-}
-
-/// A small file system of the test's own, where that can be had.
-struct Small<'a>(&'a Scratch);
-
-impl<'a> Small<'a> {
-    fn new(scratch: &'a Scratch) -> Option<Self> {
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-            .arg(scratch.folder())
-            .output();
-        match mount {
-            Ok(output) if getuid().is_root() && output.status.success() => Some(Small(scratch)),
-            _ => {
-                left_out("a full disk: no file system can be mounted here");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.folder()).status();
-    }
-}
-
-#[test]
-fn a_full_disk_is_an_error_and_chat_goes_on_when_there_is_room() {
-    let scratch = Scratch::new();
-    let Some(_small) = Small::new(&scratch) else { return };
-    let server: Server = scratch.server(&[]);
-    let mut sender = Peer::sender(server.port, "bob", "cafe");
-    let (mut peer, _) = receiver(server.port, "", "cafe");
-    let (mut kept, mut refused) = (Vec::new(), None);
-    for number in 0..20_000 {
-        let text = format!("{number} {}", "x".repeat(200));
-        match sender.ask(&format!("sendall:{text}")) {
-            answer if answer == "ok:sent" => kept.push(text),
-            answer => {
-                refused = Some(answer);
-                break;
-            }
-        }
-    }
-    let refused = refused.expect("the disk is never full");
-    assert!(refused.starts_with("err:not kept: "), "{refused}");
-    let heard: Vec<_> = records(&mut peer, kept.len()).into_iter().map(|it| it.text).collect();
-    assert_eq!(heard, kept);
-    // There is more room.
-    let resized = Command::new("mount")
-        .args(["-o", "remount,size=8m"])
-        .arg(scratch.folder())
-        .status()
-        .unwrap();
-    assert!(resized.success());
-    wait_until(|| sender.ask("sendall:more") == "ok:sent", || format!("{:?}", server.program));
-    let record = &records(&mut peer, 1)[0];
-    assert_eq!((record.seq, &*record.text), (kept.len() as u64 + 1, "more"));
-    assert_eq!(scratch.texts("cafe").len(), kept.len() + 1);
+    say(&mut sender, ["hi".into()]);
     server.stop();
+    assert_eq!(scratch.texts("cafe").len(), 1);
+}
+
+#[test]
+fn what_cannot_be_a_file_is_refused_at_once() {
+    let scratch = Scratch::new();
+    let (pipe, link) = (scratch.folder().join("pipe"), scratch.folder().join("link"));
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    std::os::unix::fs::symlink(scratch.folder().join("gone"), &link).unwrap();
+    let below = scratch.folder().join("pipe/chat.db");
+    for (file, text) in [
+        (&*pipe, "is not a chat's history"),
+        (Path::new("/dev/null"), "is not a chat's history"),
+        // Where what it leads to is missing, a new one is not what is wanted.
+        (&link, "cannot open"),
+        (&below, "cannot open"),
+        (Path::new("/"), "is not a chat's history"),
+        (Path::new("/proc/chat.db"), "cannot open"),
+        (Path::new("chat.db/.."), "cannot open"),
+    ] {
+        refusal(file).assert_one_error(1, text);
+    }
+    let left = fs::read_dir(scratch.folder()).unwrap().count();
+    assert_eq!(left, 2, "something was made");
 }
 
 /// However much is said, what is written ahead is cut off; and if a reader keeps it, that is told.

@@ -1,15 +1,16 @@
 //! What `receiver` does with a room that remembers, and without one.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Read;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Signal;
+use rustix::process::{Signal, getuid};
 
 use crate::harness::script::Script;
-use crate::harness::{Finished, Peer, Program, Server, chatbox, wait_until};
+use crate::harness::{Finished, Peer, Program, Server, chatbox, left_out, wait_until};
 use crate::scratch::{Scratch, say};
 
 /// Sends texts with these numbers to room `cafe`.
@@ -337,6 +338,33 @@ fn a_cursor_file_that_is_none_is_one_line_and_stays_as_it_is() {
     }
 }
 
+#[test]
+fn a_cursor_file_that_cannot_be_read_or_replaced_is_one_line() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    let path = scratch.beside(".cursor");
+    fs::write(&path, "7-1 cafe\n").unwrap();
+    // Nobody, not even root, may read these, or make a file there.
+    let mut unreadable = Path::new("/proc/sys/vm/compact_memory");
+    let mut read_only = Path::new("/sys/kernel/cursor").to_owned();
+    if !getuid().is_root() {
+        fs::set_permissions(&path, Permissions::from_mode(0o0)).unwrap();
+        unreadable = &path;
+        let folder = scratch.folder().join("folder");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o500)).unwrap();
+        read_only = folder.join("cursor");
+    }
+    for (file, text) in [(unreadable, "cannot read"), (&read_only, "cannot write")] {
+        if file.exists() && fs::File::open(file).is_ok() {
+            left_out("a file that cannot be read: there is none here");
+            continue;
+        }
+        let finished = run(&server, &["--cursor-file", file.to_str().unwrap(), "--no-follow"]);
+        finished.assert_one_error(1, text);
+    }
+}
+
 /// Its output is a pipe that is full again and again, so that it waits with what it has to print.
 #[test]
 fn a_cursor_file_is_never_ahead_of_what_is_printed() {
@@ -466,6 +494,12 @@ fn bad_flags_are_wrong_usage() {
         (&["--no-follow"], "--no-follow needs --last, --after or --cursor-file"),
         (&["--no-follow", "--json", "--reconnect"], "--no-follow needs"),
         (&["--cursor-file", ""], "the name of a file is needed"),
+        (&["--last", " 1"], "a whole number is needed"),
+        (&["--after", "-5-1"], "a position is two numbers"),
+        (&["--after", "+5-1"], "a position is two numbers"),
+        (&["--after", "5-1 "], "a position is two numbers"),
+        (&["--after", "9223372036854775808-1"], "a position is two numbers"),
+        (&["--last=1"], "--last=1"),
     ] {
         let args = [&["receiver"], flags, &["localhost", "1", "eve", "cafe"]].concat();
         Program::start(chatbox(args)).finish().assert_one_error(2, text);

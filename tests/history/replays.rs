@@ -62,6 +62,103 @@ fn who_comes_back_misses_nothing_and_hears_nothing_twice() {
     listening.into_iter().for_each(|listen| listen.join().unwrap());
 }
 
+/// One that is in one room or the other, and where it is in both.
+struct Wanderer {
+    number: u64,
+    seed: u64,
+    epoch: u64,
+    /// The last text that it has heard of each room.
+    heard: [u64; 2],
+}
+
+/// The rooms.
+const ROOMS: [&str; 2] = ["cafe", "tea"];
+
+impl Wanderer {
+    /// What it asks for when it joins a room.
+    fn wish(&self, room: usize) -> String {
+        match self.heard[room] {
+            0 => "last=100000".into(),
+            heard => format!("after={}-{heard}", self.epoch),
+        }
+    }
+
+    /// Takes a record of that room.
+    fn hear(&mut self, room: usize, line: &str) {
+        let record = Record::parse(line);
+        assert_eq!(record.seq, self.heard[room] + 1, "receiver {}: {line}", self.number);
+        assert!(line.contains(&format!(":{}:", ROOMS[room])), "{line} in room {}", ROOMS[room]);
+        self.heard[room] = record.seq;
+    }
+
+    /// Goes from one room to the other, and hears first what it is owed.
+    fn change(&mut self, peer: &mut Peer, room: usize) {
+        peer.send(format!("history:{}\njoin:{}\n", self.wish(room), ROOMS[room]));
+        loop {
+            match peer.line() {
+                line if line.starts_with("record:") => self.hear(1 - room, &line),
+                line if line.contains(" @") => {
+                    assert_eq!(Span::parse(&line).from, self.heard[room]);
+                    return;
+                }
+                line => assert_eq!(line, "ok:records from now on"),
+            }
+        }
+    }
+
+    /// Comes, hears some, changes rooms or goes, and comes back, until it has heard everything.
+    fn wander(mut self, port: u16, until: u64) {
+        while self.heard != [until; 2] {
+            let mut room = random(&mut self.seed) as usize % 2;
+            if self.heard[room] == until {
+                room = 1 - room;
+            }
+            let mut peer = Peer::connect_with_buffer(port, 4096);
+            peer.ok("rlogin:eve");
+            peer.ok(&format!("history:{}", self.wish(room)));
+            let span = Span::parse(&peer.ask(&format!("join:{}", ROOMS[room])));
+            assert_eq!(span.from, self.heard[room]);
+            self.epoch = span.epoch;
+            for _ in 0..random(&mut self.seed) % 5 {
+                for _ in 0..random(&mut self.seed) % 400 {
+                    if self.heard[room] < until {
+                        self.hear(room, &peer.line());
+                    }
+                }
+                room = 1 - room;
+                self.change(&mut peer, room);
+            }
+            if random(&mut self.seed).is_multiple_of(2) {
+                peer.reset();
+            }
+        }
+    }
+}
+
+/// One hundred of them, who are slow, and ten senders.
+#[test]
+fn who_changes_rooms_misses_nothing_and_hears_nothing_twice() {
+    let Some(_crowd) = Crowd::of(300) else { return };
+    let scratch = Scratch::new();
+    let server = scratch.server(&["--queue-limit", "2000"]);
+    let (port, each) = (server.port, 200);
+    let wander = |number| {
+        let wanderer = Wanderer { number, seed: number, epoch: 0, heard: [0; 2] };
+        thread::spawn(move || wanderer.wander(port, 5 * each))
+    };
+    let wandering: Vec<_> = (0..100).map(wander).collect();
+    let talk = |number: usize| {
+        let mut sender = Peer::sender(port, &format!("u{number}"), ROOMS[number % 2]);
+        thread::spawn(move || {
+            say(&mut sender, (0..each).map(|text| format!("{text} {}", "x".repeat(200))));
+        })
+    };
+    let talking: Vec<_> = (0..10).map(talk).collect();
+    talking.into_iter().for_each(|talk| talk.join().unwrap());
+    wandering.into_iter().for_each(|wander| wander.join().unwrap());
+    assert_eq!(server.reports("receivers cut"), 0);
+}
+
 /// Puts texts into a room's history while no server runs.
 fn fill(scratch: &Scratch, room: &str, count: i64) {
     let mut database = scratch.database();
@@ -129,6 +226,87 @@ fn slow_replays_take_no_memory() {
     }
     assert!(after < before + 16 * 1024, "{before} KiB before, {after} KiB with fifty replays");
     assert_eq!(server.reports("receivers cut"), 0);
+}
+
+/// How long so many texts take from their sender to a receiver, all but one in a hundred.
+fn time_of_most(sender: &mut Peer, peer: &mut Peer, count: usize) -> Duration {
+    let once = |_| {
+        let begun = Instant::now();
+        sender.ok("sendall:hi");
+        peer.expect("delivery:cafe:bob:hi");
+        begun.elapsed()
+    };
+    let mut times: Vec<_> = (0..count).map(once).collect();
+    times.sort();
+    times[count * 99 / 100]
+}
+
+/// Replays all of a room as slowly as it may, again and again, until it is told to stop.
+fn replay_slowly(port: u16, texts: u64, done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        let mut peer = Peer::connect_with_buffer(port, 4096);
+        peer.ok("rlogin:eve");
+        peer.ok("history:last=100000");
+        assert_eq!(Span::parse(&peer.ask("join:long")).to, texts);
+        trickle(&peer, done);
+    }
+}
+
+/// What they take of the processors is no more than they take of their own.
+#[test]
+fn slow_replays_hold_up_nobody() {
+    let Some(_crowd) = Crowd::of(150) else { return };
+    let scratch = Scratch::new();
+    scratch.server(&[]).stop();
+    let texts = 100_000;
+    fill(&scratch, "long", texts);
+    let server = scratch.server(&[]);
+    let port = server.port;
+    let mut sender = Peer::sender(port, "bob", "cafe");
+    let mut peer = Peer::receiver(port, "eve", "cafe");
+    time_of_most(&mut sender, &mut peer, 300);
+    let without = time_of_most(&mut sender, &mut peer, 2000);
+    let done = Arc::new(AtomicBool::new(false));
+    let replay = |_| {
+        let done = Arc::clone(&done);
+        thread::spawn(move || replay_slowly(port, texts as u64, &done))
+    };
+    let replays: Vec<_> = (0..50).map(replay).collect();
+    server.wait_for_report("receivers,", |receivers| receivers == 51);
+    let with = time_of_most(&mut sender, &mut peer, 2000);
+    done.store(true, Ordering::Relaxed);
+    replays.into_iter().for_each(|replay| replay.join().unwrap());
+    println!("{without:?} without, {with:?} with fifty replays");
+    let most = 10 * without.max(Duration::from_millis(5));
+    assert!(with < most, "{without:?} without, {with:?} with fifty replays");
+}
+
+/// A step of it is a small part of the whole.
+#[test]
+fn letting_go_of_texts_holds_up_nobody() {
+    let scratch = Scratch::new();
+    scratch.server(&[]).stop();
+    let texts = 200_000;
+    fill(&scratch, "long", texts);
+    let server = scratch.server(&["--keep-texts", "10"]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let database = scratch.database();
+    let first = || {
+        let sql = "SELECT min(seq) FROM texts WHERE room = 'long'";
+        database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let (mut begun, mut longest) = (None, Duration::ZERO);
+    while first() < texts - 9 {
+        let asked = Instant::now();
+        sender.ok("sendall:hi");
+        if first() > 1 {
+            begun.get_or_insert(asked);
+            longest = longest.max(asked.elapsed());
+        }
+    }
+    let all = begun.unwrap().elapsed();
+    println!("{all:?} in all, and {longest:?} the longest that somebody waited");
+    assert!(longest < all / 3, "{longest:?} of {all:?}");
 }
 
 #[test]

@@ -120,3 +120,36 @@ fn one_that_needs_what_is_no_longer_kept_is_cut_and_learns_how_much() {
     let (_, span) = receiver(server.port, &format!("after={epoch}-{heard}"), "cafe");
     assert_eq!((span.from, span.to), (59_990, 60_000));
 }
+
+/// Whatever is queued is too much, so that all of them are replayed all the time, on all workers.
+#[test]
+fn however_little_may_be_queued_everybody_gets_everything() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&["--queue-limit", "1", "--workers", "4"]);
+    let (port, texts) = (server.port, 2000);
+    let rooms = ["cafe", "tea", "bar"];
+    let (mut plain, mut recorded) = (Vec::new(), Vec::new());
+    for room in rooms {
+        plain.extend((0..4).map(|_| (room, Peer::receiver(port, "eve", room))));
+        recorded.extend((0..4).map(|_| (room, receiver(port, "", room).0)));
+    }
+    let talk = |room: &'static str| {
+        thread::spawn(move || {
+            say(&mut Peer::sender(port, "bob", room), (1..=texts).map(|it| format!("{room} {it}")));
+        })
+    };
+    let talking: Vec<_> = rooms.into_iter().map(talk).collect();
+    for number in 1..=texts {
+        for (room, peer) in &mut plain {
+            peer.expect(&format!("delivery:{room}:bob:{room} {number}"));
+        }
+        for (room, peer) in &mut recorded {
+            let record = Record::parse(&peer.line());
+            assert_eq!((record.seq, record.text), (number, format!("{room} {number}")));
+        }
+    }
+    talking.into_iter().for_each(|talk| talk.join().unwrap());
+    assert_eq!(server.reports("receivers cut"), 0);
+    // Each text is counted once for each receiver.
+    assert_eq!(server.reports("deliveries"), 3 * 8 * texts);
+}

@@ -1,6 +1,6 @@
 //! The extension's lines, one by one (protocol, *`+history`: rooms that remember*).
 
-use crate::harness::{Peer, Server};
+use crate::harness::{Peer, Server, wait_until};
 use crate::scratch::{Scratch, Span, receiver, records, say};
 
 /// Texts "1" to "N".
@@ -36,18 +36,6 @@ fn what_is_kept_is_offered_and_only_receivers_get_it() {
     sender.err("history:last=1");
     let mut peer = Peer::connect(server.port);
     assert_eq!(peer.ask("rlogin:eve"), "ok:logged in as eve +history");
-    for bad in [
-        "x",
-        "last",
-        "last=",
-        "last=-1",
-        "last=+1",
-        "last=9223372036854775808",
-        "after=1",
-        "after=1-x",
-    ] {
-        peer.err(&format!("history:{bad}"));
-    }
     // One that does not use it does not see a line of it.
     assert_eq!(peer.ask("join:cafe"), "ok:joined room cafe");
     sender.ok("join:cafe");
@@ -86,6 +74,92 @@ fn a_receiver_begins_where_it_asks_to() {
             assert_eq!(Span::parse(&peer.line()), Span { epoch, from: 10, to: 10 });
         }
     }
+}
+
+/// The largest number that there is, and what is more.
+const MOST: &str = "9223372036854775807";
+const MORE: &str = "9223372036854775808";
+
+#[test]
+fn what_is_asked_for_at_the_edges_is_answered_as_the_protocol_says() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&["--keep-texts", "8"]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    say(&mut sender, numbers(10));
+    wait_until(|| scratch.texts("cafe").len() == 8, || server.report());
+    server.stop();
+    // An epoch that is over, and ended with text 6.
+    let epoch = scratch.epoch();
+    let old = epoch - 10;
+    let ends =
+        format!("INSERT INTO epochs VALUES ({old}); INSERT INTO ends VALUES ({old}, 'cafe', 6)");
+    scratch.database().execute_batch(&ends).unwrap();
+    let server = scratch.server(&[]);
+    for (asked, from) in [
+        ("last=0".into(), 10),
+        ("last=00".into(), 10),
+        ("last=1".into(), 9),
+        ("last=0000000000000000000000000000007".into(), 3),
+        ("last=8".into(), 2),
+        ("last=9".into(), 2),
+        (format!("last={MOST}"), 2),
+        (format!("after={epoch}-0"), 2),
+        (format!("after={epoch}-1"), 2),
+        (format!("after={epoch}-2"), 2),
+        (format!("after={epoch}-3"), 3),
+        (format!("after=000{epoch}-0009"), 9),
+        (format!("after={epoch}-10"), 10),
+        (format!("after={epoch}-11"), 2),
+        (format!("after={epoch}-{MOST}"), 2),
+        (format!("after={old}-0"), 2),
+        (format!("after={old}-5"), 5),
+        (format!("after={old}-6"), 6),
+        (format!("after={old}-7"), 6),
+        (format!("after={old}-{MOST}"), 6),
+        (format!("after={}-5", epoch - 1), 2),
+        (format!("after={}-5", epoch + 1), 2),
+        ("after=0-0".into(), 2),
+        ("after=0-5".into(), 2),
+        (format!("after={MOST}-{MOST}"), 2),
+    ] {
+        let (mut peer, span) = receiver(server.port, &asked, "cafe");
+        assert_eq!(span, Span { epoch, from, to: 10 }, "{asked}");
+        for (record, seq) in records(&mut peer, 10 - from as usize).iter().zip(from + 1..) {
+            assert_eq!((record.epoch, record.seq), (epoch, seq), "{asked}");
+        }
+        // There is nothing in any epoch of a room that nobody has been in.
+        let (_, span) = receiver(server.port, &asked, "tea");
+        assert_eq!(span, Span { epoch, from: 0, to: 0 }, "{asked}");
+    }
+}
+
+#[test]
+fn what_is_no_wish_is_refused_and_changes_nothing() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    say(&mut sender, numbers(3));
+    let mut peer = Peer::connect(server.port);
+    peer.ok("rlogin:eve");
+    let mut bad = vec!["x".into(), "last".into(), " ".into(), "first=1".into(), "LAST=1".into()];
+    for number in ["", "-1", "+1", " 1", "1 ", "1.0", "0x1", "1e1", "\u{661}", MORE] {
+        bad.push(format!("last={number}"));
+        bad.push(format!("after=1-{number}"));
+        bad.push(format!("after={number}-1"));
+    }
+    for after in ["1", "1:1", "-", "1-1-1", "1 - 1", "1-1,last=1"] {
+        bad.push(format!("after={after}"));
+    }
+    bad.push(format!("last={}", "9".repeat(200)));
+    for bad in &bad {
+        peer.err(&format!("history:{bad}"));
+    }
+    // It has not asked for records by that, nor does that undo what it has asked for.
+    assert_eq!(peer.ask("join:cafe"), "ok:joined room cafe");
+    peer.ok("history:last=2");
+    peer.err("history:last=x");
+    assert_eq!(Span::parse(&peer.ask("join:cafe")).from, 1);
+    assert_eq!(records(&mut peer, 2)[1].text, "3");
 }
 
 #[test]
