@@ -44,6 +44,8 @@ fn a_slow_receiver_holds_up_nobody_and_gets_everything() {
     plain.expect(&format!("delivery:cafe:bob:{}", text(0)));
     assert_eq!(Record::parse(&records.line()).seq, texts as u64 + 1);
     assert_eq!(server.reports("receivers cut"), 0);
+    // Each text is counted once for each receiver.
+    assert_eq!(server.reports("deliveries"), 2 * (texts as u64 + 1));
 }
 
 #[test]
@@ -150,6 +152,4 @@ fn however_little_may_be_queued_everybody_gets_everything() {
     }
     talking.into_iter().for_each(|talk| talk.join().unwrap());
     assert_eq!(server.reports("receivers cut"), 0);
-    // Each text is counted once for each receiver.
-    assert_eq!(server.reports("deliveries"), 3 * 8 * texts);
 }

@@ -383,3 +383,36 @@ impl Log for History {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::store_tests::Scratch;
+    use super::*;
+    use crate::wire::protocol::Name;
+
+    /// What is committed and not published yet comes as something new.
+    #[test]
+    fn a_room_begins_an_epoch_before_what_is_still_to_be_published() {
+        let scratch = Scratch::new("begins");
+        let history = History::open(&scratch.file(), false, Keep::default()).unwrap();
+        let mut store = history.desk.take_store().unwrap();
+        let rooms = Rooms::default();
+        let name = |name: &str| Name::parse(name.as_bytes()).unwrap();
+        let [a, b, unknown] =
+            ["a", "b", "c"].map(|room| rooms.enter(&name(room), || Room::new(name(room), 0, 1)));
+        [&a, &b].iter().for_each(|room| room.set_published(Position { epoch: 1, seq: 9 }));
+        let batch = |room: &Arc<Room>, texts| {
+            let mut batch = Batch::new(Arc::clone(room), None, 0, Vec::new());
+            (0..texts).for_each(|_| batch.add(&[b"delivery:cafe:bob:hi\n"], None));
+            batch
+        };
+        store.commit(&[batch(&a, 5), batch(&b, 5)], Duration::ZERO).unwrap();
+        let unpublished = [batch(&a, 2), batch(&b, 1), batch(&a, 1)];
+        store.commit(&unpublished, Duration::ZERO).unwrap();
+        history.begin_epoch(&mut store, &rooms, &unpublished);
+        let epoch = store.epoch();
+        assert_eq!(a.published(), Some(Position { epoch, seq: 5 }));
+        assert_eq!(b.published(), Some(Position { epoch, seq: 5 }));
+        assert_eq!(unknown.published(), None);
+    }
+}

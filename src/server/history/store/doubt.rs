@@ -80,13 +80,14 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::c_int;
     use std::fs::{self, OpenOptions};
     use std::os::unix::fs::FileExt;
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
     use rusqlite::Connection;
-    use rusqlite::ffi::SQLITE_IOERR_FSYNC;
+    use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE};
 
     use super::*;
     use crate::server::history::file::beside;
@@ -96,8 +97,8 @@ mod tests {
     /// twice.
     const HEADERS: usize = 96;
 
-    fn fails(store: &mut Store, batches: &[Batch], stamps: Vec<Stamp>) {
-        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(SQLITE_IOERR_FSYNC), None);
+    fn fails(store: &mut Store, batches: &[Batch], stamps: Vec<Stamp>, why: c_int) {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(why), None);
         store.undo(batches, stamps, error);
     }
 
@@ -124,7 +125,7 @@ mod tests {
         let batches = [batch("a", 3)];
         let stamps = store.commit(&batches, Duration::ZERO).unwrap();
         index.write_all_at(&before, 0).unwrap();
-        fails(&mut store, &batches, stamps);
+        fails(&mut store, &batches, stamps, SQLITE_IOERR_FSYNC);
         assert_eq!(last_in_a_copy(&scratch.file(), &["", "-wal"]), 5, "there is nothing to fear");
         assert_eq!(store.resolve(&batches).unwrap(), None);
         assert_eq!(last_in_a_copy(&scratch.file(), &["", "-wal"]), 2);
@@ -133,13 +134,27 @@ mod tests {
         assert_eq!(store.synchronous(), 2);
     }
 
+    /// As long as nothing can be written, nothing could be answered.
+    #[test]
+    fn what_could_not_be_written_need_not_be_written_over() {
+        for (why, can_be_told) in [(SQLITE_IOERR_WRITE, true), (SQLITE_IOERR_FSYNC, false)] {
+            let scratch = Scratch::new(&format!("write-{why}"));
+            let mut store = Store::open(&scratch.file(), false).unwrap();
+            let stamps = store.number(&[batch("a", 2)]).unwrap();
+            fails(&mut store, &[batch("a", 2)], stamps, why);
+            let other = Connection::open(scratch.file()).unwrap();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            assert_eq!(store.resolve(&[batch("a", 2)]).is_ok(), can_be_told, "{why}");
+        }
+    }
+
     #[test]
     fn what_is_there_although_its_sync_has_failed_is_on_the_disk_before_it_is_answered() {
         let scratch = Scratch::new("unsynced");
         let mut store = Store::open(&scratch.file(), true).unwrap();
         let batches = [batch("a", 3)];
         let stamps = store.commit(&batches, Duration::ZERO).unwrap();
-        fails(&mut store, &batches, stamps.clone());
+        fails(&mut store, &batches, stamps.clone(), SQLITE_IOERR_FSYNC);
         assert_eq!(store.resolve(&batches).unwrap(), Some(stamps));
         assert_eq!(last_in_a_copy(&scratch.file(), &[""]), 3);
     }
@@ -151,7 +166,7 @@ mod tests {
         store.commit(&[batch("b", 5)], Duration::ZERO).unwrap();
         let batches = [batch("a", 3)];
         let stamps = store.commit(&batches, Duration::ZERO).unwrap();
-        fails(&mut store, &batches, stamps.clone());
+        fails(&mut store, &batches, stamps.clone(), SQLITE_IOERR_FSYNC);
         let other = Connection::open(scratch.file()).unwrap();
         other.execute_batch("UPDATE rooms SET last = 4 WHERE room = 'b'").unwrap();
         let found = store.resolve(&batches).unwrap().unwrap();
