@@ -15,6 +15,8 @@ use crate::wire::protocol::Name;
 /// What a log knows of the texts of a room that a receiver is about to enter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Start {
+    /// The epoch that all this was found out in.
+    pub epoch: u64,
     /// The SEQ before the first text that is kept.
     pub floor: u64,
     /// Where the receiver wants to begin.
@@ -36,12 +38,13 @@ pub(crate) enum Asked {
 }
 
 impl Start {
-    /// The SEQ before the first text that the receiver gets, in a room that has published so many.
-    pub(crate) fn from(self, published: u64) -> u64 {
+    /// The SEQ before the first text that the receiver gets, in a room that has published all up to
+    /// that position. If another epoch has begun meanwhile, a SEQ says nothing any more.
+    pub(crate) fn from(self, Position { epoch, seq: published }: Position) -> u64 {
         let from = match self.asked {
             Asked::Now => return published,
             Asked::Last(count) => published.saturating_sub(count),
-            Asked::After(seq) if seq <= published => seq,
+            Asked::After(seq) if seq <= published && self.epoch == epoch => seq,
             Asked::After(_) | Asked::First => 0,
         };
         from.max(self.floor).min(published)
@@ -147,7 +150,11 @@ mod tests {
             (9, Asked::First, 9),
             (10, Asked::After(4), 10),
         ] {
-            assert_eq!(Start { floor, asked }.from(10), from, "{asked:?}, {floor}");
+            let start = Start { epoch: 7, floor, asked };
+            assert_eq!(start.from(Position { epoch: 7, seq: 10 }), from, "{asked:?}, {floor}");
+            // What has come since might be skipped.
+            let from = if let Asked::After(_) = asked { floor } else { from };
+            assert_eq!(start.from(Position { epoch: 8, seq: 10 }), from, "{asked:?}, {floor}");
         }
     }
 }

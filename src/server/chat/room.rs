@@ -472,7 +472,7 @@ fn begin(member: &mut Member, published: Position, beginning: &Beginning<'_>) {
     let from = match (beginning.start.asked, member.lag) {
         // It goes on where it is.
         (Asked::Now, Some(lag)) => lag.min(published.seq),
-        _ => beginning.start.from(published.seq),
+        _ => beginning.start.from(published),
     };
     let to = if beginning.start.asked == Asked::Now { from } else { published.seq };
     let from = Position { seq: from, ..published };

@@ -107,7 +107,7 @@ impl Texts<'_> {
                 None => Asked::First,
             },
         };
-        Ok(Start { floor: self.floor(room, asked)?, asked })
+        Ok(Start { epoch: self.epoch, floor: self.floor(room, asked)?, asked })
     }
 
     /// The SEQ before the first text of a room that a receiver can have.
@@ -272,7 +272,7 @@ mod tests {
         for (after, floor) in [(0, 0), (2, 2), (3, 6), (5, 6), (7, 7), (8, 10), (10, 10), (11, 0)] {
             let after = Position { epoch, seq: after };
             let start = reader.read(|texts| texts.resolve(&room, Resume::After(after))).unwrap();
-            assert_eq!(start, Start { floor, asked: Asked::After(after.seq) });
+            assert_eq!(start, Start { epoch, floor, asked: Asked::After(after.seq) });
         }
     }
 }

@@ -390,6 +390,10 @@ fn new_epoch(connection: &Connection, old: u64) -> rusqlite::Result<u64> {
     connection.execute("INSERT OR REPLACE INTO epochs (epoch) VALUES (?1)", [old as i64])?;
     let sql = "INSERT OR REPLACE INTO ends (epoch, room, last) SELECT ?1, room, last FROM rooms";
     connection.execute(sql, [old as i64])?;
+    // What is lost now may have survived before.
+    let sql = "UPDATE ends SET last = min(last, coalesce((SELECT rooms.last FROM rooms \
+               WHERE rooms.room = ends.room), 0))";
+    connection.execute(sql, [])?;
     Ok((now().as_micros() as u64).max(old + 1))
 }
 

@@ -120,9 +120,11 @@ mod tests {
             reason.count(&tally, &session);
             assert!(!reason.is_cut());
         }
-        CloseReason::Stalled(Duration::ZERO).count(&tally, &session);
-        assert!(CloseReason::Stalled(Duration::ZERO).is_cut());
+        for reason in [CloseReason::Stalled(Duration::ZERO), CloseReason::Missed] {
+            reason.count(&tally, &session);
+            assert!(reason.is_cut());
+        }
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        assert_eq!((count(&tally.lost), count(&tally.cut)), (1, 1));
+        assert_eq!((count(&tally.lost), count(&tally.cut)), (1, 2));
     }
 }

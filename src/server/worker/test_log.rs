@@ -60,7 +60,8 @@ impl Log for TestLog {
             Some(Resume::Last(count)) => Asked::Last(count),
             Some(Resume::After(position)) => Asked::After(position.seq),
         };
-        let start = Start { floor: self.floor().min(seq), asked };
+        let epoch = self.position(seq).epoch;
+        let start = Start { epoch, floor: self.floor().min(seq), asked };
         if !self.opens_late {
             return Opened::Now(start);
         }

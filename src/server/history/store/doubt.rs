@@ -17,9 +17,11 @@ impl Store {
     /// What SQLite says: it cannot be told yet.
     pub(crate) fn resolve(&mut self, batches: &[Batch]) -> rusqlite::Result<Option<Vec<Stamp>>> {
         self.connection = connect_to_write(&self.path, self.synced)?;
-        let mut is_whole = true;
-        for (room, known) in &self.last {
-            is_whole &= last(&self.connection, room)? >= *known;
+        let (mut now, mut is_whole) = (self.last.clone(), true);
+        for (room, known) in &mut now {
+            let there = last(&self.connection, room)?;
+            is_whole &= there >= *known;
+            *known = there;
         }
         // All of it is there, or nothing.
         let is_there = match (batches.last(), self.doubt.as_ref().and_then(|it| it.stamps.last())) {
@@ -42,7 +44,7 @@ impl Store {
             self.epoch = epoch;
             warn!("texts are lost, so positions begin a new epoch, {}", self.epoch);
         }
-        self.last.clear();
+        self.last = now;
         let doubt = self.doubt.take().filter(|_| is_there);
         Ok(doubt.map(|doubt| {
             let at = |it: Stamp| Position { epoch: self.epoch, ..it.position };
