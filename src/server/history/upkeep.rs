@@ -23,7 +23,7 @@ const TRIM: Duration = Duration::from_secs(10);
 const STEP: u64 = 500;
 
 /// Pages written ahead that are too many.
-const TOO_MANY: i64 = 64_000;
+const TOO_MANY: i64 = 32_000;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
