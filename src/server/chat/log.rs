@@ -19,7 +19,8 @@ use crate::wire::position::Resume;
 /// Keeps texts, and decides in which order they are published.
 ///
 /// Of each batch that it is given, a log says once what became of it, on any thread: with
-/// [`Batch::ordered`], one batch of a room after the other, or [`Batch::refused`].
+/// [`Batch::ordered`], one batch of a room after the other, or [`Batch::refused`]. One that finds that
+/// it has lost something says so to all rooms, with [`Room::begin_epoch`], before anything else.
 pub(crate) trait Log: Debug + Send + Sync {
     /// It gives its texts back, so that clients are offered `+history`.
     fn gives_back(&self) -> bool;

@@ -63,8 +63,8 @@ struct Model {
     /// For each epoch, the texts of each room.
     epochs: Vec<[Vec<usize>; 2]>,
     looked_up: Option<Effect>,
-    /// Lines that the receiver has sent.
-    asked: usize,
+    /// For each line that the receiver has sent, the epoch, and how many texts each room had.
+    asked: Vec<(usize, [usize; 2])>,
     heard: String,
 }
 
@@ -82,7 +82,7 @@ impl Model {
         let senders = ROOMS.iter().map(join).collect();
         let receiver = server.client_saying(1, "rlogin:eve\nhistory:\n");
         let (epochs, looked_up, heard) = (vec![<[Vec<usize>; 2]>::default()], None, String::new());
-        let (said, asked) = (0, 0);
+        let (said, asked) = (0, Vec::new());
         let mut model =
             Model { log, server, senders, receiver, said, epochs, looked_up, asked, heard };
         (0..3).for_each(|_| model.take(Step::Say(0)));
@@ -140,7 +140,9 @@ impl Model {
     /// The receiver sends lines.
     fn ask(&mut self, lines: &str) {
         self.receiver.try_send(lines);
-        self.asked += lines.matches('\n').count();
+        let epoch = self.epochs.len() - 1;
+        let texts = self.epochs[epoch].each_ref().map(Vec::len);
+        self.asked.extend(lines.lines().map(|_| (epoch, texts)));
     }
 
     /// How many of these lines are answered.
@@ -154,7 +156,7 @@ impl Model {
             self.take(step);
             // One thing may lead to the next.
             for round in 0..200 {
-                if round > 5 && self.answered() == self.asked {
+                if round > 5 && self.answered() == self.asked.len() {
                     break;
                 }
                 self.take(Step::Open);
@@ -171,7 +173,15 @@ impl Model {
     fn check(&self, steps: &[Step]) {
         let fail = |why: &str| panic!("{steps:?}: {why}\n{}", self.heard);
         let mut place: Option<Place> = None;
+        let mut asked = self.asked.iter();
         for line in self.heard.lines() {
+            if line.starts_with("ok:")
+                && let Some(lines) = asked.next()
+                && let Some(place) = place
+                && place.is_owed(*lines, &self.epochs)
+            {
+                fail(&format!("at {place:?}, it is not given what it is owed before {line}"));
+            }
             if let Some(joined) = line.strip_prefix("ok:joined room ") {
                 let (name, span) = joined.split_once(" @").unwrap();
                 let room = ROOMS.iter().position(|room| *room == name).unwrap();
@@ -197,8 +207,9 @@ impl Model {
             }
             return;
         }
-        if self.answered() != self.asked {
-            fail(&format!("{} of {} lines are answered", self.answered(), self.asked));
+        let (answered, asked) = (self.answered(), self.asked.len());
+        if answered != asked {
+            fail(&format!("{answered} of {asked} lines are answered"));
         }
         let records = self.heard.matches("record:").count() as u64;
         let counted = tally.deliveries.load(Ordering::Relaxed);
@@ -224,6 +235,14 @@ struct Place {
 }
 
 impl Place {
+    /// It is before some text that there was when it sent a line, and that has survived.
+    fn is_owed(self, (epoch, texts): (usize, [usize; 2]), epochs: &[[Vec<usize>; 2]]) -> bool {
+        // Each loss has taken one.
+        let left = epochs[epoch..].iter().map(|then| then[self.room].len());
+        let left = left.rev().skip(1).map(|count| count.saturating_sub(1));
+        self.seq < left.fold(texts[self.room], usize::min)
+    }
+
     /// Goes to the text at that position; `false` if another one is due. After a loss, what has
     /// survived comes once, and what is new comes after that.
     fn advance(&mut self, epoch: usize, seq: usize, epochs: &[[Vec<usize>; 2]]) -> bool {
