@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::{HistoryError, UNREADABLE};
 use super::outlet::Outlet;
+use super::store::number;
 use super::view::View;
 use crate::server::chat::effects::Effect;
 use crate::server::chat::frame::{Budget, Frame};
@@ -124,8 +125,8 @@ impl Texts<'_> {
         let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?));
         let (next, first, last): (Option<i64>, Option<i64>, i64) =
             floor.query_row(params![room.as_str(), after as i64], row)?;
-        let is_there = after <= last as u64;
-        Ok(next.or(first.filter(|_| !is_there)).unwrap_or(last) as u64)
+        let is_there = after <= number(last);
+        Ok(number(next.or(first.filter(|_| !is_there)).unwrap_or(last)))
     }
 
     /// Where an earlier epoch has ended in a room; `None` if there was no such epoch.
@@ -134,7 +135,7 @@ impl Texts<'_> {
                    FROM epochs WHERE epoch = ?1";
         let mut end = self.connection.prepare_cached(sql)?;
         let end = end.query_row(params![epoch as i64, room.as_str()], |row| row.get::<_, i64>(0));
-        Ok(end.optional()?.map(|end| end as u64))
+        Ok(end.optional()?.map(number))
     }
 
     /// Texts of a room; `None` if the first of them is not there.
@@ -176,7 +177,7 @@ impl Texts<'_> {
             if is_sound { delivery } else { Delivery { sender: b"0", text: b"", ..delivery } };
         let reply = if request.records {
             let position = Position { epoch: self.epoch, seq };
-            let time = row.get::<_, i64>(1)?.max(0) as u64;
+            let time = number(row.get(1)?);
             Reply::Record(Stamp { position, time }, delivery)
         } else {
             Reply::Delivery(delivery)

@@ -196,7 +196,7 @@ impl Store {
         let sql = "SELECT epoch, clean OR synced OR (boot = ?1 AND boot <> '') FROM state";
         let (epoch, is_whole): (i64, bool) =
             transaction.query_row(sql, [&boot], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        self.epoch = epoch as u64;
+        self.epoch = number(epoch);
         if !is_whole {
             self.epoch = new_epoch(&transaction, self.epoch)?;
             warn!(
@@ -382,7 +382,7 @@ pub(super) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
 fn last(connection: &Connection, room: &Name) -> rusqlite::Result<u64> {
     let mut select = connection.prepare_cached("SELECT last FROM rooms WHERE room = ?1")?;
     let last: Option<i64> = select.query_row([room.as_str()], |row| row.get(0)).optional()?;
-    Ok(last.unwrap_or(0) as u64)
+    Ok(last.map_or(0, number))
 }
 
 /// Notes where the old epoch has ended; returns the new one, which is more.
@@ -395,6 +395,11 @@ fn new_epoch(connection: &Connection, old: u64) -> rusqlite::Result<u64> {
                WHERE rooms.room = ends.room), 0))";
     connection.execute(sql, [])?;
     Ok((now().as_micros() as u64).max(old + 1))
+}
+
+/// A number that is kept. One below zero was put there by hand.
+pub(super) fn number(kept: i64) -> u64 {
+    kept.max(0) as u64
 }
 
 /// Since 1970.

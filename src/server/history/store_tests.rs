@@ -133,6 +133,17 @@ fn what_is_asked_to_be_on_the_disk_is_synced_with_each_commit() {
     }
 }
 
+/// Somebody has put them there.
+#[test]
+fn numbers_that_cannot_be_are_none() {
+    let scratch = Scratch::new("by-hand");
+    let mut store = scratch.store();
+    let other = rusqlite::Connection::open(scratch.file()).unwrap();
+    other.execute_batch("INSERT INTO rooms VALUES ('a', -1), ('b', 9223372036854775806)").unwrap();
+    let stamps = store.commit(&[batch("a", 2), batch("b", 1)], Duration::ZERO).unwrap();
+    assert_eq!(seqs(&stamps), [1, i64::MAX as u64]);
+}
+
 /// Nobody can say anything meanwhile.
 #[test]
 fn one_step_of_trimming_is_a_small_one_from_the_front() {

@@ -9,7 +9,7 @@ use rusqlite::params;
 
 use super::desk::Desk;
 use super::error::HistoryError;
-use super::store::now;
+use super::store::{now, number};
 use super::view::View;
 use crate::system::rate_limited::Warning;
 
@@ -125,8 +125,7 @@ impl Upkeep {
     fn rooms(&mut self) -> rusqlite::Result<Vec<(String, u64)>> {
         self.view.read(|connection| {
             let mut rooms = connection.prepare_cached("SELECT room, last FROM rooms")?;
-            let rooms =
-                rooms.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+            let rooms = rooms.query_map([], |row| Ok((row.get(0)?, number(row.get(1)?))))?;
             rooms.collect()
         })
     }
