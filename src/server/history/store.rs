@@ -216,7 +216,10 @@ impl Store {
             return Ok(*last);
         }
         let last = last(&self.connection, room)?;
-        self.last.insert(room.clone(), last);
+        // Who only joins rooms takes no more memory with each.
+        if self.last.len() < ROOMS {
+            self.last.insert(room.clone(), last);
+        }
         Ok(last)
     }
 
@@ -265,7 +268,10 @@ impl Store {
             self.last.clear();
         }
         // Whatever fails does so before there are any numbers.
-        batches.iter().try_for_each(|batch| self.last(batch.room().name()).map(drop))?;
+        for room in batches.iter().map(|batch| batch.room().name()) {
+            let last = self.last(room)?;
+            self.last.entry(room.clone()).or_insert(last);
+        }
         let (epoch, time) = (self.epoch, now().as_millis() as u64);
         let stamp = |batch: &Batch| {
             let last = self.last.entry(batch.room().name().clone()).or_default();
@@ -304,6 +310,12 @@ impl Store {
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
+    }
+
+    /// Rooms whose last numbers are kept in memory, and how many of them there may be.
+    #[cfg(test)]
+    pub(super) fn rooms_in_memory(&self) -> (usize, usize) {
+        (self.last.len(), ROOMS)
     }
 
     /// How synced commits are: 1 is NORMAL, 2 is FULL.

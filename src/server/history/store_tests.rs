@@ -57,6 +57,23 @@ fn numbers_go_on_within_and_between_transactions() {
     assert_eq!(seqs(&store.commit(&batches, Duration::ZERO).unwrap()), [6, 2, 8]);
 }
 
+/// Nor does one that is not among them lose its number.
+#[test]
+fn who_only_joins_rooms_takes_no_more_memory_with_each() {
+    let scratch = Scratch::new("joins");
+    let mut store = scratch.store();
+    store.commit(&[batch("a", 2)], Duration::ZERO).unwrap();
+    let (_, most) = store.rooms_in_memory();
+    let join = |store: &mut Store, number: usize| {
+        store.last(&Name::parse(format!("room{number}").as_bytes()).unwrap()).unwrap()
+    };
+    (0..2 * most).for_each(|number| assert_eq!(join(&mut store, number), 0));
+    assert_eq!(store.rooms_in_memory(), (most, most));
+    let batches = [batch("a", 1), batch("b", 1), batch("a", 1), batch("b", 1)];
+    assert_eq!(seqs(&store.commit(&batches, Duration::ZERO).unwrap()), [3, 1, 4, 2]);
+    assert_eq!(seqs(&store.commit(&batches, Duration::ZERO).unwrap()), [5, 3, 6, 4]);
+}
+
 /// Neither a lock nor a full disk uses numbers up.
 #[test]
 fn what_is_refused_takes_no_numbers() {
