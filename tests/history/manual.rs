@@ -35,7 +35,7 @@ fn the_commands_of_the_document_do_what_it_says_on_a_running_server() {
     }
     let scratch = Scratch::new();
     let server = scratch.server(&[]);
-    for (user, text) in [("bob", "old"), ("bob", "hi"), ("mallory", "bad")] {
+    for (user, text) in [("bob", "old"), ("bob", "hi"), ("mallory", "unspeakable")] {
         let mut sender = Peer::sender(server.port, user, "cafe");
         say(&mut sender, [text.into()]);
     }
@@ -45,7 +45,7 @@ fn the_commands_of_the_document_do_what_it_says_on_a_running_server() {
     // Who has said what last week.
     let said = run(&scratch, "SELECT datetime");
     let said: Vec<_> = said.lines().map(|line| line.split_once('|').unwrap().1).collect();
-    assert_eq!(said, ["bob|hi", "mallory|bad"]);
+    assert_eq!(said, ["bob|hi", "mallory|unspeakable"]);
     // What is blanked stays blanked, and keeps its place.
     run(&scratch, "'mallory'");
     let (mut peer, _) = receiver(server.port, "last=3", "cafe");
@@ -61,6 +61,9 @@ fn the_commands_of_the_document_do_what_it_says_on_a_running_server() {
     let count = copy.query_row("SELECT count(*) FROM texts", [], |row| row.get(0));
     assert_eq!(count, Ok(4_i64));
     server.stop();
+    let file = std::fs::read(scratch.file()).unwrap();
+    let word = b"unspeakable";
+    assert!(!file.windows(word.len()).any(|window| window == word), "it can be dug out");
     // For a file that was restored from a copy.
     let old = scratch.epoch();
     run(&scratch, "SET clean = 0");
