@@ -102,7 +102,15 @@ impl Cursor {
         content.push(b'\n');
         let mut new = OsString::from(&self.path);
         new.push(".new");
-        let saved = fs::write(&new, content).and_then(|()| fs::rename(&new, &self.path));
+        let replace = || {
+            fs::write(&new, content)?;
+            // Whoever may not read it goes on not to.
+            if let Ok(before) = fs::metadata(&self.path) {
+                fs::set_permissions(&new, before.permissions())?;
+            }
+            fs::rename(&new, &self.path)
+        };
+        let saved = replace();
         saved.map_err(|source| CursorError::Write { path: self.path.clone(), source })
     }
 }

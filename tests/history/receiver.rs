@@ -273,12 +273,15 @@ fn a_cursor_file_goes_on_where_it_was() {
     // Without another wish, it begins now.
     run(&server, &all).assert(0, b"", "");
     assert_eq!(fs::read_to_string(&path).unwrap(), cursor(5));
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     tell(&server, 6..=8);
     // Whoever has it open sees a whole one, if an old one.
     let mut old = fs::File::open(&path).unwrap();
     // The file is more than what is asked for beside it.
     run(&server, &[&all[..], &["--last", "1"]].concat()).assert(0, &printed(6..=8), "");
     assert_eq!(fs::read_to_string(&path).unwrap(), cursor(8));
+    let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600, "whoever could not read it can");
     let mut content = String::new();
     old.read_to_string(&mut content).unwrap();
     assert_eq!(content, cursor(5));
