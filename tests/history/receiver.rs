@@ -189,6 +189,22 @@ fn with_reconnect_nothing_is_missed_and_nothing_comes_twice() {
     assert!(!stderr.contains("missing"), "{finished:?}");
 }
 
+/// Somebody has deleted some, and not blanked them.
+#[test]
+fn who_meets_a_hole_gets_past_it_and_is_told() {
+    let scratch = Scratch::new();
+    let server = scratch.server(&[]);
+    tell(&server, 1..=9);
+    scratch.database().execute("DELETE FROM texts WHERE seq IN (4, 5, 6, 9)", []).unwrap();
+    let finished = run(&server, &["--reconnect", "--last", "9", "--no-follow"]);
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert_eq!(finished.stdout, printed([1, 2, 3, 7, 8]), "{finished:?}");
+    let stderr = String::from_utf8_lossy(&finished.stderr).into_owned();
+    let told: Vec<_> = stderr.lines().filter(|line| line.contains("missing")).collect();
+    assert!(told.len() == 2 && told[0].contains("3 texts are missing"), "{finished:?}");
+    assert!(told[1].contains("1 text is missing"), "{finished:?}");
+}
+
 #[test]
 fn who_comes_back_is_told_once_what_is_missing() {
     let script = Script::new();
