@@ -177,7 +177,7 @@ impl Texts<'_> {
             if is_sound { delivery } else { Delivery { sender: b"0", text: b"", ..delivery } };
         let reply = if request.records {
             let position = Position { epoch: self.epoch, seq };
-            let time = number(row.get(1)?);
+            let time = row.get(1).map_or(0, number);
             Reply::Record(Stamp { position, time }, delivery)
         } else {
             Reply::Delivery(delivery)
@@ -247,6 +247,7 @@ mod tests {
             ("sender = 'a' || char(10)", "delivery:a:0:\n"),
             ("text = 'a' || char(10) || 'b'", "delivery:a:0:\n"),
             ("sender = 5, text = 6.5", "delivery:a:5:6.5\n"),
+            ("time = 'noon'", "delivery:a:bob:hi\n"),
         ] {
             change(&scratch, "UPDATE texts SET sender = 'bob', text = 'hi'");
             change(&scratch, &format!("UPDATE texts SET {change_to}"));
