@@ -137,7 +137,10 @@ fn however_little_may_be_queued_everybody_gets_everything() {
     }
     let talk = |room: &'static str| {
         thread::spawn(move || {
-            say(&mut Peer::sender(port, "bob", room), (1..=texts).map(|it| format!("{room} {it}")));
+            let mut sender = Peer::sender(port, "bob", room);
+            let lines: String = (1..=texts).map(|it| format!("sendall:{room} {it}\n")).collect();
+            sender.send(lines);
+            (0..texts).for_each(|_| sender.expect("ok:sent"));
         })
     };
     let talking: Vec<_> = rooms.into_iter().map(talk).collect();
