@@ -27,6 +27,7 @@ fn kept(scratch: &Scratch) {
 fn the_file_is_the_owners_alone() {
     let scratch = Scratch::new();
     let server = scratch.server(&[]);
+    server.program.expect_stderr(&format!("what is said is kept in {}", scratch.file().display()));
     let mut sender = Peer::sender(server.port, "bob", "cafe");
     say(&mut sender, ["hi".into()]);
     let mut files = 0;

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::warn;
+use log::{info, warn};
 
 use super::chat::batch::{Batch, Publisher};
 use super::chat::effects::{Effect, Effects};
@@ -101,6 +101,7 @@ impl History {
         if let Some(store) = self.desk.take_store() {
             outlet.epoch.store(store.epoch(), Ordering::SeqCst);
         }
+        info!("what is said is kept in {}", self.path.display());
         let _ = self.outlet.set(Arc::clone(&outlet));
         let reader = Reader::new(&self.path, outlet).map_err(io::Error::other)?;
         let upkeep = Upkeep::new(&self.path, self.keep).map_err(io::Error::other)?;
