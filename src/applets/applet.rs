@@ -12,6 +12,8 @@ use crate::system::logging::{self, Form, Logging, Verbosity};
 use crate::system::signals;
 use crate::terminal::output::notice;
 use crate::usage::call::Call;
+use crate::usage::values::number;
+use crate::wire::position;
 
 /// One of the programs that the executable can be.
 #[derive(Debug)]
@@ -47,6 +49,13 @@ pub(super) fn exit_after(time: Duration) -> Result<(), Error> {
         Error::TimedOut.exit();
     };
     Ok(thread::Builder::new().spawn(end).map(drop).map_err(ClientError::Thread)?)
+}
+
+/// Reads how many of a room's last texts are wanted.
+pub(super) fn last(word: &str) -> Result<u64, String> {
+    let most = position::MAX;
+    let count = number(word).filter(|count| *count <= most);
+    count.ok_or(format!("a whole number is needed, {most} at most"))
 }
 
 /// Ends the process with an error, from any thread.

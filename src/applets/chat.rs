@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, CLIENT_SIGNALS, exit_with, start_client};
+use super::applet::{Applet, CLIENT_SIGNALS, exit_with, last, start_client};
 use crate::client::chat::{self, Bell, Options};
 use crate::client::transport::Address;
 use crate::error::Error;
@@ -21,6 +21,9 @@ pub(super) const APPLET: Applet = Applet {
     signals: CLIENT_SIGNALS,
     info: Arguments::get_args_info,
 };
+
+/// So many texts a room begins with.
+const LAST: u64 = 20;
 
 /// Talks and listens in a room of a chat, at a terminal: what is said appears above the line in which
 /// one types. '/join ROOM' enters a room, '/quit' ends, '/help' tells more.
@@ -54,6 +57,10 @@ struct Arguments {
     #[argh(positional, arg_name = "ROOM")]
     room: Option<String>,
 
+    /// begin a room with its last N texts, where the server keeps what is said (default: 20)
+    #[argh(option, arg_name = "N", from_str_fn(last), default = "LAST")]
+    last: u64,
+
     /// print no time before each line
     #[argh(switch)]
     no_timestamps: bool,
@@ -68,7 +75,7 @@ struct Arguments {
     #[argh(option, arg_name = "WHEN", default = "Bell::Mention")]
     bell: Bell,
 
-    /// print control characters as they are
+    /// print control characters as they are; what is not UTF-8 is U+FFFD
     #[argh(switch)]
     raw: bool,
 
@@ -102,10 +109,22 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     let options = Options {
         address: Address { host: arguments.host, port: arguments.port },
         room: arguments.room.map(String::into_bytes),
+        last: arguments.last,
         format,
         bell: arguments.bell,
         reconnect: !arguments.no_reconnect,
         exit: exit_with,
     };
     Ok(chat::run(options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::applets::applet::tests::assert_default;
+
+    #[test]
+    fn the_help_quotes_the_default() {
+        assert_default::<Arguments>("--last", LAST);
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::applet::{Applet, CLIENT_SIGNALS, exit_after, start_client};
+use super::applet::{Applet, CLIENT_SIGNALS, exit_after, last, start_client};
 use crate::client::ClientError;
 use crate::client::cursor::Cursor;
 use crate::client::history::Ask;
@@ -17,8 +17,8 @@ use crate::error::Error;
 use crate::terminal::color::{Color, Look};
 use crate::terminal::format::{DATE_AND_TIME, Format};
 use crate::usage::call::Call;
-use crate::usage::values::{file, number, port_to_connect_to, positive, seconds};
-use crate::wire::position::{self, Position, Resume};
+use crate::usage::values::{file, port_to_connect_to, positive, seconds};
+use crate::wire::position::{Position, Resume};
 
 pub(super) const APPLET: Applet = Applet {
     name: "receiver",
@@ -164,12 +164,6 @@ fn history(call: &Call<'_>, arguments: &Arguments) -> Result<(Option<Ask>, Optio
     // What else is better with a history does without.
     let wanted = required || arguments.reconnect || arguments.json || arguments.timestamps;
     Ok((wanted.then_some(Ask { from, required }), cursor))
-}
-
-fn last(word: &str) -> Result<u64, String> {
-    let most = position::MAX;
-    let count = number(word).filter(|count| *count <= most);
-    count.ok_or(format!("a whole number is needed, {most} at most"))
 }
 
 fn after(word: &str) -> Result<Position, String> {

@@ -38,11 +38,6 @@ pub(super) trait Speaker {
         line: &str,
         alone: bool,
     ) -> Result<Done, ClientError>;
-
-    /// What has come back, and is to be in the next input line.
-    fn unfinished(&mut self) -> String {
-        String::new()
-    }
 }
 
 /// What became of a line.
@@ -72,8 +67,7 @@ impl<S: Speaker> Dialogue<S> {
     /// [`ClientError`].
     pub(super) fn run(&mut self) -> Result<(), ClientError> {
         loop {
-            let start = self.speaker.unfinished();
-            let Some(text) = self.prompt.read(self.speaker.room(), &start)? else { return Ok(()) };
+            let Some(text) = self.prompt.read(self.speaker.room())? else { return Ok(()) };
             if self.enter(&Entry::new(&text))? == Done::Quit {
                 return Ok(());
             }

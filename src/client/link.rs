@@ -82,7 +82,7 @@ impl Link {
         retry: bool,
         reconnect: &mut dyn Reconnect,
     ) -> Result<Self, ClientError> {
-        let Joined { connection, span } = match connect(&identity, reconnect) {
+        let Joined { connection, span, .. } = match connect(&identity, reconnect) {
             Err(error) if retry && error.is_loss() => keep_trying(
                 |news| connect(&identity, news),
                 error,
@@ -121,7 +121,7 @@ impl Link {
         // Also after a refusal: the first login was accepted.
         let may_pass = |error: &ClientError| !matches!(error, ClientError::NothingKept);
         let again = |news: &mut dyn Reconnect| connect(&self.identity, news);
-        let Joined { connection, span } = keep_trying(again, loss, may_pass, reconnect)?;
+        let Joined { connection, span, .. } = keep_trying(again, loss, may_pass, reconnect)?;
         (self.connection, self.span, self.lost) = (connection, span, None);
         Ok(())
     }
@@ -220,7 +220,9 @@ pub(crate) enum Outcome {
 pub(super) struct Joined {
     /// Its connection.
     pub connection: Connection,
-    /// Where it is in what the server keeps, if that was asked for.
+    /// It gets records: the server keeps what is said, and that was asked for.
+    pub records: bool,
+    /// Where it is in what the server keeps, if it gets records and is in a room.
     pub span: Option<Span>,
 }
 
@@ -260,7 +262,7 @@ pub(super) fn connect(
         let answer = answer.escape_ascii();
         say_more(&mut notice, &format_args!("joined room {room}, the server says: {answer}"));
     }
-    Ok(Joined { connection, span })
+    Ok(Joined { connection, records: ask.is_some(), span })
 }
 
 /// Says what is worth a line only to those who asked for more of them. Where a prompt may be open, the

@@ -12,6 +12,7 @@ mod dial;
 mod dialogue;
 mod entry;
 mod error;
+mod hearing;
 pub(crate) mod history;
 pub(crate) mod link;
 mod patience;

@@ -12,16 +12,15 @@ use rustix::event::{PollFd, PollFlags};
 use super::connection::{Connection, report_unexpected};
 use super::cursor::Cursor;
 use super::error::ClientError;
-use super::history::{Place, Repeated};
+use super::hearing::{Heard, hear};
+use super::history::Place;
 use super::link::{Identity, Link, Reconnect};
 use crate::system::descriptors;
 use crate::terminal::TerminalError;
 use crate::terminal::format::Format;
 use crate::terminal::output::{self, notice};
 use crate::terminal::settings;
-use crate::wire::lines::Line;
 use crate::wire::position::Span;
-use crate::wire::protocol::Reply;
 
 /// How to receive.
 #[derive(Debug)]
@@ -120,28 +119,14 @@ impl Printout {
         while !self.is_done()
             && let Some(line) = link.connection.next_line()
         {
-            let reply = match line {
-                Line::Whole(whole) => Reply::parse(whole).ok(),
-                Line::TooLong(_) => None,
-            };
-            let (stamp, delivery) = match reply {
-                Some(Reply::Delivery(delivery)) => (None, delivery),
-                Some(Reply::Record(stamp, delivery)) if records => (Some(stamp), delivery),
-                _ => {
-                    report_unexpected(line);
-                    continue;
+            match hear(line, records.then_some(&mut self.place)) {
+                Heard::Text { delivery, stamp, gap } => {
+                    gap.iter().for_each(|gap| notice(gap));
+                    self.options.format.append(&mut lines, &delivery, stamp);
+                    self.left -= 1;
                 }
-            };
-            match stamp.map(|stamp| self.place.advance(stamp.position)) {
-                Some(Err(Repeated)) => {
-                    report_unexpected(line);
-                    continue;
-                }
-                Some(Ok(Some(gap))) => notice(&gap),
-                Some(Ok(None)) | None => {}
+                Heard::Answer(_) | Heard::Unexpected => report_unexpected(line),
             }
-            self.options.format.append(&mut lines, &delivery, stamp);
-            self.left -= 1;
         }
         output::print(&lines)?;
         if self.place.position() == before { Ok(()) } else { self.save_position() }

@@ -85,7 +85,7 @@ impl Format {
 }
 
 /// The server's time, unless it is one that no calendar has.
-fn time_of(stamp: Stamp) -> Option<DateTime<Local>> {
+pub(crate) fn time_of(stamp: Stamp) -> Option<DateTime<Local>> {
     let time = DateTime::from_timestamp_millis(stamp.time.try_into().ok()?)?;
     Some(time.with_timezone(&Local))
 }

@@ -24,6 +24,11 @@ impl Pasting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// There is one.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().is_some()
+    }
+
     /// Forgets the paste. Returns whether there was one.
     pub(super) fn abandon(&self) -> bool {
         self.lock().take().is_some()

@@ -36,11 +36,16 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), TerminalError> {
 
 /// Writes a notice to standard error, in one line.
 pub(crate) fn notice(what: &dyn Display) {
-    write_line(notice_line(what).into_bytes());
+    tell(notice_line(what));
+}
+
+/// Writes a line to standard error.
+pub(super) fn tell(line: String) {
+    write_line(line.into_bytes());
 }
 
 /// The line of a notice, as a terminal may have it: what it quotes may hold anything.
-pub(super) fn notice_line(what: &dyn Display) -> String {
+pub(crate) fn notice_line(what: &dyn Display) -> String {
     visible(format!("{}: {what}", speaker()).as_bytes())
 }
 

@@ -1,12 +1,14 @@
 //! Lines above a prompt, from any thread, none of which waits for the terminal.
 //!
-//! The lines wait in a queue of bounded size, and a thread takes them from there to the editor, which may
-//! be busy with a search or a paste, as the terminal may be. Lines are printed only while a line is
-//! read: all of them go through the editor, so that they keep their order.
+//! The lines wait in a queue of bounded size. While an editor reads a line, it takes them from there
+//! whenever it shows the prompt, and writes both; a thread makes it do that when there are any. While
+//! nobody reads, the thread writes them itself. So a line is either in the queue or on the screen,
+//! whatever the editor is busy with.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use rustyline::ExternalPrinter;
 
 use super::error::TerminalError;
-use super::output::{self, notice, notice_line};
+use super::output::{self, notice_line, tell};
 
 /// The most texts that wait for the terminal.
 const MOST_TEXTS: usize = 10_000;
@@ -22,8 +24,12 @@ const MOST_TEXTS: usize = 10_000;
 /// The most bytes that wait for the terminal.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// So many bytes are printed at a time: the prompt is shown again after each time.
+/// So many bytes are written at a time: the prompt is shown again after each time.
 const BATCH: usize = 64 * 1024;
+
+/// What the editor is given to print, so that it shows the prompt again: it wants a line, and this is
+/// one up and down again. On the first line of the screen, that leaves an empty one.
+const RING: &str = "\x1b[A\n";
 
 /// Prints above a prompt. The line that is being typed stays as it is.
 #[derive(Clone, Debug)]
@@ -33,23 +39,49 @@ pub(crate) struct Printer {
     edits: bool,
 }
 
+/// A line that was entered, and is to be entered again.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    /// What was entered.
+    pub line: String,
+    /// The line that says why, if that has not been said.
+    pub reason: Option<String>,
+    /// The line that says all of that, if there is no place for what was entered.
+    pub notice: String,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     state: Mutex<State>,
     news: Condvar,
+    /// Whoever has it writes lines past the editor.
+    turn: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: Waiting,
-    /// A line is being read.
-    open: bool,
-    /// The end of the line that is read has come.
-    ended: bool,
-    /// The thread has lines that it has taken.
-    printing: bool,
-    /// The editor has lines that it has not shown yet, as far as is known.
-    unshown: bool,
+    phase: Phase,
+    /// The editor has been asked to show the prompt again.
+    rung: bool,
+    /// It is to do that, even if no lines wait.
+    again: bool,
+    /// For an empty input line.
+    returned: Option<Returned>,
+    /// The input line has a place for it.
+    takes_back: bool,
+}
+
+/// What is on the screen where lines would go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Nothing.
+    #[default]
+    Free,
+    /// The prompt of an editor.
+    Reading,
+    /// A line that has been entered, and may have to be taken away.
+    Entered,
 }
 
 /// The lines that wait, the newest of all that came.
@@ -79,7 +111,7 @@ impl Waiting {
     /// Takes what is to be printed next.
     fn take(&mut self) -> String {
         let mut batch = String::new();
-        match std::mem::take(&mut self.left_out) {
+        match mem::take(&mut self.left_out) {
             0 => {}
             1 => batch += &format!("{}\n", notice_line(&"1 text left out here")),
             count => {
@@ -97,7 +129,7 @@ impl Waiting {
 }
 
 impl Printer {
-    /// Starts a thread that prints with `editor`, or, without one, as is.
+    /// Starts a thread that has `editor` print, or, without one, prints itself.
     ///
     /// # Errors
     ///
@@ -107,15 +139,11 @@ impl Printer {
     ) -> Result<Self, TerminalError> {
         let edits = editor.is_some();
         let queue = Arc::new(Queue::default());
-        queue.lock().open = !edits;
-        let taken = Arc::clone(&queue);
+        let served = Arc::clone(&queue);
         let mut editor = editor;
-        let print = move |batch: String| match &mut editor {
-            Some(editor) => drop(editor.print(batch)),
-            None => drop(output::print(batch)),
-        };
+        let ring = move || drop(editor.as_mut().map(|editor| editor.print(RING.into())));
         let thread = thread::Builder::new().name("printer".into());
-        thread.spawn(move || taken.print_all(edits, print)).map_err(TerminalError::Thread)?;
+        thread.spawn(move || served.serve(ring)).map_err(TerminalError::Thread)?;
         Ok(Printer { queue, edits })
     }
 
@@ -132,54 +160,115 @@ impl Printer {
 
     /// Writes a notice, in one line. Does not wait for that.
     pub(crate) fn notice(&self, what: &dyn Display) {
-        if self.edits && io::stderr().is_terminal() {
-            self.text(format!("{}\n", notice_line(what)));
+        self.tell(notice_line(what));
+    }
+
+    /// Brings a line back into the input line, if that is empty. Does not wait for that.
+    pub(crate) fn give_back(&self, returned: Returned) {
+        let mut state = self.queue.lock();
+        if self.edits && state.returned.is_none() {
+            state.returned = Some(returned);
+            self.queue.news.notify_all();
         } else {
-            notice(what);
+            drop(state);
+            self.tell(returned.notice);
         }
     }
 
-    /// Waits until all is printed, or for that long.
-    pub(crate) fn wait_until_printed(&self, longest: Duration) {
-        let state = self.queue.lock();
-        let not_yet = |state: &mut State| {
-            state.open && (state.printing || state.unshown || !state.waiting.is_empty())
-        };
-        drop(self.queue.news.wait_timeout_while(state, longest, not_yet));
+    /// Writes a line of a notice, without its line break.
+    fn tell(&self, mut line: String) {
+        if self.edits && io::stderr().is_terminal() {
+            line.push('\n');
+            self.text(line);
+        } else {
+            tell(line);
+        }
+    }
+
+    /// Prints all that waits, and waits for that.
+    pub(crate) fn finish(&self) {
+        /// The editor may be busy for ever: then the rest is printed below the prompt.
+        const LONGEST: Duration = Duration::from_secs(1);
+        let mut state = self.queue.lock();
+        state.again = true;
+        self.queue.news.notify_all();
+        let not_yet = |state: &mut State| state.phase != Phase::Free && state.again;
+        drop(self.queue.news.wait_timeout_while(state, LONGEST, not_yet));
+        let returned = self.queue.lock().returned.take();
+        returned.into_iter().for_each(|returned| self.tell(returned.notice));
+        while self.queue.print(|_| true) {}
     }
 
     /// Shows the prompt again, where the cursor is now.
     pub(super) fn repaint(&self) {
-        if self.edits {
-            // The editor wants a line: one up, and down again.
-            self.text("\x1b[A\n".into());
-        }
+        self.queue.lock().again = true;
+        self.queue.news.notify_all();
     }
 
-    /// A line is going to be read.
-    pub(super) fn begin(&self) {
-        self.queue.lock().ended = false;
-    }
-
-    /// The editor shows the prompt, so that lines can be printed above it. It does so after each print,
-    /// too.
-    pub(super) fn open(&self) {
+    /// A line is going to be read by an editor. Returns what it begins with, if it `takes_back` what
+    /// comes back.
+    pub(super) fn begin(&self, takes_back: bool) -> String {
+        // Nothing is written past the editor from now on.
+        let _turn = self.queue.turn();
         let mut state = self.queue.lock();
-        if !state.ended {
-            (state.open, state.unshown) = (true, false);
-            self.queue.news.notify_all();
-        }
+        (state.phase, state.takes_back) = (Phase::Reading, takes_back);
+        let returned = state.returned.take_if(|_| takes_back);
+        drop(state);
+        let Some(Returned { line, reason, .. }) = returned else { return String::new() };
+        reason.into_iter().for_each(|reason| self.tell(reason));
+        line
     }
 
-    /// A line has been read, or is about to be: from now on, lines wait for the next one.
-    pub(super) fn close(&self) {
-        /// It takes less to hand lines over, unless the editor has not taken the ones before; then it
-        /// will take these in their order, and nobody has to wait.
-        const MOMENT: Duration = Duration::from_millis(100);
+    /// The editor is about to show the prompt, because of a ring unless it `has_key`. Returns what it has
+    /// to show before that, or that it [may return](Printer::has_come_back).
+    pub(super) fn show(&self, has_key: bool) -> (String, bool) {
         let mut state = self.queue.lock();
-        (state.ended, state.open) = (true, !self.edits);
-        if self.edits {
-            drop(self.queue.news.wait_timeout_while(state, MOMENT, |state| state.printing));
+        if state.phase != Phase::Reading {
+            return (String::new(), false);
+        }
+        state.rung = false;
+        let may_return = !has_key && state.returned.is_some();
+        let lines = if may_return { String::new() } else { state.waiting.take() };
+        // What was taken before has been written by now.
+        state.again &= may_return || !lines.is_empty();
+        self.queue.news.notify_all();
+        (lines, may_return)
+    }
+
+    /// Says whether the editor has to return, since a line has come back for its own, which is `empty`.
+    /// If that is not, says what became of it.
+    pub(super) fn has_come_back(&self, empty: bool) -> bool {
+        let mut state = self.queue.lock();
+        let has_place = empty && state.takes_back;
+        let no_place = state.returned.take_if(|_| !has_place);
+        drop(state);
+        let has_come_back = no_place.is_none();
+        no_place.into_iter().for_each(|returned| self.tell(returned.notice));
+        has_come_back
+    }
+
+    /// A line has been entered: nothing is printed before [`Printer::end`].
+    pub(super) fn enter(&self) {
+        self.queue.lock().phase = Phase::Entered;
+    }
+
+    /// No line is read, and none is left on the screen that has to be taken away.
+    pub(super) fn end(&self) {
+        self.queue.lock().phase = Phase::Free;
+        self.queue.news.notify_all();
+    }
+}
+
+impl State {
+    /// There is nothing to do for the thread.
+    fn is_idle(&self) -> bool {
+        match self.phase {
+            Phase::Free => self.waiting.is_empty(),
+            Phase::Entered => true,
+            Phase::Reading => {
+                let settled = self.waiting.is_empty() && !self.again && self.returned.is_none();
+                self.rung || settled
+            }
         }
     }
 }
@@ -189,19 +278,37 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prints whatever comes; if an editor does that, not before it has shown what was printed before.
-    fn print_all(&self, edits: bool, mut print: impl FnMut(String)) {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees to it that whatever comes is printed.
+    fn serve(&self, mut ring: impl FnMut()) {
         loop {
-            let idle = |state: &mut State| !state.open || state.waiting.is_empty() || state.unshown;
-            let state = self.news.wait_while(self.lock(), idle);
+            let state = self.news.wait_while(self.lock(), |state| state.is_idle());
             let mut state = state.unwrap_or_else(PoisonError::into_inner);
-            (state.printing, state.unshown) = (true, edits);
-            let batch = state.waiting.take();
-            drop(state);
-            print(batch);
-            self.lock().printing = false;
-            self.news.notify_all();
+            if state.phase == Phase::Reading {
+                state.rung = true;
+                drop(state);
+                // It takes as long as the editor is busy.
+                ring();
+            } else {
+                drop(state);
+                self.print(|phase| phase == Phase::Free);
+            }
         }
+    }
+
+    /// Writes a batch of lines, past the editor, if the screen `allows` it. Returns whether there was
+    /// something to write.
+    fn print(&self, allows: impl FnOnce(Phase) -> bool) -> bool {
+        let _turn = self.turn();
+        let mut state = self.lock();
+        let batch = if allows(state.phase) { state.waiting.take() } else { String::new() };
+        drop(state);
+        // A failure has no other place to be reported.
+        let _ = output::print(&batch);
+        !batch.is_empty()
     }
 }
 

@@ -4,13 +4,15 @@
 //! Knows the terminal. Must not know what the lines mean.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::{self, BufRead, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
@@ -65,9 +67,15 @@ impl<C: Completion> Prompt<C> {
         let edits = above.is_some();
         let holder = if edits { Holder::Editor } else { Holder::Plain };
         let printer = Printer::start(above)?;
-        let taken_away = AtomicBool::new(false);
-        editor.set_helper(Some(LineHelper { completion, printer: printer.clone(), taken_away }));
-        let pasting = Arc::default();
+        let pasting = Arc::<Pasting>::default();
+        editor.set_helper(Some(LineHelper {
+            completion,
+            printer: printer.clone(),
+            pasting: Arc::clone(&pasting),
+            taken_away: Cell::new(false),
+            has_key: Cell::new(false),
+            may_return: Cell::new(false),
+        }));
         let keys = Keys { pasting: Arc::clone(&pasting), printer: printer.clone() };
         editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
         let interrupts = Interrupts::default();
@@ -88,18 +96,15 @@ impl<C: Completion> Prompt<C> {
         self.editor.helper_mut().map(|helper| &mut helper.completion)
     }
 
-    /// Asks for a line, with `name` before the place to type and `start` there already; `None` if there
-    /// are no more. What was pasted may have several lines, in [`MAX_PASTE`](super::keys::MAX_PASTE) bytes.
+    /// Asks for a line, with `name` before the place to type, and there what has been [given
+    /// back](Printer::give_back); `None` if there are no more. What was pasted may have several lines, in
+    /// [`MAX_PASTE`](super::keys::MAX_PASTE) bytes.
     ///
     /// # Errors
     ///
     /// [`TerminalError::Input`].
-    pub(crate) fn read(
-        &mut self,
-        name: &[u8],
-        start: &str,
-    ) -> Result<Option<String>, TerminalError> {
-        let line = self.edit(&format!("{}> ", visible(name)), start)?;
+    pub(crate) fn read(&mut self, name: &[u8]) -> Result<Option<String>, TerminalError> {
+        let line = self.ask(&format!("{}> ", visible(name)), true)?;
         if let Some(line) = &line {
             self.history.add(&mut self.editor, line);
         }
@@ -112,7 +117,7 @@ impl<C: Completion> Prompt<C> {
     ///
     /// [`TerminalError::Input`].
     pub(crate) fn confirm(&mut self, question: &str) -> Result<bool, TerminalError> {
-        let answer = self.edit(&format!("{question} [y/N] "), "")?.unwrap_or_default();
+        let answer = self.ask(&format!("{question} [y/N] "), false)?.unwrap_or_default();
         Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 
@@ -121,22 +126,14 @@ impl<C: Completion> Prompt<C> {
         &self.interrupts
     }
 
-    fn edit(&mut self, prompt: &str, start: &str) -> Result<Option<String>, TerminalError> {
+    fn ask(&mut self, prompt: &str, takes_back: bool) -> Result<Option<String>, TerminalError> {
         loop {
             settings::set_reading(true);
-            self.printer.begin();
-            let line = if self.edits {
-                self.editor.readline_with_initial(prompt, (start, ""))
-            } else {
-                plain_line(prompt)
-            };
-            self.printer.close();
+            let line = if self.edits { self.edit(prompt, takes_back) } else { plain_line(prompt) };
             settings::set_reading(false);
-            if let Some(helper) = self.editor.helper_mut() {
-                helper.erase();
-            }
             match line {
-                Ok(line) => return Ok(Some(line)),
+                Ok(Some(line)) => return Ok(Some(line)),
+                Ok(None) => {}
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(None),
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                     // The rest of a paste must not be taken for what is typed.
@@ -149,16 +146,35 @@ impl<C: Completion> Prompt<C> {
             }
         }
     }
+
+    /// Asks for a line with the editor; `None` if a line has come back for it.
+    fn edit(&mut self, prompt: &str, takes_back: bool) -> rustyline::Result<Option<String>> {
+        let start = self.printer.begin(takes_back);
+        let read = || self.editor.readline_with_initial(prompt, (&start, ""));
+        let line = panic::catch_unwind(AssertUnwindSafe(read));
+        if let Some(helper) = self.editor.helper_mut() {
+            helper.erase();
+        }
+        self.printer.end();
+        match line {
+            Ok(line) => line.map(Some),
+            Err(reason) if reason.is::<CameBack>() => Ok(None),
+            Err(bug) => panic::resume_unwind(bug),
+        }
+    }
 }
 
+/// Why an editor stops reading without a key. It knows no other way to be told.
+struct CameBack;
+
 /// Asks for a line at a terminal that cannot do more than that.
-fn plain_line(prompt: &str) -> rustyline::Result<String> {
+fn plain_line(prompt: &str) -> rustyline::Result<Option<String>> {
     // Others print while this waits for a line.
     io::stdout().write_all(prompt.as_bytes()).and_then(|()| io::stdout().flush())?;
     let mut line = String::new();
     match io::stdin().lock().read_line(&mut line)? {
         0 => Err(ReadlineError::Eof),
-        _ => Ok(line.trim_end_matches('\n').into()),
+        _ => Ok(Some(line.trim_end_matches('\n').into())),
     }
 }
 
@@ -220,14 +236,19 @@ fn input_error(error: ReadlineError) -> TerminalError {
 struct LineHelper<C> {
     completion: C,
     printer: Printer,
+    pasting: Arc<Pasting>,
     /// The line that has been entered is to be taken away.
-    taken_away: AtomicBool,
+    taken_away: Cell<bool>,
+    /// The editor is going to show the line because of a key, and may have read others.
+    has_key: Cell<bool>,
+    /// It shows the line, has read all keys there are, and a line has come back.
+    may_return: Cell<bool>,
 }
 
 impl<C> LineHelper<C> {
     /// Takes the line away: the editor has cleared it, and shown the start of it as a mark only.
     fn erase(&mut self) {
-        if std::mem::take(self.taken_away.get_mut()) {
+        if self.taken_away.take() {
             let _ = output::print(ERASE);
         }
     }
@@ -258,26 +279,42 @@ impl<C> Hinter for LineHelper<C> {
     type Hint = String;
 }
 
-/// Is asked whenever the prompt is shown.
+/// Is asked whenever the prompt is shown, and then the line.
 impl<C> Highlighter for LineHelper<C> {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        self.printer.open();
-        if self.taken_away.load(Ordering::Relaxed) { MARK_START.into() } else { prompt.into() }
+        if self.taken_away.get() {
+            return MARK_START.into();
+        }
+        let (lines, may_return) = self.printer.show(self.has_key.take());
+        self.may_return.set(may_return);
+        (lines + prompt).into()
     }
 
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
-        if self.taken_away.load(Ordering::Relaxed) { "".into() } else { line.into() }
+        if self.taken_away.get() {
+            return "".into();
+        }
+        let is_empty = || line.is_empty() && !self.pasting.is_open();
+        if self.may_return.take() && self.printer.has_come_back(is_empty()) {
+            panic::resume_unwind(Box::new(CameBack));
+        }
+        line.into()
+    }
+
+    fn highlight_char(&self, _: &str, _: usize, _: CmdKind) -> bool {
+        self.has_key.set(true);
+        false
     }
 }
 
 /// Is asked whether the line that has been entered is whole.
 impl<C: Completion> Validator for LineHelper<C> {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        self.printer.close();
+        self.printer.enter();
         if !self.completion.takes_away(context.input()) {
             return Ok(ValidationResult::Valid(None));
         }
-        self.taken_away.store(true, Ordering::Relaxed);
+        self.taken_away.set(true);
         // With a message, the editor shows the line once more.
         Ok(ValidationResult::Valid(Some(String::new())))
     }

@@ -265,3 +265,52 @@ fn is_in_background() -> bool {
 fn foreground() -> Option<Pid> {
     tcgetpgrp(io::stdin().as_fd()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Read;
+    use std::process::Command;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    use super::*;
+
+    /// Set for a process that is to have a bug.
+    const BUG: &str = "CHATBOX_TEST_BUG";
+
+    #[test]
+    fn a_bug_leaves_the_terminal_as_it_was() {
+        if std::env::var_os(BUG).is_some() {
+            let _hold = hold(Holder::Editor).unwrap();
+            release_on_panic();
+            // In any thread.
+            std::thread::scope(|scope| drop(scope.spawn(|| panic!("that is a bug"))));
+            return;
+        }
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let mut master = File::from(openpt(flags).unwrap());
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let terminal = OpenOptions::new().read(true).write(true).open(name).unwrap();
+        let modes = || tcgetattr(&terminal).unwrap().local_modes;
+        let before = modes();
+        // This test, at that terminal.
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let test = "terminal::settings::tests::a_bug_leaves_the_terminal_as_it_was";
+        command.args(["--exact", "--nocapture", test]).env(BUG, "");
+        let stream = || terminal.try_clone().unwrap();
+        let status = command.stdin(stream()).stdout(stream()).stderr(stream()).status().unwrap();
+        assert_eq!(modes(), before);
+        drop((command, terminal));
+        let mut output = Vec::new();
+        // It fails when nobody has the terminal open any more.
+        let _ = master.read_to_end(&mut output);
+        let output = String::from_utf8_lossy(&output);
+        assert_eq!(status.code(), Some(101), "{output}");
+        let (_, held) = output.split_once("\x1b[?2004h").expect(&output);
+        let (_, after) = held.split_once("\x1b[?2004l").expect(&output);
+        assert!(after.starts_with("\r\n") && after.contains("that is a bug"), "{output}");
+    }
+}

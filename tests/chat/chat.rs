@@ -6,16 +6,16 @@ use std::process::Command;
 use crate::command_line::scratch;
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Peer, Program, Server, Signal, chatbox, left_out, wait_until};
+use crate::harness::{Peer, Program, Server, Signal, bash, chatbox, left_out, wait_until};
 
 const CTRL_C: &str = "\x03";
-const CTRL_D: &str = "\x04";
+pub const CTRL_D: &str = "\x04";
 const CTRL_G: &str = "\x07";
 const CTRL_R: &str = "\x12";
 const CTRL_Z: &str = "\x1a";
 
 /// A chat of alice's at a terminal, with a history of its own.
-fn chat(port: impl ToString, args: &[&str], name: &str) -> Terminal {
+pub fn chat(port: impl ToString, args: &[&str], name: &str) -> Terminal {
     let mut command = chatbox(["chat", "localhost", &port.to_string(), "alice"]);
     command.args(args).env("XDG_STATE_HOME", scratch(name));
     Terminal::start(&command)
@@ -36,20 +36,31 @@ fn scripted(script: &Script, name: &str) -> (Terminal, Peer, Peer) {
     (chat, sender, receiver)
 }
 
+/// Lets one of a chat's connections log in, to a server that offers this.
+pub fn log_in(script: &Script, login: &str, offers: &str) -> Peer {
+    let mut peer = script.accept();
+    peer.expect(login);
+    peer.send(format!("ok:hello {offers}\n"));
+    peer
+}
+
+/// Lets it join a room, there in its history.
+pub fn join(peer: &mut Peer, room: &str, span: &str) {
+    peer.expect(&format!("join:{room}"));
+    peer.send(format!("ok:come in {span}\n"));
+}
+
 /// Lets both connections of a chat in.
-fn let_in(script: &Script, room: &str) -> [Peer; 2] {
+pub fn let_in(script: &Script, room: &str) -> [Peer; 2] {
     ["slogin:alice", "rlogin:alice"].map(|login| {
-        let mut peer = script.accept();
-        for line in [login, &format!("join:{room}")] {
-            peer.expect(line);
-            peer.send("ok:\n");
-        }
+        let mut peer = log_in(script, login, "");
+        join(&mut peer, room, "");
         peer
     })
 }
 
 /// The lines on the screen that are not empty.
-fn shown(chat: &Terminal) -> Vec<String> {
+pub fn shown(chat: &Terminal) -> Vec<String> {
     chat.lines().into_iter().filter(|line| !line.is_empty()).collect()
 }
 
@@ -69,7 +80,7 @@ fn what_is_said_appears_above_the_line_in_which_one_types() {
     chat.expect_line("alice: half a line");
     chat.expect_at_cursor("cafe>");
     let lines = ["bob: hello", "bob: are you there?", "alice: half a line", "cafe>"];
-    assert_eq!(chat.lines()[..4], lines, "the typed line is taken away");
+    assert_eq!(shown(&chat), lines, "the typed line is taken away");
     // Neither another screen, nor the mouse, nor the cursor by its address.
     let bytes = chat.bytes().escape_ascii().to_string();
     for sequence in ["\\x1b[?1049h", "\\x1b[?47h", "\\x1b[?100", "\\x1b[H", "\\x1b[2J"] {
@@ -86,8 +97,10 @@ fn a_long_line_is_taken_away_whole_wherever_the_cursor_stands_and_nothing_else_i
     let mut bob = Peer::sender(server.port, "bob", "cafe");
     (0..30).for_each(|number| bob.ok(&format!("sendall:{number}")));
     chat.expect_line("bob: 29");
-    for width in [74, 73, 150, 154, 153] {
-        let text = format!("{}\u{1f980}", "x".repeat(width - 6));
+    // The last character ends before, in, or after the last column.
+    const WIDTHS: [usize; 6] = [79, 80, 81, 159, 160, 161];
+    for width in WIDTHS {
+        let text = format!("{}\u{1f980}", "x".repeat(width - "cafe> ".len() - 2));
         chat.keys(format!("{text}\x1b[D\x1b[D\r"));
         bob.ok(&format!("sendall:after {width}"));
         chat.expect_line(&format!("bob: after {width}"));
@@ -98,7 +111,7 @@ fn a_long_line_is_taken_away_whole_wherever_the_cursor_stands_and_nothing_else_i
         assert_eq!(contents().matches("cafe>").count(), 1, "{chat:?}");
     }
     let all = chat.lines().join("\n");
-    for width in [74, 73, 150, 154, 153] {
+    for width in WIDTHS {
         assert!(all.contains(&format!("bob: after {width}")), "{chat:?}");
     }
 }
@@ -123,6 +136,47 @@ fn a_text_whose_answer_is_lost_comes_back_too() {
     drop(sender);
     chat.expect_line("chat: the answer got lost: unsure whether it was sent");
     chat.expect_at_cursor("cafe> hello?");
+}
+
+/// The same name may be logged in many times.
+#[test]
+fn a_refused_text_comes_back_though_somebody_says_the_same_under_that_name() {
+    let script = Script::new();
+    let (mut chat, mut sender, mut receiver) = scripted(&script, "chat-same");
+    chat.keys("hello\r");
+    sender.expect("sendall:hello");
+    receiver.send("delivery:cafe:alice:hello\n");
+    chat.expect_line("alice: hello");
+    sender.send("err:no\n");
+    chat.expect_line("no");
+    chat.expect_at_cursor("cafe> hello");
+}
+
+/// However late that is, and without a key.
+#[test]
+fn a_late_refusal_comes_back_into_an_empty_input_line() {
+    let script = Script::new();
+    let (mut chat, mut sender, mut receiver) = scripted(&script, "chat-late-empty");
+    for (number, word) in ["one", "two", "three"].into_iter().enumerate() {
+        chat.keys(format!("{word}\r"));
+        sender.expect(&format!("sendall:{word}"));
+        // There is a prompt before the answer comes.
+        receiver.send(format!("delivery:cafe:bob:{number}\n"));
+        chat.expect_line(&format!("bob: {number}"));
+        chat.expect_at_cursor("cafe>");
+        // What is taken away again leaves an empty line.
+        chat.keys("x");
+        chat.expect_at_cursor("cafe> x");
+        chat.keys("\x7f");
+        chat.expect_at_cursor("cafe>");
+        sender.send("err:not now\n");
+        chat.expect_at_cursor(&format!("cafe> {word}"));
+        let told = shown(&chat).iter().filter(|line| *line == "not now").count();
+        assert_eq!(told, number + 1, "{chat:?}");
+        chat.keys(format!("{CTRL_C}after {word}\r"));
+        sender.expect(&format!("sendall:after {word}"));
+        sender.send("ok:\n");
+    }
 }
 
 /// A room may be held back for long, which must not hold up what others say.
@@ -175,38 +229,62 @@ fn all_texts_are_shown_once_and_in_order_while_one_types_and_sends() {
     chat.expect_at_cursor("cafe>");
 }
 
+/// More texts than a chat keeps, and than the system keeps for both ends of its connection.
+const FLOOD: usize = 80_000;
+
+/// Says them.
+fn flood(server: &Server) {
+    let mut bob = Peer::sender(server.port, "bob", "cafe");
+    let filler = "x".repeat(200);
+    for part in (0..FLOOD).collect::<Vec<_>>().chunks(500) {
+        let texts = part.iter().map(|number| format!("sendall:text {number} {filler}\n"));
+        bob.send(texts.collect::<String>());
+        part.iter().for_each(|_| assert!(bob.line().starts_with("ok")));
+    }
+    bob.ok("sendall:the end");
+}
+
+/// Waits until what was left out of that flood has been told, and the rest is there, the newest.
+fn expect_newest_of_flood(chat: &Terminal) {
+    chat.expect_line("bob: the end");
+    let bytes = String::from_utf8(chat.bytes()).unwrap();
+    let number = |text: &str, place: usize| text.split(' ').nth(place).unwrap().parse().unwrap();
+    let shown: Vec<usize> = bytes.split("bob: text").skip(1).map(|text| number(text, 1)).collect();
+    let told = bytes.split("chat: ").filter(|line| line.contains(" texts left out here"));
+    let left_out: Vec<usize> = told.map(|line| number(line, 0)).collect();
+    assert!(!left_out.is_empty(), "all {} are there: {chat:?}", shown.len());
+    assert_eq!(shown.len() + left_out.iter().sum::<usize>(), FLOOD, "{left_out:?}: {chat:?}");
+    assert!(shown.is_sorted() && *shown.last().unwrap() == FLOOD - 1, "{chat:?}");
+    let gaps = shown.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+    assert!(gaps <= left_out.len(), "{gaps} gaps, told of {left_out:?}");
+    assert!(!bytes.contains("trying again"), "it was cut: {chat:?}");
+}
+
+/// One that cuts who takes too little at once.
+fn strict_server() -> Server {
+    Server::with(&["--stall-timeout", "1", "--queue-limit", "10000"])
+}
+
 #[test]
-fn a_busy_terminal_does_not_hold_up_the_room_and_says_what_was_left_out() {
-    let server = Server::with(&["--stall-timeout", "1", "--queue-limit", "10000"]);
+fn a_search_does_not_hold_up_the_room_and_what_was_left_out_is_told() {
+    let server = strict_server();
     let mut chat = in_cafe(&server, "chat-busy");
     // Without a history, there is nothing to search.
     chat.keys("/help\r");
     chat.expect_at_cursor("cafe>");
     chat.keys(CTRL_R);
     chat.expect("reverse-i-search");
-    let mut bob = Peer::sender(server.port, "bob", "cafe");
-    // More than the system keeps for both ends of the connection.
-    const COUNT: usize = 80_000;
-    let filler = "x".repeat(200);
-    let mut answered = 0;
-    for number in 0..COUNT {
-        bob.send(format!("sendall:text {number} {filler}\n"));
-        if number - answered > 500 {
-            (0..500).for_each(|_| assert!(bob.line().starts_with("ok")));
-            answered += 500;
-        }
-    }
-    (answered..COUNT).for_each(|_| assert!(bob.line().starts_with("ok")));
-    bob.ok("sendall:the end");
+    flood(&server);
     chat.keys(CTRL_G);
-    chat.expect_line("bob: the end");
-    let bytes = String::from_utf8(chat.bytes()).unwrap();
-    let shown = bytes.matches("bob: text").count();
-    let told = bytes.split(" texts left out here").map(|part| part.rsplit(' ').next().unwrap());
-    let left_out: Vec<_> = told.filter_map(|word| word.parse::<usize>().ok()).collect();
-    assert!(!left_out.is_empty(), "all {shown} are there: {chat:?}");
-    assert_eq!(shown + left_out.iter().sum::<usize>(), COUNT, "{left_out:?}: {chat:?}");
-    assert!(!bytes.contains("trying again"), "it was cut: {chat:?}");
+    expect_newest_of_flood(&chat);
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_does_not_hold_up_the_room_either() {
+    let server = strict_server();
+    let chat = in_cafe(&server, "chat-stopped");
+    chat.while_stopped(|| flood(&server));
+    expect_newest_of_flood(&chat);
 }
 
 #[test]
@@ -227,12 +305,15 @@ fn a_line_survives_ctrl_z() {
 fn joining_moves_both_connections_and_a_refusal_moves_neither() {
     let script = Script::new();
     let (mut chat, mut sender, mut receiver) = scripted(&script, "chat-join");
-    chat.keys("/join bar\r");
+    chat.keys("/join bar\rtyped ahead\r");
     sender.expect("join:bar");
     sender.send("ok:\n");
     receiver.expect("join:bar");
-    receiver.send("delivery:cafe:bob:still here\nok:\n");
+    receiver.send("delivery:cafe:bob:still here\n");
     chat.expect_line("bob: still here");
+    receiver.send("ok:\n");
+    sender.expect("sendall:typed ahead");
+    sender.send("ok:\n");
     chat.expect_at_cursor("bar>");
     chat.keys("/join full\r");
     sender.expect("join:full");
@@ -292,8 +373,8 @@ fn a_mention_stands_out_and_rings_but_not_for_oneself() {
     bob.ok("sendall:malice");
     chat.expect(" bob: malice");
     assert!(!chat.bytes().contains(&7), "{chat:?}");
-    bob.ok("sendall:hi ALICE");
-    bob.ok("sendall:alice?");
+    // At once, so that it is less than a second.
+    bob.send("sendall:hi ALICE\nsendall:alice?\n");
     chat.expect(" bob: alice?");
     let bytes = chat.bytes();
     assert_eq!(bytes.iter().filter(|byte| **byte == 7).count(), 1, "once a second");
@@ -304,13 +385,17 @@ fn a_mention_stands_out_and_rings_but_not_for_oneself() {
 fn a_bell_rings_as_one_wishes() {
     for (when, rings) in [("all", true), ("never", false)] {
         let server = Server::start();
-        let chat = chat(server.port, &["cafe", "--bell", when], "chat-bells");
+        let mut chat = chat(server.port, &["cafe", "--bell", when], "chat-bells");
         chat.expect_at_cursor("cafe>");
         Peer::sender(server.port, "bob", "cafe").ok("sendall:not to her");
         chat.expect("bob: not to her");
         Peer::sender(server.port, "bob", "cafe").ok("sendall:alice");
         chat.expect("bob: alice");
         assert_eq!(chat.bytes().contains(&7), rings, "{when}");
+        let before = chat.bytes().len();
+        chat.keys("alice\r");
+        chat.expect("alice: alice");
+        assert!(!chat.bytes()[before..].contains(&7), "for oneself");
     }
 }
 
@@ -386,12 +471,51 @@ fn however_it_ends_the_terminal_is_as_it_was() {
         chat.expect_line("bob: hello");
         chat.expect_at_cursor("");
     }
-    let server = Server::start();
-    let mut chat = in_cafe(&server, "chat-end");
+    for keys in [CTRL_D, CTRL_C, "/quit\r"] {
+        let server = Server::start();
+        let mut chat = in_cafe(&server, "chat-end");
+        Peer::sender(server.port, "bob", "cafe").ok("sendall:hello");
+        chat.expect_line("bob: hello");
+        chat.keys(keys);
+        assert_eq!(chat.finish().code(), Some(0), "{chat:?}");
+        assert!(chat.is_as_it_was() && !chat.look(vt100::Screen::bracketed_paste));
+        chat.expect_line("bob: hello");
+        chat.expect_at_cursor("");
+    }
+}
+
+/// What was said before one leaves is heard, however fast that is.
+#[test]
+fn what_was_delivered_is_on_the_screen_when_it_ends() {
+    for keys in [CTRL_D, "/quit\r"] {
+        let script = Script::new();
+        let (mut chat, mut sender, mut receiver) = scripted(&script, "chat-leaves");
+        chat.keys(format!("bye\r{keys}"));
+        sender.expect("sendall:bye");
+        sender.send("ok:\n");
+        receiver.expect("join:cafe");
+        let texts = (0..3000).map(|number| format!("delivery:cafe:bob:text {number} \n"));
+        receiver.send(texts.collect::<String>() + "delivery:cafe:alice:bye\nok:\n");
+        if keys != CTRL_D {
+            sender.expect("quit:");
+            sender.send("ok:\n");
+        }
+        assert_eq!(chat.finish().code(), Some(0), "{chat:?}");
+        chat.expect_line("alice: bye");
+        let bytes = String::from_utf8(chat.bytes()).unwrap();
+        assert_eq!(bytes.matches(": text ").count(), 3000, "{chat:?}");
+    }
+}
+
+#[test]
+fn one_is_told_if_nobody_knows_what_became_of_a_text_when_it_ends() {
+    let script = Script::new();
+    let (mut chat, mut sender, _receiver) = scripted(&script, "chat-leaves-unsure");
+    chat.keys("hello?\r");
+    sender.expect("sendall:hello?");
     chat.keys(CTRL_D);
     assert_eq!(chat.finish().code(), Some(0), "{chat:?}");
-    assert!(chat.is_as_it_was());
-    chat.expect_at_cursor("");
+    chat.expect_line("chat: the answer got lost: unsure whether it was sent: hello?");
 }
 
 #[test]
@@ -419,9 +543,28 @@ fn colours_are_on_and_what_strangers_send_is_shown_and_not_obeyed() {
 }
 
 #[test]
+fn raw_shows_control_characters_as_they_are() {
+    let script = Script::new();
+    let chat = chat(&script.port, &["cafe", "--no-timestamps", "--raw"], "chat-raw");
+    let [_sender, mut receiver] = let_in(&script, "cafe");
+    receiver.send(b"delivery:cafe:bob:\x1b[1mbold\x1b[0m caf\xe9\n");
+    chat.expect("bob: bold caf");
+    let bytes = String::from_utf8(chat.bytes()).unwrap();
+    assert!(bytes.contains("\x1b[1mbold\x1b[0m caf\u{fffd}"), "{chat:?}");
+}
+
+#[test]
 fn without_a_terminal_it_names_those_who_need_none() {
     let finished = Program::start(chatbox(["chat", "localhost", "5000", "alice"])).finish();
     finished.assert_one_error(2, "use sender to talk and receiver to listen");
+    for redirection in ["</dev/null", "| cat"] {
+        let words = "chat localhost 5000 alice";
+        let script =
+            format!("set -o pipefail; \"$chatbox\" {words} {redirection}; echo \"status $?\"");
+        let terminal = Terminal::start(&bash(&script));
+        terminal.expect("use sender to talk and receiver to listen");
+        terminal.expect_line("status 2");
+    }
 }
 
 #[test]

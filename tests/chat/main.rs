@@ -10,6 +10,7 @@ mod arbitrary;
 mod bench;
 mod cases;
 mod chat;
+mod chat_history;
 mod clients;
 mod command_line;
 mod delivery;

@@ -17,7 +17,8 @@ const COLORS: [&str; 16] = [
 const FOREGROUND: &str = "#d7dae0";
 const BACKGROUND: &str = "#22252b";
 
-/// Draws screens one below the other: for each its title, and as many of its rows as are asked for.
+/// Draws screens one below the other: for each its title, and as many of its rows as are asked for, from
+/// the first that is not empty.
 pub fn draw(screens: &[(&str, Screen, u16)]) -> String {
     let columns = screens.iter().map(|(_, screen, _)| screen.size().1.get()).max().unwrap();
     let width = f64::from(columns) * CHARACTER + 2.0 * MARGIN;
@@ -39,9 +40,11 @@ pub fn draw(screens: &[(&str, Screen, u16)]) -> String {
             top + 18.0,
             escaped(title),
         );
+        let columns = screen.size().1.get();
+        let empty = screen.rows(0, columns).take_while(|row| row.trim().is_empty()).count();
         for row in 0..*rows {
             let baseline = top + TITLE + MARGIN + f64::from(row) * LINE + 13.0;
-            draw_row(&mut svg, screen, row, baseline);
+            draw_row(&mut svg, screen, row + empty as u16, baseline);
         }
         top += height + MARGIN;
     }

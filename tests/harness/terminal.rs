@@ -124,6 +124,12 @@ impl Terminal {
         self.output.0.lock().unwrap().bytes.clone()
     }
 
+    /// Does something while the terminal takes nothing, as one that is stopped.
+    pub fn while_stopped(&self, act: impl FnOnce()) {
+        let _nobody_reads = self.output.0.lock().unwrap();
+        act();
+    }
+
     /// Looks at the screen.
     pub fn look<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
         look(self.output.0.lock().unwrap().screen.screen())

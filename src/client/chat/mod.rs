@@ -9,19 +9,21 @@
 mod news;
 mod pair;
 mod receiving;
+mod rooms;
 mod speaking;
 mod words;
 
 pub(crate) use news::Bell;
 use news::News;
-use pair::{Pair, Place};
+use pair::{Pair, connect_both};
 use receiving::Receiving;
+use rooms::Rooms;
 use speaking::Speaking;
 use words::Words;
 
 use super::dialogue::Dialogue;
 use super::error::ClientError;
-use super::link::KeepTrying;
+use super::link::{Identity, KeepTrying};
 use super::transport::Address;
 use crate::system::descriptors::Blocking;
 use crate::terminal::format::Format;
@@ -34,6 +36,8 @@ pub(crate) struct Options {
     pub address: Address,
     /// The room to enter, if any.
     pub room: Option<Vec<u8>>,
+    /// With so many texts a room begins, where the server keeps what is said.
+    pub last: u64,
     /// How texts are shown; whose name stands out is who talks.
     pub format: Format,
     /// When to ring.
@@ -50,18 +54,23 @@ pub(crate) struct Options {
 ///
 /// [`ClientError`].
 pub(crate) fn run(options: Options) -> Result<(), ClientError> {
-    let Options { address, room, format, bell, reconnect, exit } = options;
-    let place = Place { address, user: format.user.clone(), room: room.clone() };
-    let (sender, receiver) = place.connect(&mut KeepTrying)?;
+    let Options { address, room, last, format, bell, reconnect, exit } = options;
+    let (rooms, user) = (Rooms::new(last), format.user.clone());
+    let identity = Identity { address, receives: true, user, room, history: rooms.ask() };
+    let (sender, receiver) = connect_both(&identity, &mut KeepTrying)?;
     let _blocking = Blocking::standard();
-    let words = Words::new(room.as_deref());
+    let words = Words::new(identity.room.as_deref());
     let prompt = Prompt::open(words.clone())?;
     let printer = prompt.printer();
-    let (pair, orders) = Pair::new(place, sender)?;
+    let (pair, orders) = Pair::new(identity, sender)?;
     let news = News::new(format, bell, printer.clone(), words);
     let receiving =
-        Receiving { pair: pair.clone(), orders, news, printer: printer.clone(), reconnect };
+        Receiving { pair: pair.clone(), orders, rooms, news, printer: printer.clone(), reconnect };
     receiving.start(receiver, exit)?;
-    let speaker = Speaking::start(pair, printer, room)?;
-    Dialogue { prompt, speaker }.run()
+    let speaker = Speaking::start(pair, printer.clone())?;
+    let mut dialogue = Dialogue { prompt, speaker };
+    let ended = dialogue.run();
+    dialogue.speaker.end();
+    printer.finish();
+    ended
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use chrono::{Local, NaiveDate};
 
 use super::words::Words;
-use crate::terminal::format::{Format, mentions};
+use crate::terminal::format::{Format, mentions, time_of};
 use crate::terminal::printer::Printer;
-use crate::wire::protocol::Delivery;
+use crate::wire::protocol::{Delivery, Stamp};
 
 /// It rings once in so long at most.
 const QUIET: Duration = Duration::from_secs(1);
@@ -57,16 +57,17 @@ impl News {
         News { format, bell, printer, words, day: Local::now().date_naive(), rang: None }
     }
 
-    /// Shows what has been said.
-    pub(super) fn show(&mut self, delivery: &Delivery<'_>) {
+    /// Shows what has been said, with what the server says of it, if it does. `live`: while one was there.
+    pub(super) fn show(&mut self, delivery: &Delivery<'_>, stamp: Option<Stamp>, live: bool) {
+        let day = || stamp.and_then(time_of).unwrap_or_else(Local::now).date_naive();
         if self.format.timestamps.is_some()
-            && let Some(line) = new_day(&mut self.day, Local::now().date_naive())
+            && let Some(line) = new_day(&mut self.day, day())
         {
             self.printer.text(line);
         }
         let mut line = Vec::new();
-        self.format.append(&mut line, delivery, None);
-        if self.rings(delivery, Instant::now()) {
+        self.format.append(&mut line, delivery, stamp);
+        if live && self.rings(delivery, Instant::now()) {
             line.insert(0, b'\x07');
         }
         self.printer.text(String::from_utf8_lossy(&line).into());
@@ -89,7 +90,7 @@ impl News {
     }
 }
 
-/// The line that says which day it is, if it is another than `day`, which it becomes.
+/// The line that says which day it is, if that is another than `day`, which becomes it.
 fn new_day(day: &mut NaiveDate, today: NaiveDate) -> Option<String> {
     let changed = std::mem::replace(day, today) != today;
     changed.then(|| format!("--- {} ---\n", today.format("%A, %Y-%m-%d")))

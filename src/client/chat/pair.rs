@@ -15,29 +15,16 @@ use rustix::net::Shutdown;
 
 use crate::client::connection::{Answer, Connection};
 use crate::client::error::ClientError;
-use crate::client::link::{Identity, Reconnect, connect};
-use crate::client::transport::Address;
+use crate::client::link::{Identity, Joined, Reconnect, connect};
 
-/// Where both connections lead.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) address: Address,
-    pub(super) user: String,
-    pub(super) room: Option<Vec<u8>>,
-}
-
-impl Place {
-    /// Connects, as a sender and then as a receiver.
-    pub(super) fn connect(
-        &self,
-        reconnect: &mut dyn Reconnect,
-    ) -> Result<(Connection, Connection), ClientError> {
-        let Place { address, user, room } = self.clone();
-        let identity = Identity { address, receives: false, user, room, history: None };
-        let sender = connect(&identity, reconnect)?;
-        let receiver = connect(&Identity { receives: true, ..identity }, reconnect)?;
-        Ok((sender.connection, receiver.connection))
-    }
+/// Connects as a sender, and then as the receiver of that identity.
+pub(super) fn connect_both(
+    identity: &Identity,
+    reconnect: &mut dyn Reconnect,
+) -> Result<(Connection, Joined), ClientError> {
+    let sender = Identity { receives: false, history: None, ..identity.clone() };
+    let sender = connect(&sender, reconnect)?.connection;
+    Ok((sender, connect(identity, reconnect)?))
 }
 
 /// What the receiver is to do: to join a room. The answer goes back, or nothing does if the connection
@@ -62,7 +49,8 @@ pub(super) struct Pair(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    place: Mutex<Place>,
+    /// The receiver's.
+    identity: Mutex<Identity>,
     /// The sender's connection. It is locked while a request is carried out, and while it is made again.
     sender: Mutex<Connection>,
     orders: Sender<Order>,
@@ -72,19 +60,27 @@ struct Shared {
 }
 
 impl Pair {
-    pub(super) fn new(place: Place, sender: Connection) -> Result<(Self, Orders), ClientError> {
+    pub(super) fn new(
+        identity: Identity,
+        sender: Connection,
+    ) -> Result<(Self, Orders), ClientError> {
         let (orders, receiver) = mpsc::channel();
         let (bell, ear) = UnixStream::pair().map_err(ClientError::Broken)?;
         for stream in [&bell, &ear] {
             stream.set_nonblocking(true).map_err(ClientError::Broken)?;
         }
-        let (place, sender) = (Mutex::new(place), Mutex::new(sender));
-        let shared = Shared { place, sender, orders, bell, over: AtomicBool::new(false) };
+        let (identity, sender) = (Mutex::new(identity), Mutex::new(sender));
+        let shared = Shared { identity, sender, orders, bell, over: AtomicBool::new(false) };
         Ok((Pair(Arc::new(shared)), Orders { orders: receiver, bell: ear }))
     }
 
-    pub(super) fn place(&self) -> MutexGuard<'_, Place> {
-        self.0.place.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn identity(&self) -> MutexGuard<'_, Identity> {
+        self.0.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The room that one is in, if any.
+    pub(super) fn room(&self) -> Option<Vec<u8>> {
+        self.identity().room.clone()
     }
 
     /// The sender's connection, unless the server is away.
@@ -121,6 +117,18 @@ impl Pair {
         let _ = self.0.orders.send(Order { room: room.to_vec(), answer });
         let _ = (&self.0.bell).write(b"\n");
         answers
+    }
+
+    /// Waits until all has come that the receiver is owed, but not for longer than that, and not if the
+    /// server is away.
+    pub(super) fn hear_out(&self, longest: Duration) {
+        if !self.is_over()
+            && self.sender().is_some()
+            && let Some(room) = self.room()
+        {
+            // What is owed from before it comes before its answer.
+            let _ = self.order(&room).recv_timeout(longest);
+        }
     }
 
     pub(super) fn end(&self) {

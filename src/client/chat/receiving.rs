@@ -5,57 +5,73 @@
 
 use std::io::Read;
 use std::mem;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::mpsc::Sender;
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::news::News;
-use super::pair::{Orders, Pair};
+use super::pair::{Order, Orders, Pair, connect_both};
+use super::rooms::Rooms;
 use crate::client::connection::{Answer, Connection};
 use crate::client::error::ClientError;
-use crate::client::link::{Reconnect, keep_trying};
+use crate::client::hearing::{Heard, hear};
+use crate::client::link::{Joined, Reconnect, keep_trying};
 use crate::system::descriptors;
 use crate::terminal::printer::Printer;
-use crate::wire::lines::Line;
-use crate::wire::protocol::{Reply, Request};
+use crate::wire::position::Span;
+use crate::wire::protocol::Request;
 
 /// Who receives.
 #[derive(Debug)]
 pub(super) struct Receiving {
     pub(super) pair: Pair,
     pub(super) orders: Orders,
+    pub(super) rooms: Rooms,
     pub(super) news: News,
     pub(super) printer: Printer,
     pub(super) reconnect: bool,
+}
+
+/// The receiver's connection.
+struct Receiver {
+    connection: Connection,
+    /// It gets records.
+    records: bool,
+    /// What it was asked to do.
+    asked: Option<Asked>,
+}
+
+/// What the server was asked to do.
+struct Asked {
+    order: Order,
+    /// So many answers are to come.
+    answers: usize,
 }
 
 impl Receiving {
     /// Starts a thread, which calls `exit` when the server is gone for good.
     pub(super) fn start(
         mut self,
-        receiver: Connection,
+        receiver: Joined,
         exit: fn(ClientError) -> !,
     ) -> Result<(), ClientError> {
         let sender = self.pair.sender().map(|sender| sender.descriptor()).transpose()?;
         let receive = move || {
             let Some(sender) = sender else { return };
+            let receiver = self.enter_again(receiver).0;
             let error = self.run(receiver, sender);
-            if self.pair.is_over() {
-                return;
+            if !self.pair.is_over() {
+                self.printer.finish();
+                exit(error)
             }
-            /// The terminal may be stopped.
-            const LONGEST: Duration = Duration::from_secs(1);
-            self.printer.wait_until_printed(LONGEST);
-            exit(error)
         };
         let thread = thread::Builder::new().name("receiver".into());
         thread.spawn(receive).map(drop).map_err(ClientError::Thread)
     }
 
-    fn run(&mut self, mut receiver: Connection, mut sender: OwnedFd) -> ClientError {
+    fn run(&mut self, mut receiver: Receiver, mut sender: OwnedFd) -> ClientError {
         loop {
             let loss = self.receive(&mut receiver, &sender);
             if self.pair.is_over() || !self.reconnect || !loss.is_loss() {
@@ -71,92 +87,116 @@ impl Receiving {
     }
 
     /// Shows what comes. Returns how one of the connections was lost.
-    fn receive(&mut self, receiver: &mut Connection, sender: &OwnedFd) -> ClientError {
-        let mut asked: Option<Sender<Answer>> = None;
+    fn receive(&mut self, receiver: &mut Receiver, sender: &OwnedFd) -> ClientError {
+        let records = receiver.records;
         loop {
-            self.show_all(receiver, &mut asked);
+            self.show_all(receiver);
+            if let Err(loss) = self.take_order(receiver) {
+                return loss.of_receiver(records);
+            }
             let mut fds = [
-                PollFd::new(receiver, PollFlags::IN),
+                PollFd::new(&receiver.connection, PollFlags::IN),
                 PollFd::new(sender, PollFlags::RDHUP),
                 PollFd::new(&self.orders.bell, PollFlags::IN),
             ];
             if let Err(error) = descriptors::wait(&mut fds, None) {
                 return ClientError::Broken(error);
             }
-            let [news, end, order] = fds.map(|fd| !fd.revents().is_empty());
-            if news && let Err(loss) = receiver.fill() {
-                self.show_all(receiver, &mut asked);
-                return loss.of_receiver(false);
+            let [news, end, _] = fds.map(|fd| !fd.revents().is_empty());
+            if news && let Err(loss) = receiver.connection.fill() {
+                self.show_all(receiver);
+                return loss.of_receiver(records);
             }
             if end {
-                self.show_rest(receiver, &mut asked);
+                self.show_rest(receiver);
                 return ClientError::Closed;
-            }
-            if order {
-                match self.carry_out(receiver) {
-                    Ok(answer) => asked = answer.or(asked),
-                    Err(loss) => return loss.of_receiver(false),
-                }
             }
         }
     }
 
-    fn show_all(&mut self, receiver: &mut Connection, asked: &mut Option<Sender<Answer>>) {
-        while let Some(line) = receiver.next_line() {
-            let reply = match line {
-                Line::Whole(whole) => Reply::parse(whole).ok(),
-                Line::TooLong(_) => None,
-            };
-            let answer = match reply {
-                Some(Reply::Delivery(delivery)) => {
-                    self.news.show(&delivery);
-                    continue;
+    fn show_all(&mut self, receiver: &mut Receiver) {
+        let Receiver { connection, records, asked } = receiver;
+        while let Some(line) = connection.next_line() {
+            // Nobody rings for what was said before one came.
+            let live = !*records || self.rooms.here.is_at_end();
+            match (hear(line, records.then_some(&mut self.rooms.here)), asked.take()) {
+                (Heard::Text { delivery, stamp, gap }, before) => {
+                    gap.iter().for_each(|gap| self.printer.notice(gap));
+                    self.news.show(&delivery, stamp, live);
+                    *asked = before;
                 }
-                Some(Reply::Ok(text)) => Some(Ok(text.to_vec())),
-                Some(Reply::Err(text)) => Some(Err(text.to_vec())),
-                Some(Reply::Record(..)) | None => None,
-            };
-            match (asked.take_if(|_| answer.is_some()), answer) {
-                (Some(asked), Some(answer)) => drop(asked.send(answer)),
-                _ => self.printer.notice(&"the server sent an unexpected line"),
+                (Heard::Answer(answer), Some(order)) => {
+                    *asked = self.answer(order, answer, *records)
+                }
+                (_, before) => {
+                    self.printer.notice(&"the server sent an unexpected line");
+                    *asked = before;
+                }
             }
         }
     }
 
     /// Shows what was on its way when the sender's connection was lost: a server that stops closes both,
     /// one after the other.
-    fn show_rest(&mut self, receiver: &mut Connection, asked: &mut Option<Sender<Answer>>) {
+    fn show_rest(&mut self, receiver: &mut Receiver) {
         const LONGEST: Duration = Duration::from_secs(1);
         const QUIET: Duration = Duration::from_millis(100);
         let begun = Instant::now();
         loop {
-            self.show_all(receiver, asked);
-            let mut fds = [PollFd::new(receiver, PollFlags::IN)];
+            self.show_all(receiver);
+            let mut fds = [PollFd::new(&receiver.connection, PollFlags::IN)];
             let more = matches!(descriptors::wait(&mut fds, Some(QUIET)), Ok(true));
-            if !more || begun.elapsed() > LONGEST || receiver.fill().is_err() {
+            if !more || begun.elapsed() > LONGEST || receiver.connection.fill().is_err() {
                 break;
             }
         }
-        self.show_all(receiver, asked);
+        self.show_all(receiver);
     }
 
-    /// Asks for what was ordered. Returns who waits for the answer.
-    fn carry_out(&self, receiver: &mut Connection) -> Result<Option<Sender<Answer>>, ClientError> {
+    /// Asks for what is ordered next, once the order before is carried out.
+    fn take_order(&self, receiver: &mut Receiver) -> Result<(), ClientError> {
         // It is read until there is nothing to read.
         while let Ok(1..) = (&self.orders.bell).read(&mut [0; 16]) {}
-        let Ok(order) = self.orders.orders.try_recv() else { return Ok(None) };
-        let mut line = Vec::new();
-        Request::Join(&order.room).encode(&mut line)?;
-        let mut rest = &line[..];
-        while !rest.is_empty() {
-            let count = receiver.write(rest)?;
-            rest = &rest[count..];
-            if count == 0 {
-                let mut fds = [PollFd::new(receiver, PollFlags::OUT)];
-                descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
-            }
+        if receiver.asked.is_some() {
+            return Ok(());
         }
-        Ok(Some(order.answer))
+        let Ok(order) = self.orders.orders.try_recv() else { return Ok(()) };
+        let mut lines = Vec::new();
+        let mut answers = 1;
+        if receiver.records {
+            let from = self.rooms.resume(&order.room);
+            let from = from.map(|from| from.to_string()).unwrap_or_default();
+            Request::History(from.as_bytes()).encode(&mut lines)?;
+            answers += 1;
+        }
+        Request::Join(&order.room).encode(&mut lines)?;
+        receiver.asked = Some(Asked { order, answers });
+        write_all(&mut receiver.connection, &lines)
+    }
+
+    /// Takes an answer. Returns what there are other answers to come for.
+    fn answer(&mut self, asked: Asked, answer: Answer, records: bool) -> Option<Asked> {
+        let Asked { order, answers } = asked;
+        // The first one is only that there will be records.
+        if answers > 1 {
+            return Some(Asked { order, answers: answers - 1 });
+        }
+        if let Ok(text) = &answer
+            && self.pair.room().as_ref() != Some(&order.room)
+        {
+            self.enter(&order.room, Span::find(text).filter(|_| records));
+        }
+        // It fails if nobody waits for it any more.
+        let _ = order.answer.send(answer);
+        None
+    }
+
+    /// A room has been entered, there in its history. Says what is missing. Returns whether that is known.
+    fn enter(&mut self, room: &[u8], span: Option<Span>) -> bool {
+        self.pair.identity().room = Some(room.into());
+        let gap = self.rooms.enter(room, span);
+        gap.iter().for_each(|gap| self.printer.notice(gap));
+        span.is_some() || gap.is_some()
     }
 
     /// Makes both connections again.
@@ -164,15 +204,41 @@ impl Receiving {
         &mut self,
         loss: ClientError,
         sender: &OwnedFd,
-    ) -> Result<(Connection, OwnedFd), ClientError> {
+    ) -> Result<(Receiver, OwnedFd), ClientError> {
         let give_up = || while self.orders.orders.try_recv().is_ok() {};
-        let mut held = self.pair.take_sender(sender, give_up);
-        let place = self.pair.place().clone();
-        let again = |news: &mut dyn Reconnect| place.connect(news);
+        let pair = self.pair.clone();
+        let mut held = pair.take_sender(sender, give_up);
+        let mut identity = pair.identity().clone();
+        identity.history = self.rooms.ask();
+        let again = |news: &mut dyn Reconnect| connect_both(&identity, news);
         let (sender, receiver) = keep_trying(again, loss, |_| true, &mut self.printer)?;
-        self.printer.notice(&"what was said meanwhile may be missing");
-        let descriptor = sender.as_fd().try_clone_to_owned().map_err(ClientError::Broken)?;
+        let (receiver, is_known) = self.enter_again(receiver);
+        if !is_known {
+            self.printer.notice(&"what was said meanwhile may be missing");
+        }
+        let descriptor = sender.descriptor()?;
         drop(mem::replace(&mut *held, sender));
         Ok((receiver, descriptor))
     }
+
+    /// Both connections are in their room, if there is one. Returns whether it is known what is missing.
+    fn enter_again(&mut self, receiver: Joined) -> (Receiver, bool) {
+        let Joined { connection, records, span } = receiver;
+        let room = self.pair.room();
+        let is_known = room.is_none_or(|room| self.enter(&room, span));
+        (Receiver { connection, records, asked: None }, is_known)
+    }
+}
+
+/// Writes all of `bytes`, and waits where that is needed.
+fn write_all(connection: &mut Connection, mut bytes: &[u8]) -> Result<(), ClientError> {
+    while !bytes.is_empty() {
+        let count = connection.write(bytes)?;
+        bytes = &bytes[count..];
+        if count == 0 {
+            let mut fds = [PollFd::new(connection, PollFlags::OUT)];
+            descriptors::wait(&mut fds, None).map_err(ClientError::Broken)?;
+        }
+    }
+    Ok(())
 }

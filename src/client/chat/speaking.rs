@@ -3,6 +3,7 @@
 //! Knows requests and their answers. Must not know what the receiver hears: a text that appears is not
 //! taken for one's own.
 
+use std::fmt::Display;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -15,16 +16,23 @@ use crate::client::dialogue::{Done, Speaker};
 use crate::client::error::ClientError;
 use crate::client::link::Outcome;
 use crate::client::send::UNSURE;
-use crate::terminal::output::{notice, pass_on};
-use crate::terminal::printer::Printer;
+use crate::terminal::output::{notice, notice_line, pass_on};
+use crate::terminal::printer::{Printer, Returned};
 use crate::terminal::prompt::Prompt;
+use crate::terminal::visible::visible;
 use crate::wire::protocol::Request;
 
 /// So long is an answer waited for without a prompt.
 const MOMENT: Duration = Duration::from_millis(200);
 
+/// So long at most it takes to leave, but for the answer to that.
+const SOON: Duration = Duration::from_secs(2);
+
 /// So long may the answer to the receiver's join take.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// Said of what cannot be sent now.
+const AWAY: &str = "the server is away: that was not sent";
 
 /// Who carries out what is entered.
 pub(super) struct Speaking {
@@ -32,8 +40,7 @@ pub(super) struct Speaking {
     room: Vec<u8>,
     jobs: Sender<Job>,
     progress: Arc<Progress>,
-    unfinished: String,
-    edits: bool,
+    printer: Printer,
 }
 
 /// A request, on its way to the thread that sends it.
@@ -57,9 +64,16 @@ enum State {
     Idle,
     /// It is being carried out, and waited for.
     Running,
-    /// It is being carried out, and not waited for any more.
-    Left,
+    /// It is being carried out, and not waited for any more. This was entered.
+    Left(String),
     Done(Result<Outcome>),
+}
+
+impl State {
+    /// A job is being carried out.
+    fn is_busy(&self) -> bool {
+        matches!(self, State::Running | State::Left(_))
+    }
 }
 
 impl Progress {
@@ -70,17 +84,17 @@ impl Progress {
 
 impl Speaking {
     /// Starts the thread that sends.
-    pub(super) fn start(pair: Pair, printer: Printer, room: Option<Vec<u8>>) -> Result<Self> {
+    pub(super) fn start(pair: Pair, printer: Printer) -> Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let progress = Arc::<Progress>::default();
-        let (shared, network, edits) = (Arc::clone(&progress), pair.clone(), printer.edits());
+        let (shared, network, reports) = (Arc::clone(&progress), pair.clone(), printer.clone());
         let work = move || {
             for job in queue {
                 let result = carry_out(&network, &job);
                 let mut state = shared.lock();
                 *state = match *state {
-                    State::Left => {
-                        report_late(&printer, &job, result);
+                    State::Left(_) => {
+                        report_late(&reports, &job, result);
                         State::Idle
                     }
                     _ => State::Done(result),
@@ -90,37 +104,41 @@ impl Speaking {
         };
         let thread = thread::Builder::new().name("sender".into());
         thread.spawn(work).map_err(ClientError::Thread)?;
-        let (room, unfinished) = (room.unwrap_or_default(), String::new());
-        Ok(Speaking { pair, room, jobs, progress, unfinished, edits })
+        let room = pair.room().unwrap_or_default();
+        Ok(Speaking { pair, room, jobs, progress, printer })
     }
 
-    /// Has a job carried out. Returns `None` if that takes long: then the thread reports the result.
-    fn hand_over(&mut self, job: Job, hurry: bool) -> Option<Result<Outcome>> {
-        let longest = if hurry { MOMENT } else { Duration::from_secs(3600) };
-        let running = |state: &mut State| matches!(state, State::Running | State::Left);
-        let state = self.progress.lock();
-        let waited = self.progress.news.wait_timeout_while(state, longest, running);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if running(&mut state) {
-            notice(&"still waiting for the answer to the line before");
-            return Some(Ok(Outcome::NotSent));
-        }
-        *state = State::Running;
+    /// Waits until no job is being carried out, but not for longer than that.
+    fn wait(&self, longest: Duration) -> MutexGuard<'_, State> {
+        let is_busy = |state: &mut State| state.is_busy();
+        let waited = self.progress.news.wait_timeout_while(self.progress.lock(), longest, is_busy);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Has a job carried out. Returns `None` if that takes longer than so long: then the thread reports
+    /// the result.
+    fn hand_over(&self, job: Job, line: &str, longest: Duration) -> Option<Result<Outcome>> {
+        *self.progress.lock() = State::Running;
         // It fails if the thread is gone, which it is with the process.
         let _ = self.jobs.send(job);
-        let waited = self.progress.news.wait_timeout_while(state, longest, running);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.wait(longest);
         match std::mem::take(&mut *state) {
             State::Done(result) => Some(result),
             _ => {
-                *state = State::Left;
+                *state = State::Left(line.into());
                 None
             }
         }
     }
 
+    /// Brings back a line that was not sent, for a reason that has been said.
+    fn give_back(&self, line: &str) -> Done {
+        give_back(&self.printer, line, None, &format_args!("not sent: {line}"));
+        Done::Lost
+    }
+
     fn quit(&self) -> Done {
-        self.pair.end();
+        self.end();
         if let Some(mut sender) = self.pair.sender()
             && let Ok(Err(reason)) = sender.request(&Request::Quit, &mut |what| notice(what))
         {
@@ -129,14 +147,18 @@ impl Speaking {
         Done::Quit
     }
 
-    /// Brings back a line that was not sent.
-    fn bring_back(&mut self, line: &str) -> Done {
-        if self.edits {
-            self.unfinished = line.to_owned();
-        } else {
-            notice(&format_args!("not sent: {line}"));
+    /// Waits for what has been said so far, and says if nobody knows what became of a text. From now on,
+    /// a connection that ends is no news.
+    pub(super) fn end(&self) {
+        if self.pair.is_over() {
+            return;
         }
-        Done::Lost
+        drop(self.wait(SOON));
+        self.pair.hear_out(SOON);
+        self.pair.end();
+        if let State::Left(line) = &*self.progress.lock() {
+            notice(&format_args!("{UNSURE}: {line}"));
+        }
     }
 }
 
@@ -153,10 +175,6 @@ Anything else is sent to the room. Tab completes commands, rooms and names.
 
     fn room(&self) -> &[u8] {
         &self.room
-    }
-
-    fn unfinished(&mut self) -> String {
-        std::mem::take(&mut self.unfinished)
     }
 
     fn request(
@@ -176,8 +194,12 @@ Anything else is sent to the room. Tab completes commands, rooms and names.
             }
         };
         // Whoever joins wants to know where the next line goes.
-        let hurry = alone && room.is_none();
-        let Some(result) = self.hand_over(job, hurry) else { return Ok(Done::All) };
+        let longest = if alone && room.is_none() { MOMENT } else { Duration::from_secs(3600) };
+        if self.wait(longest).is_busy() {
+            notice(&"still waiting for the answer to the line before");
+            return Ok(self.give_back(line));
+        }
+        let Some(result) = self.hand_over(job, line, longest) else { return Ok(Done::All) };
         match result {
             Ok(Outcome::Answered(Ok(_))) => {
                 if let Some(room) = room {
@@ -194,12 +216,12 @@ Anything else is sent to the room. Tab completes commands, rooms and names.
                     notice(&"enter one with /join ROOM");
                 }
             }
-            Ok(Outcome::NotSent) => notice(&"the server is away: that was not sent"),
+            Ok(Outcome::NotSent) => notice(&AWAY),
             Ok(Outcome::Unsure) => notice(&UNSURE),
             Err(ClientError::Unsendable(reason)) => notice(&reason),
             Err(error) => return Err(error),
         }
-        Ok(self.bring_back(line))
+        Ok(self.give_back(line))
     }
 }
 
@@ -235,25 +257,31 @@ fn join(pair: &Pair, sender: &mut Connection, room: &[u8]) -> Result<Answer> {
         return Err(sender.give_up());
     };
     if let Err(reason) = answer {
-        let back = pair.place().room.clone();
+        let back = pair.room();
         let back = back.as_deref().map_or(Request::Leave, Request::Join);
         drop(ask(sender, &back)?);
         return Ok(Err(reason));
     }
-    pair.place().room = Some(room.to_vec());
     Ok(answer)
 }
 
 /// Says what became of a job that took long.
 fn report_late(printer: &Printer, job: &Job, result: Result<Outcome>) {
     let Job::Say { line, .. } = job else { return };
-    match result {
-        Ok(Outcome::Answered(Ok(_))) => {}
+    let (reason, notice) = match result {
+        Ok(Outcome::Answered(Ok(_))) => return,
         Ok(Outcome::Answered(Err(reason))) => {
-            printer.notice(&format_args!("not sent: {line}: {}", String::from_utf8_lossy(&reason)));
+            let reason = visible(&reason);
+            (reason.clone(), format!("not sent: {line}: {reason}"))
         }
-        Ok(Outcome::Unsure) => printer.notice(&format_args!("{UNSURE}: {line}")),
-        Ok(Outcome::NotSent) => printer.notice(&format_args!("not sent: {line}")),
-        Err(error) => printer.notice(&format_args!("not sent: {line}: {error}")),
-    }
+        Ok(Outcome::Unsure) => (notice_line(&UNSURE), format!("{UNSURE}: {line}")),
+        Ok(Outcome::NotSent) => (notice_line(&AWAY), format!("not sent: {line}")),
+        Err(error) => (notice_line(&error), format!("not sent: {line}: {error}")),
+    };
+    give_back(printer, line, Some(reason), &notice);
+}
+
+/// Brings back a line that was not sent; `reason` is a line that says why, and `notice` says it all.
+fn give_back(printer: &Printer, line: &str, reason: Option<String>, notice: &dyn Display) {
+    printer.give_back(Returned { line: line.into(), reason, notice: notice_line(notice) });
 }
