@@ -61,7 +61,8 @@ struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: Waiting,
-    phase: Phase,
+    /// An editor reads a line, and its prompt is where lines would go.
+    reading: bool,
     /// The editor has been asked to show the prompt again.
     rung: bool,
     /// It is to do that, even if no lines wait.
@@ -70,18 +71,6 @@ struct State {
     returned: Option<Returned>,
     /// The input line has a place for it.
     takes_back: bool,
-}
-
-/// What is on the screen where lines would go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    /// Nothing.
-    #[default]
-    Free,
-    /// The prompt of an editor.
-    Reading,
-    /// A line that has been entered, and may have to be taken away.
-    Entered,
 }
 
 /// The lines that wait, the newest of all that came.
@@ -192,11 +181,11 @@ impl Printer {
         let mut state = self.queue.lock();
         state.again = true;
         self.queue.news.notify_all();
-        let not_yet = |state: &mut State| state.phase != Phase::Free && state.again;
+        let not_yet = |state: &mut State| state.reading && state.again;
         drop(self.queue.news.wait_timeout_while(state, LONGEST, not_yet));
         let returned = self.queue.lock().returned.take();
         returned.into_iter().for_each(|returned| self.tell(returned.notice));
-        while self.queue.print(|_| true) {}
+        while self.queue.print(true) {}
     }
 
     /// Shows the prompt again, where the cursor is now.
@@ -211,7 +200,7 @@ impl Printer {
         // Nothing is written past the editor from now on.
         let _turn = self.queue.turn();
         let mut state = self.queue.lock();
-        (state.phase, state.takes_back) = (Phase::Reading, takes_back);
+        (state.reading, state.takes_back) = (true, takes_back);
         let returned = state.returned.take_if(|_| takes_back);
         drop(state);
         let Some(Returned { line, reason, .. }) = returned else { return String::new() };
@@ -223,9 +212,6 @@ impl Printer {
     /// to show before that, or that it [may return](Printer::has_come_back).
     pub(super) fn show(&self, has_key: bool) -> (String, bool) {
         let mut state = self.queue.lock();
-        if state.phase != Phase::Reading {
-            return (String::new(), false);
-        }
         state.rung = false;
         let may_return = !has_key && state.returned.is_some();
         let lines = if may_return { String::new() } else { state.waiting.take() };
@@ -247,14 +233,9 @@ impl Printer {
         has_come_back
     }
 
-    /// A line has been entered: nothing is printed before [`Printer::end`].
-    pub(super) fn enter(&self) {
-        self.queue.lock().phase = Phase::Entered;
-    }
-
     /// No line is read, and none is left on the screen that has to be taken away.
     pub(super) fn end(&self) {
-        self.queue.lock().phase = Phase::Free;
+        self.queue.lock().reading = false;
         self.queue.news.notify_all();
     }
 }
@@ -262,13 +243,11 @@ impl Printer {
 impl State {
     /// There is nothing to do for the thread.
     fn is_idle(&self) -> bool {
-        match self.phase {
-            Phase::Free => self.waiting.is_empty(),
-            Phase::Entered => true,
-            Phase::Reading => {
-                let settled = self.waiting.is_empty() && !self.again && self.returned.is_none();
-                self.rung || settled
-            }
+        let has_lines = !self.waiting.is_empty();
+        if self.reading {
+            self.rung || !has_lines && !self.again && self.returned.is_none()
+        } else {
+            !has_lines
         }
     }
 }
@@ -287,24 +266,25 @@ impl Queue {
         loop {
             let state = self.news.wait_while(self.lock(), |state| state.is_idle());
             let mut state = state.unwrap_or_else(PoisonError::into_inner);
-            if state.phase == Phase::Reading {
+            if state.reading {
                 state.rung = true;
                 drop(state);
                 // It takes as long as the editor is busy.
                 ring();
             } else {
                 drop(state);
-                self.print(|phase| phase == Phase::Free);
+                self.print(false);
             }
         }
     }
 
-    /// Writes a batch of lines, past the editor, if the screen `allows` it. Returns whether there was
-    /// something to write.
-    fn print(&self, allows: impl FnOnce(Phase) -> bool) -> bool {
+    /// Writes a batch of lines past the editor; if that reads a line, only `in_any_case`. Returns whether
+    /// there was something to write.
+    fn print(&self, in_any_case: bool) -> bool {
         let _turn = self.turn();
         let mut state = self.lock();
-        let batch = if allows(state.phase) { state.waiting.take() } else { String::new() };
+        let batch =
+            if state.reading && !in_any_case { String::new() } else { state.waiting.take() };
         drop(state);
         // A failure has no other place to be reported.
         let _ = output::print(&batch);

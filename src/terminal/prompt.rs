@@ -310,7 +310,6 @@ impl<C> Highlighter for LineHelper<C> {
 /// Is asked whether the line that has been entered is whole.
 impl<C: Completion> Validator for LineHelper<C> {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        self.printer.enter();
         if !self.completion.takes_away(context.input()) {
             return Ok(ValidationResult::Valid(None));
         }
