@@ -164,7 +164,8 @@ impl<C: Completion> Prompt<C> {
     }
 }
 
-/// Why an editor stops reading without a key. It knows no other way to be told.
+/// Why an editor stops reading without a key. It knows no other way to be told than to unwind, which
+/// releases what it holds. It has read all keys by then, and no line is there that could get lost.
 struct CameBack;
 
 /// Asks for a line at a terminal that cannot do more than that.

@@ -318,6 +318,24 @@ fn joining_moves_both_connections_and_a_refusal_moves_neither() {
 }
 
 #[test]
+fn if_the_sender_cannot_go_back_both_connections_are_made_again() {
+    let script = Script::new();
+    let (mut chat, mut sender, mut receiver) = scripted(&script, "chat-stranded");
+    chat.keys("/join full\r");
+    sender.expect("join:full");
+    sender.send("ok:\n");
+    receiver.expect("join:full");
+    receiver.send("err:no place\n");
+    sender.expect("join:cafe");
+    sender.send("err:no place there any more either\n");
+    sender.expect_end();
+    receiver.expect_end();
+    let _both = let_in(&script, "cafe");
+    chat.expect_start_of_line("chat: connected again after ");
+    chat.expect_at_cursor("cafe> /join full");
+}
+
+#[test]
 fn commands_are_few_and_any_other_is_a_mistake() {
     let server = Server::start();
     let mut chat = in_cafe(&server, "chat-commands");

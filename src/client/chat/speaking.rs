@@ -4,6 +4,7 @@
 //! taken for one's own.
 
 use std::fmt::Display;
+use std::mem;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -45,7 +46,7 @@ pub(super) struct Speaking {
 
 /// A request, on its way to the thread that sends it.
 enum Job {
-    Say { text: Vec<u8>, line: String },
+    Say(Vec<u8>),
     Join(Vec<u8>),
 }
 
@@ -92,9 +93,9 @@ impl Speaking {
             for job in queue {
                 let result = carry_out(&network, &job);
                 let mut state = shared.lock();
-                *state = match *state {
-                    State::Left(_) => {
-                        report_late(&reports, &job, result);
+                *state = match mem::take(&mut *state) {
+                    State::Left(line) => {
+                        report_late(&reports, &line, result);
                         State::Idle
                     }
                     _ => State::Done(result),
@@ -122,7 +123,7 @@ impl Speaking {
         // It fails if the thread is gone, which it is with the process.
         let _ = self.jobs.send(job);
         let mut state = self.wait(longest);
-        match std::mem::take(&mut *state) {
+        match mem::take(&mut *state) {
             State::Done(result) => Some(result),
             _ => {
                 *state = State::Left(line.into());
@@ -186,7 +187,7 @@ Anything else is sent to the room. Tab completes commands, rooms and names.
     ) -> Result<Done> {
         let (job, room) = match request {
             Request::Quit => return Ok(self.quit()),
-            Request::SendAll(text) => (Job::Say { text: text.to_vec(), line: line.into() }, None),
+            Request::SendAll(text) => (Job::Say(text.to_vec()), None),
             Request::Join(room) => (Job::Join(room.to_vec()), Some(room.to_vec())),
             _ => {
                 notice(&"unknown command, /help tells which there are");
@@ -232,7 +233,7 @@ fn carry_out(pair: &Pair, job: &Job) -> Result<Outcome> {
         return Ok(Outcome::NotSent);
     }
     match job {
-        Job::Say { text, .. } => match ask(&mut sender, &Request::SendAll(text)) {
+        Job::Say(text) => match ask(&mut sender, &Request::SendAll(text)) {
             Err(loss) if loss.is_loss() => Ok(Outcome::Unsure),
             answer => answer.map(Outcome::Answered),
         },
@@ -253,21 +254,22 @@ fn join(pair: &Pair, sender: &mut Connection, room: &[u8]) -> Result<Answer> {
         return Ok(Err(reason));
     }
     let Ok(answer) = pair.order(room).recv_timeout(LONGEST) else {
-        // Both are made again, in the room that they were in.
+        // Both are made again, in the room that the receiver is in.
         return Err(sender.give_up());
     };
     if let Err(reason) = answer {
         let back = pair.room();
         let back = back.as_deref().map_or(Request::Leave, Request::Join);
-        drop(ask(sender, &back)?);
+        if ask(sender, &back)?.is_err() {
+            return Err(sender.give_up());
+        }
         return Ok(Err(reason));
     }
     Ok(answer)
 }
 
-/// Says what became of a job that took long.
-fn report_late(printer: &Printer, job: &Job, result: Result<Outcome>) {
-    let Job::Say { line, .. } = job else { return };
+/// Says what became of a line that took long, and brings it back unless all is well.
+fn report_late(printer: &Printer, line: &str, result: Result<Outcome>) {
     let (reason, notice) = match result {
         Ok(Outcome::Answered(Ok(_))) => return,
         Ok(Outcome::Answered(Err(reason))) => {
