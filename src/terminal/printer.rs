@@ -152,7 +152,8 @@ impl Printer {
         self.tell(notice_line(what));
     }
 
-    /// Brings a line back into the input line, if that is empty. Does not wait for that.
+    /// Brings a line back into the input line, if that is empty when all has been typed that was typed
+    /// ahead. Does not wait for that.
     pub(crate) fn give_back(&self, returned: Returned) {
         let mut state = self.queue.lock();
         if self.edits && state.returned.is_none() {
@@ -194,15 +195,17 @@ impl Printer {
         self.queue.news.notify_all();
     }
 
-    /// A line is going to be read by an editor. Returns what it begins with, if it `takes_back` what
-    /// comes back.
-    pub(super) fn begin(&self, takes_back: bool) -> String {
+    /// A line is going to be read by an editor, and `takes_back` what comes back.
+    pub(super) fn begin(&self, takes_back: bool) {
         // Nothing is written past the editor from now on.
         let _turn = self.queue.turn();
         let mut state = self.queue.lock();
         (state.reading, state.takes_back) = (true, takes_back);
-        let returned = state.returned.take_if(|_| takes_back);
-        drop(state);
+    }
+
+    /// Takes what has come back, after it has been said why.
+    pub(super) fn take_back(&self) -> String {
+        let returned = self.queue.lock().returned.take();
         let Some(Returned { line, reason, .. }) = returned else { return String::new() };
         reason.into_iter().for_each(|reason| self.tell(reason));
         line

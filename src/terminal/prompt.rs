@@ -127,13 +127,18 @@ impl<C: Completion> Prompt<C> {
     }
 
     fn ask(&mut self, prompt: &str, takes_back: bool) -> Result<Option<String>, TerminalError> {
+        let mut start = String::new();
         loop {
             settings::set_reading(true);
-            let line = if self.edits { self.edit(prompt, takes_back) } else { plain_line(prompt) };
+            let line = if self.edits {
+                self.edit(prompt, &start, takes_back)
+            } else {
+                plain_line(prompt).map(Some)
+            };
             settings::set_reading(false);
             match line {
                 Ok(Some(line)) => return Ok(Some(line)),
-                Ok(None) => {}
+                Ok(None) => start = self.printer.take_back(),
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(None),
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                     // The rest of a paste must not be taken for what is typed.
@@ -148,9 +153,14 @@ impl<C: Completion> Prompt<C> {
     }
 
     /// Asks for a line with the editor; `None` if a line has come back for it.
-    fn edit(&mut self, prompt: &str, takes_back: bool) -> rustyline::Result<Option<String>> {
-        let start = self.printer.begin(takes_back);
-        let read = || self.editor.readline_with_initial(prompt, (&start, ""));
+    fn edit(
+        &mut self,
+        prompt: &str,
+        start: &str,
+        takes_back: bool,
+    ) -> rustyline::Result<Option<String>> {
+        self.printer.begin(takes_back);
+        let read = || self.editor.readline_with_initial(prompt, (start, ""));
         let line = panic::catch_unwind(AssertUnwindSafe(read));
         if let Some(helper) = self.editor.helper_mut() {
             helper.erase();
@@ -169,13 +179,13 @@ impl<C: Completion> Prompt<C> {
 struct CameBack;
 
 /// Asks for a line at a terminal that cannot do more than that.
-fn plain_line(prompt: &str) -> rustyline::Result<Option<String>> {
+fn plain_line(prompt: &str) -> rustyline::Result<String> {
     // Others print while this waits for a line.
     io::stdout().write_all(prompt.as_bytes()).and_then(|()| io::stdout().flush())?;
     let mut line = String::new();
     match io::stdin().lock().read_line(&mut line)? {
         0 => Err(ReadlineError::Eof),
-        _ => Ok(Some(line.trim_end_matches('\n').into())),
+        _ => Ok(line.trim_end_matches('\n').into()),
     }
 }
 

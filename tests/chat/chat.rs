@@ -111,6 +111,7 @@ fn a_long_line_is_taken_away_whole_wherever_the_cursor_stands_and_nothing_else_i
         assert_eq!(contents().matches("cafe>").count(), 1, "{chat:?}");
     }
     let all = chat.lines().join("\n");
+    assert!(!all.contains("\n\n"), "what is taken away leaves no empty line: {chat:?}");
     for width in WIDTHS {
         assert!(all.contains(&format!("bob: after {width}")), "{chat:?}");
     }
@@ -306,15 +307,30 @@ fn joining_moves_both_connections_and_a_refusal_moves_neither() {
     sender.expect("sendall:typed ahead");
     sender.send("ok:\n");
     chat.expect_at_cursor("bar>");
-    chat.keys("/join full\r");
+    // What is typed ahead waits until it is known which room it goes to.
+    chat.keys("/join full\rnext\r");
     sender.expect("join:full");
     sender.send("ok:\n");
     receiver.expect("join:full");
     receiver.send("err:no place\n");
     sender.expect("join:bar");
     sender.send("ok:\n");
+    sender.expect("sendall:next");
+    sender.send("ok:\n");
     chat.expect_line("no place");
     chat.expect_at_cursor("bar> /join full");
+}
+
+/// It is not mixed with what is typed ahead.
+#[test]
+fn a_refused_text_does_not_come_back_into_a_line_that_is_begun() {
+    let script = Script::new();
+    let (mut chat, mut sender, _receiver) = scripted(&script, "chat-begun");
+    chat.keys("hello\rnext");
+    sender.expect("sendall:hello");
+    sender.send("err:no\n");
+    chat.expect_line("chat: not sent: hello");
+    chat.expect_at_cursor("cafe> next");
 }
 
 #[test]

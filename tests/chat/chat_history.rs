@@ -101,6 +101,7 @@ fn nothing_is_missed_and_nothing_comes_twice_from_room_to_room() {
     assert!(chat.finish().success(), "{chat:?}");
     assert_eq!(heard(&chat, "cafe"), [4, 5, 6, 7, 8, 9], "{chat:?}");
     assert_eq!(heard(&chat, "tea"), [4, 5, 6, 7], "{chat:?}");
+    assert!(!chat.lines().join("\n").contains("unexpected"), "{chat:?}");
 }
 
 /// Lets both connections of a chat in, the receiver's into a history, for which it asks.

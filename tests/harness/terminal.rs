@@ -119,13 +119,15 @@ impl Terminal {
         lines(&self.output.0.lock().unwrap())
     }
 
-    /// All lines that there would be on a screen without an end, but for empty ones.
+    /// All lines that there would be on a screen without an end, between the first and the last that
+    /// are not empty.
     pub fn whole(&self) -> Vec<String> {
         let rows = NonZeroU16::new(2000).unwrap();
         let mut screen = vt100::Parser::new(rows, NonZeroU16::new(COLUMNS).unwrap(), 0);
         screen.process(&self.bytes());
-        let lines = screen.screen().rows(0, COLUMNS).map(|row| row.trim_end().to_owned());
-        lines.filter(|line| !line.is_empty()).collect()
+        let rows: Vec<_> = screen.screen().rows(0, COLUMNS).collect();
+        let lines = rows.join("\n");
+        lines.trim_matches('\n').split('\n').map(|line| line.trim_end().to_owned()).collect()
     }
 
     /// Everything that was written to the terminal.
