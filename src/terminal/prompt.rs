@@ -312,6 +312,7 @@ impl<C> Highlighter for LineHelper<C> {
         line.into()
     }
 
+    /// Is asked when a key has changed something, before that is shown.
     fn highlight_char(&self, _: &str, _: usize, _: CmdKind) -> bool {
         self.has_key.set(true);
         false

@@ -11,6 +11,7 @@ mod bench;
 mod cases;
 mod chat;
 mod chat_history;
+mod chat_screen;
 mod clients;
 mod command_line;
 mod delivery;

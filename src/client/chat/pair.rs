@@ -131,6 +131,7 @@ impl Pair {
         }
     }
 
+    /// From now on, it is over.
     pub(super) fn end(&self) {
         self.0.over.store(true, Ordering::Relaxed);
     }

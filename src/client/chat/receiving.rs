@@ -60,7 +60,7 @@ impl Receiving {
         let sender = self.pair.sender().map(|sender| sender.descriptor()).transpose()?;
         let receive = move || {
             let Some(sender) = sender else { return };
-            let receiver = self.enter_again(receiver).0;
+            let (receiver, _) = self.take_over(receiver);
             let error = self.run(receiver, sender);
             if !self.pair.is_over() {
                 self.printer.finish();
@@ -119,19 +119,15 @@ impl Receiving {
         while let Some(line) = connection.next_line() {
             // Nobody rings for what was said before one came.
             let live = !*records || self.rooms.here.is_at_end();
-            match (hear(line, records.then_some(&mut self.rooms.here)), asked.take()) {
-                (Heard::Text { delivery, stamp, gap }, before) => {
+            match hear(line, records.then_some(&mut self.rooms.here)) {
+                Heard::Text { delivery, stamp, gap } => {
                     gap.iter().for_each(|gap| self.printer.notice(gap));
                     self.news.show(&delivery, stamp, live);
-                    *asked = before;
                 }
-                (Heard::Answer(answer), Some(order)) => {
-                    *asked = self.answer(order, answer, *records)
+                Heard::Answer(answer) if asked.is_some() => {
+                    *asked = asked.take().and_then(|asked| self.answer(asked, answer, *records));
                 }
-                (_, before) => {
-                    self.printer.notice(&"the server sent an unexpected line");
-                    *asked = before;
-                }
+                _ => self.printer.notice(&"the server sent an unexpected line"),
             }
         }
     }
@@ -212,7 +208,7 @@ impl Receiving {
         identity.history = self.rooms.ask();
         let again = |news: &mut dyn Reconnect| connect_both(&identity, news);
         let (sender, receiver) = keep_trying(again, loss, |_| true, &mut self.printer)?;
-        let (receiver, is_known) = self.enter_again(receiver);
+        let (receiver, is_known) = self.take_over(receiver);
         if !is_known {
             self.printer.notice(&"what was said meanwhile may be missing");
         }
@@ -221,8 +217,9 @@ impl Receiving {
         Ok((receiver, descriptor))
     }
 
-    /// Both connections are in their room, if there is one. Returns whether it is known what is missing.
-    fn enter_again(&mut self, receiver: Joined) -> (Receiver, bool) {
+    /// Takes a connection that is in its room, if there is one. Returns whether it is known what is
+    /// missing there.
+    fn take_over(&mut self, receiver: Joined) -> (Receiver, bool) {
         let Joined { connection, records, span } = receiver;
         let room = self.pair.room();
         let is_known = room.is_none_or(|room| self.enter(&room, span));
