@@ -3,7 +3,7 @@
 use crate::command_line::scratch;
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Peer, Server, chatbox};
+use crate::harness::{Peer, Server, chatbox, wait_until};
 
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_D: &str = "\x04";
@@ -167,6 +167,33 @@ fn joining_moves_both_connections_and_a_refusal_moves_neither() {
     sender.send("ok:\n");
     chat.expect_line("no place");
     chat.expect_at_cursor("bar> /join full");
+}
+
+/// It is no answer to a question, and gets into nothing that is being pasted.
+#[test]
+fn a_late_refusal_is_told_while_a_question_or_a_paste_is_open() {
+    let pasted: String = (0..6).map(|number| format!("line {number}\n")).collect();
+    for (keys, opened, then, after) in [
+        (&*format!("\x1b[200~{pasted}\x1b[201~\r"), "6 lines: send? [y/N]", "n\r", "cafe>"),
+        ("x\x7f\x1b[200~paste", "cafe>", "d\x1b[201~", "cafe> pasted"),
+    ] {
+        let script = Script::new();
+        let (mut chat, mut sender, mut receiver) = scripted(&script, "chat-question");
+        chat.keys("hello\r");
+        sender.expect("sendall:hello");
+        receiver.send("delivery:cafe:bob:hi\n");
+        chat.expect_line("bob: hi");
+        chat.expect_at_cursor("cafe>");
+        let before = chat.bytes().len();
+        chat.keys(keys);
+        wait_until(|| chat.bytes().len() > before, || format!("{chat:?}"));
+        chat.expect_at_cursor(opened);
+        sender.send("err:no\n");
+        chat.expect_line("chat: not sent: hello: no");
+        chat.expect_at_cursor(opened);
+        chat.keys(then);
+        chat.expect_at_cursor(after);
+    }
 }
 
 /// It is not mixed with what is typed ahead.
