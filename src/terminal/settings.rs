@@ -226,6 +226,8 @@ fn ours(holder: Holder, before: &Termios, reading: bool) -> Termios {
         // be.
         Holder::Editor => {
             settings.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+            // Ctrl-C throws nothing away that is on its way to the screen.
+            settings.local_modes.insert(LocalModes::NOFLSH);
             settings.input_modes.remove(InputModes::ICRNL);
             settings.special_codes[SpecialCodeIndex::VMIN] = 1;
             settings.special_codes[SpecialCodeIndex::VTIME] = 0;

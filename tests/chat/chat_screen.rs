@@ -141,7 +141,7 @@ fn a_search_does_not_hold_up_the_room_and_what_was_left_out_is_told() {
 fn a_terminal_that_takes_nothing_does_not_hold_up_the_room_either() {
     let server = strict_server();
     let chat = in_cafe(&server, "chat-stopped");
-    chat.while_stopped(|| flood(&server));
+    chat.while_stopped(|_| flood(&server));
     expect_newest_of_flood(&chat);
 }
 

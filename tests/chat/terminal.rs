@@ -1,6 +1,7 @@
 //! `sender` and `receiver` at a real pseudo-terminal: keys in, screen out.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -576,6 +577,24 @@ fn pasted_lines_are_sent_at_the_pace_of_the_answers_and_ctrl_c_stops_the_rest() 
     // One line alone is interrupted as ever.
     sender.keys(CTRL_C);
     assert_eq!(sender.finish().signal(), Some(Signal::INT.as_raw()), "{sender:?}");
+}
+
+/// The system would, where the terminal is slow.
+#[test]
+fn ctrl_c_throws_nothing_away_that_is_on_its_way_to_the_screen() {
+    /// More than the terminal is ahead of who looks at it.
+    const LENGTH: usize = 10_000;
+    let script = Script::new();
+    let (sender, mut peer) = let_in(&script, "unread");
+    sender.while_stopped(|mut keyboard| {
+        let text = format!("one\n{}", "x".repeat(LENGTH));
+        keyboard.write_all((pasted(&text) + "\r").as_bytes()).unwrap();
+        peer.expect("sendall:one");
+        keyboard.write_all(CTRL_C.as_bytes()).unwrap();
+    });
+    sender.expect_line("sender: interrupted; once more, and it ends at once");
+    let shown = sender.bytes().iter().filter(|byte| **byte == b'x').count();
+    assert!(shown >= LENGTH, "{shown} of {LENGTH}");
 }
 
 #[test]

@@ -135,10 +135,10 @@ impl Terminal {
         self.output.0.lock().unwrap().bytes.clone()
     }
 
-    /// Does something while the terminal takes nothing, as one that is stopped.
-    pub fn while_stopped(&self, act: impl FnOnce()) {
+    /// Does something, also with the keyboard, while the terminal takes nothing, as one that is stopped.
+    pub fn while_stopped(&self, act: impl FnOnce(&File)) {
         let _nobody_reads = self.output.0.lock().unwrap();
-        act();
+        act(&self.keyboard);
     }
 
     /// Looks at the screen.
