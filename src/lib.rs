@@ -15,7 +15,7 @@
 //! | [`terminal`] | what a person types and sees | `wire`, `system` |
 //! | [`usage`] | how a command is called, and how that is told | |
 //! | [`wire`] | bytes → lines, and lines ↔ requests, answers and deliveries | |
-//! | [`system`] | descriptors, sockets, signals, the log | |
+//! | [`system`] | descriptors, sockets, users, signals, the log | |
 //!
 //! Imports go one way: a module uses only what stands below it, and of that only what its row says.
 //! In a folder, too, no files use each other in a circle.

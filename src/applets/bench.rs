@@ -36,7 +36,7 @@ const SECONDS: Duration = Duration::from_secs(5);
     error_code(2, "wrong usage")
 )]
 struct Arguments {
-    /// the server's name or address
+    /// the server's name or address; with a '/', the directory of its Unix socket
     #[argh(positional, arg_name = "HOST")]
     host: String,
 

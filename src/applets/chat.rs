@@ -41,7 +41,7 @@ const LAST: u64 = 20;
     error_code(2, "wrong usage; also if standard input or output is no terminal")
 )]
 struct Arguments {
-    /// the server's name or address
+    /// the server's name or address; with a '/', the directory of its Unix socket
     #[argh(positional, arg_name = "HOST")]
     host: String,
 

@@ -47,7 +47,7 @@ pub(super) const APPLET: Applet = Applet {
     error_code(124, "the time is over")
 )]
 struct Arguments {
-    /// the server's name or address
+    /// the server's name or address; with a '/', the directory of its Unix socket
     #[argh(positional, arg_name = "HOST")]
     host: String,
 

@@ -9,7 +9,9 @@ use log::{LevelFilter, info};
 
 use super::applet::Applet;
 use crate::error::Error;
-use crate::server::{Config, Event, HistoryConfig, Keep, Limits, Server, listen};
+use crate::server::{
+    Config, Event, HistoryConfig, Keep, Limits, Server, ServerError, SocketConfig, Ways, listen,
+};
 use crate::system::logging::{self, Form, Verbosity};
 use crate::system::signals::{self, Signal};
 use crate::usage::call::{Call, UsageError, VERSION};
@@ -52,12 +54,25 @@ struct Arguments {
     #[argh(option, arg_name = "ADDR")]
     bind: Vec<String>,
 
+    /// listen on the Unix socket DIR/PORT too, where the users of this machine may log in under the
+    /// names of their accounts
+    #[argh(option, arg_name = "DIR")]
+    socket: Option<PathBuf>,
+
+    /// listen on that socket alone
+    #[argh(switch)]
+    no_tcp: bool,
+
+    /// let anybody use any name on that socket
+    #[argh(switch)]
+    socket_any_name: bool,
+
     /// serve this many clients at most (default: as many as the limit on descriptors allows)
     #[argh(option, arg_name = "N", from_str_fn(positive))]
     max_clients: Option<usize>,
 
     /// serve this many clients from one address at most, loopback too; an IPv6 network of 64 bits
-    /// counts as one (default: no limit)
+    /// counts as one, and so does a user on the Unix socket (default: no limit)
     #[argh(option, arg_name = "N", from_str_fn(positive))]
     max_per_address: Option<usize>,
 
@@ -122,7 +137,9 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         Signal::Stop => Event::Stop,
         Signal::User1 => Event::Report,
     });
-    let listeners = listen::listen_on(&arguments.bind, arguments.port)?;
+    let ways = ways(call, &arguments)?;
+    let entrances = listen::open(&ways).map_err(ServerError::from)?;
+    let addresses = entrances.addresses.clone();
     let config = Config {
         max_clients: arguments.max_clients,
         max_per_address: arguments.max_per_address,
@@ -136,7 +153,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
             stall_timeout: arguments.stall_timeout,
         },
     };
-    let (server, addresses) = Server::start(config, listeners)?;
+    let server = Server::start(config, entrances)?;
     info!("{VERSION}: {}", server.summary());
     for address in addresses {
         info!("listening on {address}");
@@ -144,6 +161,26 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     log.queue();
     log.end_by(server.run(events));
     Ok(())
+}
+
+/// Where clients are to come in.
+fn ways(call: &Call<'_>, arguments: &Arguments) -> Result<Ways, UsageError> {
+    let Arguments { port, bind, socket, no_tcp, socket_any_name, .. } = arguments;
+    if socket.is_none() && (*no_tcp || *socket_any_name) {
+        return Err(call.wrong("--no-tcp and --socket-any-name need --socket"));
+    }
+    if *no_tcp && !bind.is_empty() {
+        return Err(call.wrong("--no-tcp and --bind exclude each other"));
+    }
+    if *no_tcp && *port == 0 {
+        return Err(call.wrong("without TCP, port 0 is none"));
+    }
+    let any_name = *socket_any_name;
+    Ok(Ways {
+        port: *port,
+        tcp: (!no_tcp).then(|| bind.clone()),
+        socket: socket.clone().map(|folder| SocketConfig { folder, any_name }),
+    })
 }
 
 /// What is to be kept, if anything.

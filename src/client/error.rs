@@ -1,6 +1,7 @@
 //! Why a client cannot go on.
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -30,6 +31,25 @@ pub(crate) enum ClientError {
         port: u16,
         /// What the system said of the last address tried.
         source: io::Error,
+    },
+    /// A Unix socket does not accept a connection.
+    #[error("cannot connect to {}: {source}", .path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody answers at a Unix socket who may not be trusted.
+    #[error(
+        "whoever answers at {} is neither root nor the owner of the directory, but uid {uid}",
+        .path.display()
+    )]
+    Impostor {
+        /// The socket.
+        path: PathBuf,
+        /// The number of that user.
+        uid: u32,
     },
     /// The server has closed the connection.
     #[error("the server closed the connection")]
@@ -104,6 +124,7 @@ impl ClientError {
             self,
             Self::UnknownHost { .. }
                 | Self::Connect { .. }
+                | Self::Socket { .. }
                 | Self::Closed
                 | Self::Cut
                 | Self::CutFromHistory

@@ -15,6 +15,7 @@ mod error;
 mod hearing;
 pub(crate) mod history;
 pub(crate) mod link;
+mod local;
 mod patience;
 pub(crate) mod receive;
 pub(crate) mod send;

@@ -6,15 +6,18 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use super::dial::connect_to_one;
 use super::error::ClientError;
+use super::local::connect_to;
 use crate::system::sockets;
 
 /// Where a server is.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
-    /// Its name or address.
+    /// Its name or address, or with a `/` the directory of its Unix socket.
     pub host: String,
     /// Its port.
     pub port: u16,
@@ -25,9 +28,14 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
+    /// [`ClientError::UnknownHost`] or [`ClientError::Connect`]; of a Unix socket,
+    /// [`ClientError::Socket`] or [`ClientError::Impostor`].
     pub(crate) fn connect(&self) -> Result<Stream, ClientError> {
         let Address { host, port } = self;
+        if host.contains('/') {
+            let path = PathBuf::from(host).join(port.to_string());
+            return Ok(Stream::Unix(connect_to(host.as_ref(), &path)?, path));
+        }
         // As in a URL, and as the server's log has it.
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let unknown = |source| ClientError::UnknownHost { host: host.into(), source };
@@ -35,46 +43,68 @@ impl Address {
         let addresses = (host, *port).to_socket_addrs().map_err(unknown)?;
         let stream = connect_to_one(addresses).map_err(failed)?;
         sockets::set_options(&stream).map_err(|error| failed(error.into()))?;
-        Ok(Stream(stream))
+        Ok(Stream::Tcp(stream))
     }
 }
 
 /// A stream of bytes to a server and back. Reads and writes fail where they would wait.
 #[derive(Debug)]
-pub(crate) struct Stream(TcpStream);
+pub(crate) enum Stream {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a Unix socket, and which.
+    Unix(UnixStream, PathBuf),
+}
 
 impl Stream {
     /// Ends both directions: whoever waits for the stream is told that it has ended.
     pub(crate) fn shut_down(&self) {
         // It fails only if the stream has ended.
-        let _ = self.0.shutdown(Shutdown::Both);
+        let _ = match self {
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Stream::Unix(stream, _) => stream.shutdown(Shutdown::Both),
+        };
     }
 
     /// Who is at the other end.
     pub(crate) fn peer(&self) -> String {
-        let peer = self.0.peer_addr();
-        peer.map_or_else(|error| error.to_string(), |address| address.to_string())
+        match self {
+            Stream::Tcp(stream) => {
+                let peer = stream.peer_addr();
+                peer.map_or_else(|error| error.to_string(), |address| address.to_string())
+            }
+            Stream::Unix(_, path) => path.display().to_string(),
+        }
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.read(bytes)
+        match self {
+            Stream::Tcp(stream) => stream.read(bytes),
+            Stream::Unix(stream, _) => stream.read(bytes),
+        }
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream, _) => stream.write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream, _) => stream.as_fd(),
+        }
     }
 }

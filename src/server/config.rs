@@ -5,6 +5,26 @@ use std::time::Duration;
 
 pub(crate) use super::history::Keep;
 
+/// Where clients are to come in.
+#[derive(Clone, Debug)]
+pub(crate) struct Ways {
+    /// The port; 0 for any that is free, if there is to be TCP.
+    pub port: u16,
+    /// Names and addresses to listen on, every interface if there are none; `None` for no TCP at all.
+    pub tcp: Option<Vec<String>>,
+    /// A Unix socket, if there is to be one.
+    pub socket: Option<SocketConfig>,
+}
+
+/// How a Unix socket is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketConfig {
+    /// The directory that it is in, under the name of the port.
+    pub folder: PathBuf,
+    /// Anybody may use any name, and not only that of the own account.
+    pub any_name: bool,
+}
+
 /// How a server is to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {

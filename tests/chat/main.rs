@@ -25,5 +25,6 @@ mod pipes;
 mod readme;
 mod running;
 mod shutdown;
+mod sockets;
 mod states;
 mod terminal;

@@ -99,13 +99,14 @@ mod tests {
     use super::*;
     use crate::server::chat::admission::Admission;
     use crate::server::chat::id::Peer;
+    use crate::server::chat::vouched::Vouched;
 
     #[test]
     fn only_what_an_operator_has_to_know_is_counted() {
         let tally = Tally::default();
         let admission = std::sync::Arc::new(Admission::new(1, None));
-        let permit = admission.take(std::net::Ipv4Addr::LOCALHOST.into()).unwrap();
-        let session = Session::new(Peer::Unnamed, permit);
+        let permit = admission.take(Peer::Local(0).origin()).unwrap();
+        let session = Session::new(Peer::Local(0), Vouched::Nothing, permit);
         for reason in [
             CloseReason::Done,
             CloseReason::Lost(Loss::Closed),

@@ -11,9 +11,10 @@ use std::mem;
 
 use mio::event::Event;
 
-use super::transport::{Got, Transport};
+use super::door::Newcomer;
+use super::got::Got;
+use super::transport::Transport;
 use crate::server::chat::admission::Permit;
-use crate::server::chat::id::Peer;
 use crate::server::chat::outbox::Drained;
 use crate::server::chat::session::Session;
 use crate::server::chat::turn::{Step, Turn};
@@ -134,9 +135,10 @@ pub(crate) enum Served {
 
 impl Connection {
     /// A client that has just connected.
-    pub(crate) fn new(transport: Transport, peer: Peer, permit: Permit) -> Self {
+    pub(crate) fn new(newcomer: Newcomer, permit: Permit) -> Self {
+        let Newcomer { transport, peer, vouched } = newcomer;
         Connection {
-            session: Session::new(peer, permit),
+            session: Session::new(peer, vouched, permit),
             transport,
             lines: LineSplitter::new(MAX_REQUEST),
             tls: Some(0),
@@ -216,7 +218,8 @@ impl Connection {
             || session.awaited() >= AWAITED
             || session.is_opening()
             || session.is_waiting()
-            || self.parked.is_some() && (session.is_awaiting() || session.is_in_debt())
+            || self.parked.is_some()
+                && (session.is_awaiting() || session.is_in_debt() || session.is_nameless())
     }
 
     /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the

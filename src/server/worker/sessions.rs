@@ -31,6 +31,7 @@ use crate::server::chat::replay::{Page, Start};
 use crate::server::chat::session::Session;
 use crate::server::chat::session_queue::SessionQueue;
 use crate::server::chat::turn::Turn;
+use crate::server::chat::vouched::Vouched;
 use crate::system::rate_limited::Warning;
 
 /// Receivers that were cut and are named in ten seconds at most, on each worker; more are counted.
@@ -128,11 +129,25 @@ impl Sessions {
     /// A client has connected.
     pub(crate) fn connected(&mut self, client: Client) {
         let deadline = Instant::now() + self.shared.limits.login_timeout;
+        let unnamed_user = client.newcomer.unnamed_user();
         let slot = Slot::new(client, deadline);
         debug!("{} connected", slot.connection.session);
         if let Some(id) = self.slots.insert(Box::new(slot)) {
             self.slots[id.token].connection.session.evictable(id);
             self.login_deadlines.add(deadline, id.token);
+            if let Some(uid) = unnamed_user {
+                self.shared.accounts.ask(uid, id);
+            }
+        }
+    }
+
+    /// It has been found out what vouches for a session's name. Until then it is not logged in, and
+    /// so stays where it is.
+    pub(crate) fn vouch(&mut self, session: SessionId, vouched: Vouched) {
+        if self.slots.hold(session) {
+            self.slots[session.token].connection.session.vouch(vouched);
+            self.change(session.token);
+            self.list(session.token);
         }
     }
 
@@ -179,7 +194,8 @@ impl Sessions {
             slot.connection.doubt();
             // What it was told, and what others were told of its room, may be lost.
             slot.connection.session.stop_waiting();
-            if slot.connection.session.is_paging() || slot.connection.session.is_opening() {
+            let session = &slot.connection.session;
+            if session.is_paging() || session.is_opening() || session.is_nameless() {
                 self.close(token, CloseReason::Panicked);
                 continue;
             }
@@ -451,26 +467,6 @@ impl Sessions {
         self.phase = Phase::Halted(Some(done));
         for token in self.slots.tokens() {
             self.slots[token].connection.session.forget_debt();
-        }
-    }
-
-    /// The most bytes that a client is owed.
-    #[cfg(test)]
-    pub(crate) fn most_owed(&self) -> usize {
-        self.slots.iter().map(|slot| slot.connection.owed()).max().unwrap_or(0)
-    }
-
-    /// The most bytes that were read of a client and wait.
-    #[cfg(test)]
-    pub(crate) fn most_held(&self) -> usize {
-        self.slots.iter().map(|slot| slot.connection.held()).max().unwrap_or(0)
-    }
-
-    /// Sets how long the systems of clients may take nothing.
-    #[cfg(test)]
-    pub(crate) fn set_user_timeout(&mut self, time: std::time::Duration) {
-        for token in self.slots.tokens() {
-            self.slots[token].connection.transport.set_user_timeout(time);
         }
     }
 
