@@ -6,6 +6,7 @@ mod applet;
 mod bench;
 mod chat;
 mod receiver;
+mod security;
 mod sender;
 mod server;
 

@@ -10,7 +10,8 @@ use log::{LevelFilter, info};
 use super::applet::Applet;
 use crate::error::Error;
 use crate::server::{
-    Config, Event, HistoryConfig, Keep, Limits, Server, ServerError, SocketConfig, Ways, listen,
+    Config, Event, HistoryConfig, Keep, Limits, Server, ServerError, SocketConfig, TlsConfig, Ways,
+    listen,
 };
 use crate::system::logging::{self, Form, Verbosity};
 use crate::system::signals::{self, Signal};
@@ -29,6 +30,11 @@ pub(super) const APPLET: Applet = Applet {
              with 0; a second SIGINT or SIGTERM ends it at once",
         ),
         ("SIGUSR1", "log the state: clients, rooms, what is queued, and what was delivered"),
+        (
+            "SIGUSR2",
+            "read certificates, keys and what is revoked again, all or nothing; only those whose \
+             certificates no longer hold are disconnected",
+        ),
     ],
     info: Arguments::get_args_info,
 };
@@ -66,6 +72,27 @@ struct Arguments {
     /// let anybody use any name on that socket
     #[argh(switch)]
     socket_any_name: bool,
+
+    /// speak TLS, and nothing else, on the port: the server's certificate, followed by those of its
+    /// issuers (PEM)
+    #[argh(option, arg_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// the key of that certificate (PEM), which nobody else may be able to read
+    #[argh(option, arg_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// serve those alone who show a certificate from one of these issuers (PEM), under a name in it
+    #[argh(option, arg_name = "FILE")]
+    client_ca: Option<PathBuf>,
+
+    /// certificates that these issuers have revoked (PEM)
+    #[argh(option, arg_name = "FILE")]
+    crl: Option<PathBuf>,
+
+    /// serve on the port those who do not speak TLS, too
+    #[argh(switch)]
+    allow_plain: bool,
 
     /// serve this many clients at most (default: as many as the limit on descriptors allows)
     #[argh(option, arg_name = "N", from_str_fn(positive))]
@@ -136,6 +163,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     let events = signals::for_server()?.map(|signal| match signal {
         Signal::Stop => Event::Stop,
         Signal::User1 => Event::Report,
+        Signal::User2 => Event::Renew,
     });
     let ways = ways(call, &arguments)?;
     let entrances = listen::open(&ways).map_err(ServerError::from)?;
@@ -175,12 +203,43 @@ fn ways(call: &Call<'_>, arguments: &Arguments) -> Result<Ways, UsageError> {
     if *no_tcp && *port == 0 {
         return Err(call.wrong("without TCP, port 0 is none"));
     }
+    let tls = tls(call, arguments)?;
+    if *no_tcp && tls.is_some() {
+        return Err(call.wrong("--no-tcp and --cert exclude each other"));
+    }
+    if *socket_any_name && arguments.client_ca.is_some() {
+        return Err(call.wrong("--socket-any-name and --client-ca exclude each other"));
+    }
     let any_name = *socket_any_name;
     Ok(Ways {
         port: *port,
         tcp: (!no_tcp).then(|| bind.clone()),
+        tls,
         socket: socket.clone().map(|folder| SocketConfig { folder, any_name }),
     })
+}
+
+/// How TLS is to be spoken, if it is.
+fn tls(call: &Call<'_>, arguments: &Arguments) -> Result<Option<TlsConfig>, UsageError> {
+    let Arguments { cert, key, client_ca, crl, allow_plain, .. } = arguments;
+    let (certificate, key) = match (cert, key) {
+        (Some(cert), Some(key)) => (cert.clone(), key.clone()),
+        (None, None) if client_ca.is_none() && crl.is_none() && !allow_plain => return Ok(None),
+        (None, None) => {
+            return Err(call.wrong("--client-ca, --crl and --allow-plain need --cert and --key"));
+        }
+        _ => return Err(call.wrong("--cert and --key need each other")),
+    };
+    if client_ca.is_some() && *allow_plain {
+        // There must be no way round.
+        return Err(call.wrong("--client-ca and --allow-plain exclude each other"));
+    }
+    if client_ca.is_none() && crl.is_some() {
+        return Err(call.wrong("--crl needs --client-ca"));
+    }
+    let (client_issuers, revocations) = (client_ca.clone(), crl.clone());
+    let allow_plain = *allow_plain;
+    Ok(Some(TlsConfig { certificate, key, client_issuers, revocations, allow_plain }))
 }
 
 /// What is to be kept, if anything.

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::cursor::CursorError;
+use super::distrust::Distrust;
 use super::patience::LONGEST;
 use crate::terminal::TerminalError;
 use crate::terminal::visible::visible;
+use crate::tls::TlsError;
 use crate::wire::protocol::EncodeError;
 
 /// Why a client cannot go on.
@@ -51,6 +53,12 @@ pub(crate) enum ClientError {
         /// The number of that user.
         uid: u32,
     },
+    /// A certificate or a key of one's own will not do.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The server and this client do not come to trust each other.
+    #[error(transparent)]
+    Distrust(Distrust),
     /// The server has closed the connection.
     #[error("the server closed the connection")]
     Closed,
@@ -118,6 +126,11 @@ pub(crate) enum ClientError {
 }
 
 impl ClientError {
+    /// The connection broke, for this reason.
+    pub(super) fn broken(error: io::Error) -> Self {
+        error.downcast().map_or_else(Self::Broken, Self::Distrust)
+    }
+
     /// The connection is lost, and may be made again later.
     pub(crate) fn is_loss(&self) -> bool {
         matches!(
@@ -125,6 +138,7 @@ impl ClientError {
             Self::UnknownHost { .. }
                 | Self::Connect { .. }
                 | Self::Socket { .. }
+                | Self::Distrust(Distrust::Ended)
                 | Self::Closed
                 | Self::Cut
                 | Self::CutFromHistory

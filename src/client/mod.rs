@@ -10,6 +10,7 @@ pub(crate) mod connection;
 pub(crate) mod cursor;
 mod dial;
 mod dialogue;
+mod distrust;
 mod entry;
 mod error;
 mod hearing;
@@ -19,6 +20,7 @@ mod local;
 mod patience;
 pub(crate) mod receive;
 pub(crate) mod send;
+pub(crate) mod tls;
 pub(crate) mod transport;
 mod watch;
 

@@ -9,9 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use rustix::event::PollFlags;
+
 use super::dial::connect_to_one;
 use super::error::ClientError;
 use super::local::connect_to;
+use super::tls::{Security, Tls};
 use crate::system::sockets;
 
 /// Where a server is.
@@ -21,6 +24,8 @@ pub(crate) struct Address {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// How TLS is spoken with it, if it is.
+    pub security: Option<Security>,
 }
 
 impl Address {
@@ -29,9 +34,9 @@ impl Address {
     /// # Errors
     ///
     /// [`ClientError::UnknownHost`] or [`ClientError::Connect`]; of a Unix socket,
-    /// [`ClientError::Socket`] or [`ClientError::Impostor`].
+    /// [`ClientError::Socket`] or [`ClientError::Impostor`]; with TLS, [`ClientError::Distrust`], too.
     pub(crate) fn connect(&self) -> Result<Stream, ClientError> {
-        let Address { host, port } = self;
+        let Address { host, port, security } = self;
         if host.contains('/') {
             let path = PathBuf::from(host).join(port.to_string());
             return Ok(Stream::Unix(connect_to(host.as_ref(), &path)?, path));
@@ -43,7 +48,13 @@ impl Address {
         let addresses = (host, *port).to_socket_addrs().map_err(unknown)?;
         let stream = connect_to_one(addresses).map_err(failed)?;
         sockets::set_options(&stream).map_err(|error| failed(error.into()))?;
-        Ok(Stream::Tcp(stream))
+        match security {
+            Some(security) => security
+                .shake_hands(host, stream)
+                .map(Stream::Tls)
+                .map_err(|error| error.downcast().map_or_else(failed, ClientError::Distrust)),
+            None => Ok(Stream::Tcp(stream)),
+        }
     }
 }
 
@@ -52,6 +63,8 @@ impl Address {
 pub(crate) enum Stream {
     /// Over TCP.
     Tcp(TcpStream),
+    /// Over TLS, and that over TCP.
+    Tls(Tls),
     /// Over a Unix socket, and which.
     Unix(UnixStream, PathBuf),
 }
@@ -61,7 +74,9 @@ impl Stream {
     pub(crate) fn shut_down(&self) {
         // It fails only if the stream has ended.
         let _ = match self {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Stream::Tcp(stream) | Stream::Tls(Tls { tcp: stream, .. }) => {
+                stream.shutdown(Shutdown::Both)
+            }
             Stream::Unix(stream, _) => stream.shutdown(Shutdown::Both),
         };
     }
@@ -69,12 +84,26 @@ impl Stream {
     /// Who is at the other end.
     pub(crate) fn peer(&self) -> String {
         match self {
-            Stream::Tcp(stream) => {
+            Stream::Tcp(stream) | Stream::Tls(Tls { tcp: stream, .. }) => {
                 let peer = stream.peer_addr();
                 peer.map_or_else(|error| error.to_string(), |address| address.to_string())
             }
             Stream::Unix(_, path) => path.display().to_string(),
         }
+    }
+
+    /// What it waits for, beside what its user does: there may be something to write that has been
+    /// taken already, which the next look for bytes does, or a flush.
+    pub(crate) fn wanted(&self) -> PollFlags {
+        match self {
+            Stream::Tls(tls) if tls.wants_write() => PollFlags::OUT,
+            _ => PollFlags::empty(),
+        }
+    }
+
+    /// A read that does not fill its buffer has left nothing to be read.
+    pub(crate) fn is_empty_after_short_read(&self) -> bool {
+        !matches!(self, Stream::Tls(_))
     }
 }
 
@@ -82,6 +111,7 @@ impl Read for Stream {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.read(bytes),
+            Stream::Tls(tls) => tls.read(bytes),
             Stream::Unix(stream, _) => stream.read(bytes),
         }
     }
@@ -91,19 +121,23 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Tls(tls) => tls.write(bytes),
             Stream::Unix(stream, _) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Stream::Tls(tls) => tls.flush(),
+            Stream::Tcp(_) | Stream::Unix(..) => Ok(()),
+        }
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Tcp(stream) | Stream::Tls(Tls { tcp: stream, .. }) => stream.as_fd(),
             Stream::Unix(stream, _) => stream.as_fd(),
         }
     }

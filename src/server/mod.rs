@@ -8,6 +8,7 @@ mod history;
 pub(crate) mod listen;
 mod shutdown;
 mod status;
+mod tls;
 mod worker;
 
 use std::convert::Infallible;
@@ -16,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use log::{debug, info, warn};
+use log::{debug, error, info, warn};
 
 use accounts::Accounts;
 use chat::admission::Admission;
@@ -24,11 +25,12 @@ use chat::frame::Budget;
 use chat::log::Log;
 use chat::placement::Placement;
 use chat::rooms::Rooms;
-pub(crate) use config::{Config, HistoryConfig, Keep, Limits, SocketConfig, Ways};
+pub(crate) use config::{Config, HistoryConfig, Keep, Limits, SocketConfig, TlsConfig, Ways};
 pub(crate) use error::ServerError;
 use history::{History, Outlet};
 use listen::{Entrances, SocketFile};
 use shutdown::Pace;
+use tls::Security;
 use worker::shared::{Message, SLOW_NAMED, Shared};
 use worker::{ACCEPTING, Worker, spawn};
 
@@ -47,6 +49,8 @@ const RESERVED_DESCRIPTORS: usize = 64 * 1024;
 pub(crate) enum Event {
     /// Log the state.
     Report,
+    /// Read certificates again.
+    Renew,
     /// Stop in an orderly way.
     Stop,
 }
@@ -59,6 +63,8 @@ pub(crate) struct Server {
     ended: mpsc::Receiver<Infallible>,
     started: Instant,
     stop_timeout: Duration,
+    /// How TLS is spoken, if it is.
+    security: Option<Security>,
     /// The socket that is a file, until the end.
     _file: Option<SocketFile>,
 }
@@ -71,7 +77,7 @@ impl Server {
     /// [`ServerError::History`] if what is said cannot be kept, [`ServerError::Start`] if it cannot
     /// have its threads.
     pub(crate) fn start(config: Config, entrances: Entrances) -> Result<Self, ServerError> {
-        let Entrances { mut doors, file, .. } = entrances;
+        let Entrances { mut doors, file, security, .. } = entrances;
         let descriptors = descriptors::raise_limit();
         if let Some(any) = doors.first() {
             descriptors::reserve(any, descriptors.min(RESERVED_DESCRIPTORS));
@@ -117,7 +123,7 @@ impl Server {
             });
         }
         let (started, stop_timeout) = (Instant::now(), config.stop_timeout);
-        Ok(Server { shared, ended, started, stop_timeout, _file: file })
+        Ok(Server { shared, ended, started, stop_timeout, security, _file: file })
     }
 
     /// How many workers it has, and what its clients may have at most, in one line.
@@ -142,10 +148,23 @@ impl Server {
         for event in events {
             match event {
                 Event::Report => status::log(&self.shared, self.started.elapsed()),
+                Event::Renew => self.renew(),
                 Event::Stop => break,
             }
         }
         self.stop()
+    }
+
+    /// Reads certificates and keys again. If one of them will not do, nothing changes.
+    fn renew(&self) {
+        match self.security.as_ref().map(Security::renew) {
+            None => info!("there is nothing to be read again"),
+            Some(Err(error)) => error!("everything stays as it was: {error}"),
+            Some(Ok(())) => {
+                info!("certificates are read again");
+                self.shared.tell_all(|| Message::Renewed);
+            }
+        }
     }
 
     /// Takes no more clients, carries out what was received, and writes out what is queued.

@@ -28,3 +28,4 @@ mod shutdown;
 mod sockets;
 mod states;
 mod terminal;
+mod tls;

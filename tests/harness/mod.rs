@@ -5,9 +5,11 @@
 
 #![allow(dead_code)]
 
+pub mod authority;
 pub mod picture;
 pub mod script;
 pub mod terminal;
+mod tunnel;
 pub mod way;
 
 use std::fmt::{self, Write as _};
@@ -23,6 +25,8 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 pub use rustix::process::Signal;
 use rustix::process::{Resource, Rlimit};
+
+use authority::Authority;
 pub use way::{Place, Way, Wire};
 
 /// How long anything may take that should happen at once.
@@ -332,6 +336,8 @@ pub struct Server {
     pub port: u16,
     /// The folder of its Unix socket, if clients are to come over that.
     folder: Option<way::Folder>,
+    /// Who has issued its certificate, if they are to come over TLS.
+    authority: Option<Arc<Authority>>,
 }
 
 impl Server {
@@ -356,6 +362,12 @@ impl Server {
                 let server = Self::run(chatbox(words.copied()));
                 Server { folder: Some(folder), ..server }
             }
+            Way::Tls => {
+                let authority = Authority::new();
+                let pair = authority.server(|_| {});
+                let server = Self::with(&[&pair.flags()[..], flags].concat());
+                Server { authority: Some(Arc::new(authority)), ..server }
+            }
         }
     }
 
@@ -367,14 +379,15 @@ impl Server {
         let (_, address) = stderr.split_once("listening on ").unwrap();
         let line = address.lines().next().unwrap();
         let port = line.rsplit([':', '/']).next().unwrap().parse().unwrap();
-        Server { program, port, folder: None }
+        Server { program, port, folder: None, authority: None }
     }
 
     /// Where clients come to it.
     pub fn place(&self) -> Place {
-        match &self.folder {
-            Some(folder) => Place::Socket(folder.path().join(self.port.to_string())),
-            None => Place::Port(self.port),
+        match (&self.folder, &self.authority) {
+            (Some(folder), _) => Place::Socket(folder.path().join(self.port.to_string())),
+            (None, Some(authority)) => Place::Tls(self.port, Arc::clone(authority)),
+            (None, None) => Place::Port(self.port),
         }
     }
 
@@ -388,6 +401,9 @@ impl Server {
     pub fn client(&self, applet: &str, args: &[&str]) -> Command {
         let (host, port) = (self.host(), self.port.to_string());
         let mut command = chatbox([applet, host.as_str(), &port]);
+        if let Some(authority) = &self.authority {
+            command.args(["--tls", "--cacert", &authority.own()]);
+        }
         command.args(args);
         command
     }

@@ -7,16 +7,21 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::net::sockopt;
+
+use super::authority::Authority;
+use super::tunnel;
 
 /// A way in which clients come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Tcp,
     Socket,
+    Tls,
 }
 
 /// Makes a test of each of these functions for each way.
@@ -35,6 +40,11 @@ macro_rules! over_each_way {
             fn over_a_socket() {
                 super::$test(Way::Socket);
             }
+
+            #[test]
+            fn over_tls() {
+                super::$test(Way::Tls);
+            }
         }
     )*};
 }
@@ -44,6 +54,8 @@ macro_rules! over_each_way {
 pub enum Place {
     Port(u16),
     Socket(PathBuf),
+    /// A port where TLS is spoken, and who has issued the server's certificate.
+    Tls(u16, Arc<Authority>),
 }
 
 impl From<u16> for Place {
@@ -63,6 +75,10 @@ impl Place {
         match self {
             Place::Port(port) => TcpStream::connect(("localhost", port)).unwrap().into(),
             Place::Socket(path) => UnixStream::connect(path).unwrap().into(),
+            Place::Tls(port, authority) => {
+                let (session, tcp) = authority.connect(port, None, &[]);
+                tunnel::dig(session, tcp).into()
+            }
         }
     }
 }

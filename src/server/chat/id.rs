@@ -21,15 +21,25 @@ pub(crate) struct SessionId {
 pub(crate) enum Peer {
     /// At that address.
     Inet(SocketAddr),
+    /// At that address, over TLS.
+    Tls(SocketAddr),
     /// On this machine, as the user with that number, over a Unix socket.
     Local(u32),
 }
 
 impl Peer {
+    /// The same, now that TLS is spoken.
+    pub(crate) fn over_tls(self) -> Self {
+        match self {
+            Peer::Inet(address) => Peer::Tls(address),
+            peer => peer,
+        }
+    }
+
     /// What it is counted under.
     pub(crate) fn origin(self) -> Origin {
         match self {
-            Peer::Inet(address) => Origin::Address(address.ip()),
+            Peer::Inet(address) | Peer::Tls(address) => Origin::Address(address.ip()),
             Peer::Local(uid) => Origin::User(uid),
         }
     }
@@ -60,11 +70,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// `127.0.0.1:4711` or `socket, uid 1000`
+/// `127.0.0.1:4711`, `TLS 127.0.0.1:4711` or `socket, uid 1000`
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::Inet(address) => address.fmt(f),
+            Peer::Tls(address) => write!(f, "TLS {address}"),
             Peer::Local(uid) => write!(f, "socket, uid {uid}"),
         }
     }

@@ -291,6 +291,11 @@ impl Session {
         self.vouched == Vouched::Awaited
     }
 
+    /// TLS is spoken with the client.
+    pub(crate) fn comes_over_tls(&mut self) {
+        self.peer = self.peer.over_tls();
+    }
+
     /// It has been found out what vouches for the client's name.
     pub(crate) fn vouch(&mut self, vouched: Vouched) {
         self.vouched = vouched;
@@ -438,7 +443,7 @@ impl fmt::Display for Session {
         };
         match (peer, vouched) {
             // Nothing vouches for anybody there.
-            (Peer::Inet(_), Vouched::Nothing) => write!(f, "{kind} {user} ({peer})"),
+            (Peer::Inet(_) | Peer::Tls(_), Vouched::Nothing) => write!(f, "{kind} {user} ({peer})"),
             _ => write!(f, "{kind} {user} ({peer}, {vouched})"),
         }
     }

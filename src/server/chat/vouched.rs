@@ -25,6 +25,8 @@ pub(crate) enum Vouched {
 pub(crate) enum Voucher {
     /// The system, in which the client has an account.
     Account,
+    /// Whoever has issued a certificate to the client.
+    Certificate,
 }
 
 /// Why somebody may not log in under a name.
@@ -71,6 +73,7 @@ impl fmt::Display for Voucher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Voucher::Account => f.write_str("account"),
+            Voucher::Certificate => f.write_str("certificate"),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::tls::TlsError;
+
 /// Why a server cannot listen.
 #[derive(Debug, Error)]
 pub(crate) enum ListenError {
@@ -25,6 +27,9 @@ pub(crate) enum ListenError {
         /// What the system said.
         source: io::Error,
     },
+    /// A certificate or a key will not do.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The directory is none, or cannot be looked at.
     #[error("cannot use {} for a socket: {source}", .folder.display())]
     Folder {

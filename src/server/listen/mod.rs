@@ -10,6 +10,7 @@ use std::fmt::Display;
 use log::warn;
 
 use super::config::Ways;
+use super::tls::Security;
 use super::worker::door::Door;
 pub(crate) use error::ListenError;
 pub(crate) use socket::SocketFile;
@@ -23,6 +24,8 @@ pub(crate) struct Entrances {
     pub addresses: Vec<String>,
     /// The one of them that is a file.
     pub file: Option<SocketFile>,
+    /// How TLS is spoken, if it is.
+    pub security: Option<Security>,
 }
 
 /// Listens at all of them. For port 0, the system chooses one, the same for all.
@@ -31,13 +34,23 @@ pub(crate) struct Entrances {
 ///
 /// [`ListenError`] if one of them cannot be listened at.
 pub(crate) fn open(ways: &Ways) -> Result<Entrances, ListenError> {
-    let mut entrances = Entrances { doors: Vec::new(), addresses: Vec::new(), file: None };
+    let mut entrances =
+        Entrances { doors: Vec::new(), addresses: Vec::new(), file: None, security: None };
     let mut port = ways.port;
     if let Some(hosts) = &ways.tcp {
+        entrances.security = ways.tls.as_ref().map(Security::new).transpose()?;
+        let security = entrances.security.clone();
         for listener in tcp::listen_on(hosts, port)? {
             if let Ok(address) = listener.local_addr() {
                 port = address.port();
-                entrances.add(Door::Tcp(mio::net::TcpListener::from_std(listener)), address);
+                let socket = mio::net::TcpListener::from_std(listener);
+                entrances.add(
+                    match &security {
+                        Some(security) => Door::Tls(socket, security.clone()),
+                        None => Door::Tcp(socket),
+                    },
+                    address,
+                );
             }
         }
     }
@@ -46,7 +59,7 @@ pub(crate) fn open(ways: &Ways) -> Result<Entrances, ListenError> {
         let any_name = config.any_name;
         entrances.add(Door::Unix { socket, any_name }, file.path().display());
         entrances.file = Some(file);
-        if !any_name && ways.tcp.is_some() {
+        if !any_name && ways.is_open() {
             warn!("anybody may use any name over TCP, unlike on the socket: --no-tcp is without");
         }
     }

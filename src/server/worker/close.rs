@@ -18,6 +18,10 @@ pub(crate) enum CloseReason {
     Done,
     /// The client is lost.
     Lost(Loss),
+    /// Its handshake was not over in time, or others began theirs.
+    Handshake,
+    /// What vouched for it does not any more.
+    Revoked,
     /// It has not logged in in time.
     LoginTimeout,
     /// It has not logged in, and others need the place.
@@ -67,6 +71,9 @@ impl CloseReason {
             CloseReason::Done => debug!("{session} left"),
             CloseReason::Lost(Loss::Closed) => debug!("{session} left: connection closed"),
             CloseReason::Lost(Loss::Tls) => debug!("{session} closed: it speaks TLS"),
+            CloseReason::Lost(Loss::BadTls) => debug!("{session} closed: no TLS with it"),
+            CloseReason::Handshake => debug!("{session} closed: its handshake takes too long"),
+            CloseReason::Revoked => info!("{session} closed: its certificate holds no longer"),
             CloseReason::Lost(Loss::TimedOut) => info!(
                 "lost {session}: its system has not answered, or taken anything, for too long"
             ),
@@ -112,6 +119,9 @@ mod tests {
             CloseReason::Lost(Loss::Closed),
             CloseReason::Lost(Loss::Tls),
             CloseReason::Lost(Loss::TimedOut),
+            CloseReason::Lost(Loss::BadTls),
+            CloseReason::Handshake,
+            CloseReason::Revoked,
             CloseReason::LoginTimeout,
             CloseReason::Evicted,
             CloseReason::HalfClosed,

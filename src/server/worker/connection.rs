@@ -9,6 +9,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 
+use log::debug;
 use mio::event::Event;
 
 use super::door::Newcomer;
@@ -49,6 +50,8 @@ pub(crate) struct Connection {
     output: Output,
     /// The system has said that the client neither sends nor takes anything any more.
     hung_up: bool,
+    /// What is wrong with the client's TLS.
+    pub trouble: Option<Box<str>>,
 }
 
 /// Bytes that were read, the first of them used already.
@@ -108,11 +111,14 @@ pub(crate) enum Loss {
     TimedOut,
     /// It speaks TLS, which we do not.
     Tls,
+    /// It does not speak TLS as it should.
+    BadTls,
 }
 
 impl From<io::Error> for Loss {
     fn from(error: io::Error) -> Self {
         match error.kind() {
+            ErrorKind::InvalidData => Loss::BadTls,
             // The system gives up after the same time, and says what it has heard on the way.
             ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
                 Loss::TimedOut
@@ -147,6 +153,7 @@ impl Connection {
             input: Input::Idle,
             output: Output::Open,
             hung_up: false,
+            trouble: None,
         }
     }
 
@@ -299,7 +306,9 @@ impl Connection {
 
     /// Reads what is there, once; returns how many bytes.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
-        match self.transport.read(buffer, self.input == Input::Thorough) {
+        let got = self.transport.read(buffer, self.input == Input::Thorough);
+        self.know_client();
+        match got {
             Ok(Got::Some(count)) => count,
             Ok(Got::Last(count)) => {
                 self.input = Input::Idle;
@@ -318,9 +327,28 @@ impl Connection {
             }
             Err(error) => {
                 self.input = Input::Ended;
+                if error.kind() == ErrorKind::InvalidData {
+                    debug!("{}: {error}", self.session);
+                    self.trouble = Some(error.to_string().into());
+                }
                 self.lose(error.into());
                 0
             }
+        }
+    }
+
+    /// Takes up what the transport has found out about who it is, as long as that may be news.
+    fn know_client(&mut self) {
+        if self.session.is_logged_in() {
+            return;
+        }
+        if self.transport.is_tls() {
+            self.session.comes_over_tls();
+        }
+        if self.session.is_nameless()
+            && let Some(vouched) = self.transport.vouched()
+        {
+            self.session.vouch(vouched);
         }
     }
 

@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use mio::event::Source;
-use mio::net::{TcpListener, UnixListener};
+use mio::net::{TcpListener, TcpStream, UnixListener};
 
 use super::plain::Plain;
+use super::tls::Tls;
 use super::transport::Transport;
 use crate::server::chat::admission::NotAdmitted;
 use crate::server::chat::id::Peer;
 use crate::server::chat::vouched::Vouched;
+use crate::server::tls::Security;
 use crate::system::{accounts, sockets};
 
 /// A socket at which clients come in.
@@ -19,6 +21,8 @@ use crate::system::{accounts, sockets};
 pub(crate) enum Door {
     /// For anybody who can reach it.
     Tcp(TcpListener),
+    /// For those who speak TLS.
+    Tls(TcpListener, Security),
     /// For the users of this machine who may reach it.
     Unix {
         /// The socket.
@@ -65,7 +69,7 @@ impl Door {
     /// What the system watches.
     pub(crate) fn source(&mut self) -> &mut dyn Source {
         match self {
-            Door::Tcp(socket) => socket,
+            Door::Tcp(socket) | Door::Tls(socket, _) => socket,
             Door::Unix { socket, .. } => socket,
         }
     }
@@ -78,14 +82,19 @@ impl Door {
     pub(crate) fn accept(&self) -> io::Result<Newcomer> {
         match self {
             Door::Tcp(socket) => {
-                let (stream, peer) = socket.accept()?;
-                // IPv4 clients that came through an IPv6 socket are IPv4 clients still.
-                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                if peer.ip().is_loopback() {
-                    sockets::expect_no_congestion(&stream);
-                }
+                let (stream, peer) = accept_inet(socket)?;
                 let transport = Transport::Tcp(Plain::new(stream));
                 Ok(Newcomer { transport, peer: Peer::Inet(peer), vouched: Vouched::Nothing })
+            }
+            Door::Tls(socket, security) => {
+                let (stream, peer) = accept_inet(socket)?;
+                let tls = Tls::new(Plain::new(stream), security.clone());
+                let has_to_show = security.wants_certificates();
+                let vouched = if has_to_show { Vouched::Awaited } else { Vouched::Nothing };
+                // Unless it turns out to be something else.
+                let may_differ = security.allows_plain();
+                let peer = if may_differ { Peer::Inet(peer) } else { Peer::Tls(peer) };
+                Ok(Newcomer { transport: Transport::Tls(Box::new(tls)), peer, vouched })
             }
             Door::Unix { socket, any_name } => {
                 let (stream, _) = socket.accept()?;
@@ -100,10 +109,20 @@ impl Door {
     }
 }
 
+fn accept_inet(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = socket.accept()?;
+    // IPv4 clients that came through an IPv6 socket are IPv4 clients still.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    if peer.ip().is_loopback() {
+        sockets::expect_no_congestion(&stream);
+    }
+    Ok((stream, peer))
+}
+
 impl AsFd for Door {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Door::Tcp(socket) => socket.as_fd(),
+            Door::Tcp(socket) | Door::Tls(socket, _) => socket.as_fd(),
             Door::Unix { socket, .. } => socket.as_fd(),
         }
     }

@@ -43,6 +43,7 @@ mod test_log;
 mod test_server;
 #[cfg(test)]
 mod test_transport;
+mod tls;
 mod transport;
 #[cfg(debug_assertions)]
 mod trap;
@@ -180,6 +181,7 @@ impl Worker {
         self.accept();
         self.serve();
         self.sessions.check_logins();
+        self.sessions.check_handshakes();
         self.sessions.publish();
         self.write();
         self.sessions.check_slow();
@@ -225,6 +227,7 @@ impl Worker {
             Message::Opened(session, outcome) => sessions.opened(session, outcome),
             Message::Page(session, number, page) => sessions.page(session, number, page),
             Message::Vouched(session, vouched) => sessions.vouch(session, vouched),
+            Message::Renewed => sessions.check_certificates(),
             Message::Evict(session) => sessions.evict(session),
             Message::Finish(done) => sessions.finish(done),
             Message::Halt(done) => sessions.halt(done),

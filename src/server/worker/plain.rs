@@ -61,6 +61,11 @@ impl<S: Read + AsFd> Plain<S> {
         self.quota.get_or_insert_with(|| received(&self.stream));
     }
 
+    /// It reads only what had been received.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.quota.is_some()
+    }
+
     /// Ends the writing side, by `shut_down`, so that what was written still arrives.
     fn end(&mut self, shut_down: impl FnOnce(&S) -> io::Result<()>) {
         let _ = shut_down(&self.stream);

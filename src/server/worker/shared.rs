@@ -50,6 +50,8 @@ pub(crate) enum Message {
     Page(SessionId, u64, Option<Page>),
     /// It has been found out what vouches for a session's name.
     Vouched(SessionId, Vouched),
+    /// Certificates, and what counts for them, have been read again.
+    Renewed,
     /// The session has to make room for others.
     Evict(SessionId),
     /// Carry out what was received, then say so through the sender, and take no more.

@@ -33,6 +33,8 @@ pub(crate) struct Slot {
     pub assignment: Assignment,
     /// When the client has to have logged in.
     pub login_deadline: Option<Instant>,
+    /// When its handshake has to be over.
+    pub handshake_deadline: Option<Instant>,
     /// The receiver's queue is above its mark, or has been of late.
     pub stall: Option<Box<Stall>>,
 }
@@ -46,6 +48,7 @@ impl Slot {
             connection: Connection::new(newcomer, permit),
             assignment,
             login_deadline: Some(login_deadline),
+            handshake_deadline: None,
             stall: None,
         }
     }

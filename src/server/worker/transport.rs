@@ -8,6 +8,8 @@ use mio::event::Source;
 
 use super::got::Got;
 use super::plain::{Tcp, Unix};
+use super::tls::Tls;
+use crate::server::chat::vouched::Vouched;
 
 /// The way to one client.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(crate) enum Transport {
     Tcp(Tcp),
     /// A Unix socket.
     Unix(Unix),
+    /// TLS over TCP.
+    Tls(Box<Tls>),
     /// One that has what others will bring.
     #[cfg(test)]
     Test(super::test_transport::TestTransport),
@@ -27,6 +31,7 @@ impl Transport {
         match self {
             Transport::Tcp(tcp) => &mut tcp.stream,
             Transport::Unix(unix) => &mut unix.stream,
+            Transport::Tls(tls) => &mut tls.tcp.stream,
             #[cfg(test)]
             Transport::Test(test) => &mut test.stream,
         }
@@ -42,6 +47,7 @@ impl Transport {
         match self {
             Transport::Tcp(tcp) => tcp.read(buffer, thorough),
             Transport::Unix(unix) => unix.read(buffer),
+            Transport::Tls(tls) => tls.read(buffer, thorough),
             #[cfg(test)]
             Transport::Test(test) => test.read(buffer),
         }
@@ -52,6 +58,7 @@ impl Transport {
         let error = match self {
             Transport::Tcp(tcp) => tcp.stream.take_error(),
             Transport::Unix(unix) => unix.stream.take_error(),
+            Transport::Tls(tls) => tls.tcp.stream.take_error(),
             #[cfg(test)]
             Transport::Test(test) => test.stream.take_error(),
         };
@@ -63,6 +70,7 @@ impl Transport {
     pub(crate) fn pending(&self) -> usize {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => 0,
+            Transport::Tls(tls) => tls.pending(),
             #[cfg(test)]
             Transport::Test(test) => test.pending(),
         }
@@ -73,6 +81,7 @@ impl Transport {
         match self {
             Transport::Tcp(tcp) => tcp.limit_to_received(),
             Transport::Unix(unix) => unix.limit_to_received(),
+            Transport::Tls(tls) => tls.tcp.limit_to_received(),
             #[cfg(test)]
             Transport::Test(test) => test.limit_to_received(),
         }
@@ -82,6 +91,7 @@ impl Transport {
     pub(crate) fn probe_soon(&self) {
         match self {
             Transport::Tcp(tcp) => tcp.probe_soon(),
+            Transport::Tls(tls) => tls.tcp.probe_soon(),
             // It is this one, which tells at once.
             Transport::Unix(_) => {}
             #[cfg(test)]
@@ -95,8 +105,35 @@ impl Transport {
         match self {
             Transport::Tcp(tcp) => tcp.close(cut),
             Transport::Unix(unix) => unix.close(),
+            Transport::Tls(tls) => tls.close(cut),
             #[cfg(test)]
             Transport::Test(test) => test.close(cut),
+        }
+    }
+
+    /// TLS is spoken.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.is_spoken())
+    }
+
+    /// TLS is about to be spoken.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.is_handshaking())
+    }
+
+    /// What the transport itself knows of the client's name; `None` if it does not, or not yet.
+    pub(crate) fn vouched(&self) -> Option<Vouched> {
+        match self {
+            Transport::Tls(tls) if !tls.is_handshaking() => Some(tls.vouched()),
+            _ => None,
+        }
+    }
+
+    /// Whatever has vouched for the client still does.
+    pub(crate) fn still_holds(&self) -> bool {
+        match self {
+            Transport::Tls(tls) => tls.still_holds(),
+            _ => true,
         }
     }
 
@@ -115,6 +152,7 @@ impl Write for Transport {
         match self {
             Transport::Tcp(tcp) => tcp.stream.write(bytes),
             Transport::Unix(unix) => unix.stream.write(bytes),
+            Transport::Tls(tls) => tls.write(bytes),
             #[cfg(test)]
             Transport::Test(test) => test.write(bytes),
         }
@@ -124,6 +162,7 @@ impl Write for Transport {
         match self {
             Transport::Tcp(tcp) => tcp.stream.write_vectored(slices),
             Transport::Unix(unix) => unix.stream.write_vectored(slices),
+            Transport::Tls(tls) => tls.write_vectored(slices),
             #[cfg(test)]
             Transport::Test(test) => test.write_vectored(slices),
         }
@@ -132,6 +171,7 @@ impl Write for Transport {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Transport::Tcp(_) | Transport::Unix(_) => Ok(()),
+            Transport::Tls(tls) => tls.flush(),
             #[cfg(test)]
             Transport::Test(test) => test.flush(),
         }
