@@ -11,10 +11,13 @@ use crate::command_line::scratch;
 use crate::harness::{
     Peer, Program, Server, Signal, Way, bash, chatbox, left_out, limited, numbered, wait_until,
 };
-use crate::over_each_way;
+use crate::{over_each_plain_way, over_each_way};
 
 over_each_way! {
     a_stop_ends_idle_clients_without_a_word
+}
+
+over_each_plain_way! {
     what_was_sent_before_a_stop_is_delivered
 }
 

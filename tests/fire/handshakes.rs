@@ -34,6 +34,14 @@ fn a_thousand_handshakes_that_do_not_go_on_hold_up_nobody_and_are_gone_in_time()
     let mut plain = Peer::sender(server.port, "bob", "cafe");
     let mut secret = authority.peer(server.port, None, &[]);
     assert_eq!(secret.ask("slogin:eve"), "ok:logged in as eve");
+    // These log in as soon as they can, and move at once: what they leave is nobody else's.
+    let mut movers: Vec<_> = (0..20)
+        .map(|number| {
+            let mut peer = authority.peer(server.port, None, &[]);
+            peer.send(&format!("slogin:amy\njoin:room{number}\n")).unwrap();
+            peer
+        })
+        .collect();
     let before = server.program.memory();
     let begun = Instant::now();
     let stuck: Vec<_> = (0..1000)
@@ -55,6 +63,11 @@ fn a_thousand_handshakes_that_do_not_go_on_hold_up_nobody_and_are_gone_in_time()
     wait_until(|| server.reports("new clients") == 0, || server.report());
     let took = begun.elapsed();
     assert!(took > Duration::from_secs(9), "gone already after {took:?}");
+    for peer in &mut movers {
+        assert_eq!(peer.line().unwrap(), "ok:logged in as amy");
+        assert!(peer.line().unwrap().starts_with("ok:joined room"));
+        assert_eq!(peer.ask("sendall:still here"), "ok:sent");
+    }
     server.program.expect_stderr("closing clients whose TLS handshake takes too long");
     drop(stuck);
     println!("plain {plain_took:?}, TLS {secret_took:?}, {grown} KiB, gone after {took:?}");

@@ -5,9 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::{Peer, Place, Server, Signal, Way, Wire, wait_until};
-use crate::over_each_way;
+use crate::over_each_plain_way;
 
-over_each_way! {
+over_each_plain_way! {
     receivers_that_take_little_are_named_and_not_cut
 }
 

@@ -49,6 +49,27 @@ macro_rules! over_each_way {
     )*};
 }
 
+/// Makes a test of each of these functions for each way in which nothing lies between the test and the
+/// server: what a tunnel has taken ahead would be in the way.
+#[macro_export]
+macro_rules! over_each_plain_way {
+    ($($test:ident)*) => {$(
+        mod $test {
+            use $crate::harness::Way;
+
+            #[test]
+            fn over_tcp() {
+                super::$test(Way::Tcp);
+            }
+
+            #[test]
+            fn over_a_socket() {
+                super::$test(Way::Socket);
+            }
+        }
+    )*};
+}
+
 /// Where a server is.
 #[derive(Clone, Debug)]
 pub enum Place {

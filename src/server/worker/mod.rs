@@ -18,6 +18,8 @@ pub(crate) mod door;
 mod ends;
 mod got;
 #[cfg(test)]
+mod handshakes;
+#[cfg(test)]
 mod logs;
 mod mailbox;
 #[cfg(test)]
@@ -182,6 +184,7 @@ impl Worker {
         self.serve();
         self.sessions.check_logins();
         self.sessions.check_handshakes();
+        self.sessions.examine_some();
         self.sessions.publish();
         self.write();
         self.sessions.check_slow();
@@ -227,7 +230,7 @@ impl Worker {
             Message::Opened(session, outcome) => sessions.opened(session, outcome),
             Message::Page(session, number, page) => sessions.page(session, number, page),
             Message::Vouched(session, vouched) => sessions.vouch(session, vouched),
-            Message::Renewed => sessions.check_certificates(),
+            Message::Renewed => sessions.doubt_certificates(),
             Message::Evict(session) => sessions.evict(session),
             Message::Finish(done) => sessions.finish(done),
             Message::Halt(done) => sessions.halt(done),

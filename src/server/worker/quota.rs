@@ -10,6 +10,10 @@ pub(crate) const EVENTS: usize = 1024;
 /// many.
 pub(crate) const CLIENTS: usize = 256;
 
+/// Clients whose certificates are looked at once more in one turn at most: a signature is worth many
+/// lines.
+pub(crate) const EXAMINED: usize = 16;
+
 /// Handshakes that may be under way on a worker.
 pub(crate) const HANDSHAKES: usize = 256;
 

@@ -60,6 +60,8 @@ pub(crate) struct Sessions {
     /// Receivers that are above their marks, or have been of late.
     pub slow: SlowReceivers,
     pub login_deadlines: Deadlines,
+    /// Those whose certificates have to be looked at once more.
+    doubtful: Vec<SessionId>,
     /// Handshakes that are under way.
     pub handshakes: Deadlines,
     late_logins: Warning,
@@ -91,6 +93,7 @@ impl Sessions {
             writes: SessionQueue::default(),
             slow: SlowReceivers::new(),
             login_deadlines: Deadlines::default(),
+            doubtful: Vec::new(),
             handshakes: Deadlines::default(),
             late_logins: Warning::default(),
             late_handshakes: Warning::default(),
@@ -115,7 +118,8 @@ impl Sessions {
     /// Nothing is to be done for any of them now.
     pub(crate) fn is_idle(&self) -> bool {
         let lists = [&self.ready, &self.changed, &self.writes];
-        lists.iter().all(|list| list.is_empty()) && self.batches.is_empty()
+        let is_idle = lists.iter().all(|list| list.is_empty()) && self.batches.is_empty();
+        is_idle && self.doubtful.is_empty()
     }
 
     /// Takes up what the system says of a socket.
@@ -156,6 +160,9 @@ impl Sessions {
         }
         if self.slots[id.token].stall.is_some() {
             self.slow.add(id);
+        }
+        if self.slots[id.token].connection.transport.is_doubtful() {
+            self.doubtful.push(id);
         }
         self.with_turn(id.token, |connection, _, turn| connection.session.arrive(turn));
         self.settle(id.token, Connection::flush);

@@ -5,9 +5,10 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem;
+use std::sync::Arc;
 
-use rustls::ServerConnection;
 use rustls::pki_types::CertificateDer;
+use rustls::{ServerConfig, ServerConnection};
 
 use super::got::Got;
 use super::plain::Tcp;
@@ -37,6 +38,8 @@ pub(crate) struct Tls {
     pub tcp: Tcp,
     speech: Speech,
     security: Security,
+    /// By what its certificate was found to be good.
+    examined_by: Option<Arc<ServerConfig>>,
     /// The client has said that no more comes.
     has_ended: bool,
     /// What was received while there was no room for what comes of it.
@@ -63,7 +66,16 @@ impl Tls {
     pub(crate) fn new(tcp: Tcp, security: Security) -> Self {
         let speech = Speech::Unknown;
         let (undecrypted, plain) = (Vec::new(), Vec::new());
-        Tls { tcp, speech, security, has_ended: false, undecrypted, plain, unsent: 0 }
+        Tls {
+            tcp,
+            speech,
+            security,
+            examined_by: None,
+            has_ended: false,
+            undecrypted,
+            plain,
+            unsent: 0,
+        }
     }
 
     /// The client speaks TLS.
@@ -88,13 +100,30 @@ impl Tls {
     }
 
     /// What vouches for the client's name, after the handshake.
-    pub(crate) fn vouched(&self) -> Vouched {
-        self.security.terms().vouch(self.certificates())
+    pub(crate) fn vouched(&mut self) -> Vouched {
+        if self.still_holds() {
+            self.security.terms().vouch(self.certificates())
+        } else {
+            Vouched::Unknown("your certificate holds no longer")
+        }
+    }
+
+    /// The client's certificate is to be looked at once more, since files were read again.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        let by = self.examined_by.as_ref();
+        by.is_some_and(|config| !Arc::ptr_eq(config, &self.security.terms().config))
     }
 
     /// The client's certificate is good by what has been read last, too.
-    pub(crate) fn still_holds(&self) -> bool {
-        self.is_handshaking() || self.security.terms().still_hold(self.certificates())
+    pub(crate) fn still_holds(&mut self) -> bool {
+        // At the end of the handshake there is another look.
+        if self.is_handshaking() || !self.is_doubtful() {
+            return true;
+        }
+        let terms = self.security.terms();
+        let holds = terms.still_hold(self.certificates());
+        self.examined_by = Some(terms.config);
+        holds
     }
 
     /// Reads what is there, by way of `buffer`, which holds what is received before what comes of it.
@@ -145,6 +174,7 @@ impl Tls {
     fn begin(&mut self, first: u8) -> io::Result<()> {
         if first == HANDSHAKE {
             let config = self.security.terms().config;
+            self.examined_by = Some(Arc::clone(&config));
             let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
             // What is encrypted is counted here, and sent before there is more.
             session.set_buffer_limit(None);

@@ -122,7 +122,7 @@ impl Transport {
     }
 
     /// What the transport itself knows of the client's name; `None` if it does not, or not yet.
-    pub(crate) fn vouched(&self) -> Option<Vouched> {
+    pub(crate) fn vouched(&mut self) -> Option<Vouched> {
         match self {
             Transport::Tls(tls) if !tls.is_handshaking() => Some(tls.vouched()),
             _ => None,
@@ -130,11 +130,16 @@ impl Transport {
     }
 
     /// Whatever has vouched for the client still does.
-    pub(crate) fn still_holds(&self) -> bool {
+    pub(crate) fn still_holds(&mut self) -> bool {
         match self {
             Transport::Tls(tls) => tls.still_holds(),
             _ => true,
         }
+    }
+
+    /// That has to be looked at.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.is_doubtful())
     }
 
     /// Sets how long the client's system may take nothing.

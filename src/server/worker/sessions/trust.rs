@@ -59,11 +59,21 @@ impl Sessions {
         self.late_handshakes.warn(late);
     }
 
-    /// What vouches for clients has been read again: ends those for whom it does not any more.
-    pub(crate) fn check_certificates(&mut self) {
-        for token in self.slots.tokens() {
-            if !self.slots[token].connection.transport.still_holds() {
-                self.close(token, CloseReason::Revoked);
+    /// What vouches for clients has been read again: those for whom it counts have to be examined.
+    pub(crate) fn doubt_certificates(&mut self) {
+        let is_doubtful = |token: &usize| self.slots[*token].connection.transport.is_doubtful();
+        let tokens = self.slots.tokens().into_iter().filter(is_doubtful);
+        self.doubtful = tokens.filter_map(|token| self.slots.id(token)).collect();
+    }
+
+    /// Ends those for whom nothing vouches any more, of so many as a turn is for.
+    pub(crate) fn examine_some(&mut self) {
+        for _ in 0..quota::EXAMINED {
+            let Some(session) = self.doubtful.pop() else { return };
+            if self.slots.hold(session)
+                && !self.slots[session.token].connection.transport.still_holds()
+            {
+                self.close(session.token, CloseReason::Revoked);
             }
         }
     }
