@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::ENTER;
 use super::pair::Pair;
 use super::words::Words;
 use crate::client::connection::{Answer, Connection};
@@ -214,7 +215,7 @@ Anything else is sent to the room. Tab completes commands, rooms and names.
             Ok(Outcome::Answered(Err(reason))) => {
                 pass_on(&reason);
                 if self.room.is_empty() && room.is_none() {
-                    notice(&"enter one with /join ROOM");
+                    notice(&ENTER);
                 }
             }
             Ok(Outcome::NotSent) => notice(&AWAY),
