@@ -226,6 +226,31 @@ impl Peer {
         }
     }
 
+    /// Reads up to a line for which `is_last`, which has to come in time however many come before it.
+    /// For each of those, `is_fine`.
+    pub(super) fn skip_to(
+        &mut self,
+        expected: &str,
+        is_last: impl Fn(&[u8]) -> bool,
+        is_fine: impl Fn(&[u8]) -> bool,
+    ) -> Step {
+        let deadline = Instant::now() + self.patience.0;
+        loop {
+            let line = self.line(expected)?;
+            if is_last(&line) {
+                return Ok(());
+            }
+            if !is_fine(&line) {
+                return Err(self.fail(expected, shown(&[&line[..], b"\n"].concat())));
+            }
+            if Instant::now() >= deadline {
+                let came = format!("other lines, and of this {}", self.patience.over());
+                let finding = self.finding(expected, came);
+                return Err(Stop::Fail(Finding { timed_out: true, ..finding }));
+            }
+        }
+    }
+
     /// The next line has to be this one; it may end in `\r\n`.
     pub(super) fn expect(&mut self, want: impl AsRef<[u8]>) -> Step {
         self.expect_either(want).map(drop)
@@ -278,16 +303,8 @@ impl Peer {
     /// Says a line, which has to be answered with `ok` after any number of `err`.
     pub(super) fn ok_in_the_end(&mut self, line: impl AsRef<[u8]>) -> Step {
         self.say(line)?;
-        loop {
-            let expected = "a line that begins with \"ok:\"";
-            let answer = self.line(expected)?;
-            if answer.starts_with(b"ok:") {
-                return Ok(());
-            }
-            if !answer.starts_with(b"err:") {
-                return Err(self.fail(expected, shown(&answer)));
-            }
-        }
+        let begins = |tag: &'static [u8]| move |line: &[u8]| line.starts_with(tag);
+        self.skip_to("a line that begins with \"ok:\"", begins(b"ok:"), begins(b"err:"))
     }
 
     /// The other end has to close without another word; a reset is an end, too.
@@ -300,9 +317,14 @@ impl Peer {
 
     /// The rest up to the end of the connection, by lines; the last may have no end.
     pub(super) fn rest(&mut self) -> Step<Vec<Vec<u8>>> {
+        /// More is no answer to anything that a case says.
+        const MOST: usize = 1000;
         let mut lines = Vec::new();
         loop {
             match self.next() {
+                Next::Line(line) if lines.len() == MOST => {
+                    return Err(self.stop("the end of the connection", &Next::Line(line)));
+                }
                 Next::Line(line) => lines.push(line),
                 Next::End(_, rest) => {
                     lines.extend((!rest.is_empty()).then_some(rest));

@@ -3,6 +3,8 @@
 //! Knows when it makes no sense to go on. Must not know what is tried.
 #![doc = include_str!("TEACHERS.md")]
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
 use super::case::{About, Case};
@@ -29,6 +31,11 @@ pub(super) trait Ground {
 
     /// What is tried can be had afresh after any trouble.
     fn is_renewable(&self) -> bool;
+}
+
+/// What makes the names of a case different from all others: a few letters and digits.
+pub(super) fn mark() -> String {
+    format!("{:x}", RandomState::new().build_hasher().finish() & 0xff_ffff)
 }
 
 /// A case that was tried.

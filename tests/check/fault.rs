@@ -44,6 +44,7 @@ pub enum Fault {
     EmptyUser,
     EmptyRoom,
     OneLetterNamesRefused,
+    NamesLowered,
     NamesUnique,
     FailedLoginCloses,
     FailedJoinLeaves,

@@ -437,7 +437,8 @@ impl<'a> Client<'a> {
 
     fn deliver(&self, name: &str, text: &[u8]) {
         let fault = self.server.fault;
-        let head = format!("delivery:{name}:{}:", self.user);
+        let user = if fault == NamesLowered { self.user.to_lowercase() } else { self.user.clone() };
+        let head = format!("delivery:{name}:{user}:");
         let mut line = [head.as_bytes(), text].concat();
         if fault == DeliveryCut {
             line.truncate(254);

@@ -53,6 +53,7 @@ const TABLE: &[(Fault, &[&str])] = &[
     (Fault::EmptyUser, &["login/empty-name"]),
     (Fault::EmptyRoom, &["rooms/empty-name"]),
     (Fault::OneLetterNamesRefused, &["login/letters-and-digits", "rooms/letters-and-digits"]),
+    (Fault::NamesLowered, &["login/as-given"]),
     (Fault::NamesUnique, &["login/letters-and-digits", "login/same-name"]),
     (Fault::FailedLoginCloses, &["login/again"]),
     (Fault::FailedJoinLeaves, &["rooms/sender-stays"]),

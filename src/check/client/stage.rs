@@ -1,8 +1,6 @@
 //! Where the cases of a sender or receiver are tried: a server that says what the case wants, and the
 //! client that talks to it.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::process::ExitStatus;
 use std::time::Instant;
@@ -13,7 +11,7 @@ use crate::check::case::Profile;
 use crate::check::peer::{Patience, Peer};
 use crate::check::program::{Program, ended};
 use crate::check::story::{Story, shown};
-use crate::check::trial::Ground;
+use crate::check::trial::{Ground, mark};
 use crate::check::verdict::{Finding, Given, Step, Stop};
 use crate::system::descriptors;
 
@@ -45,7 +43,7 @@ pub(crate) struct Scene {
 impl Ground for Stage {
     fn begin(&mut self) -> Step {
         self.story = Story::default();
-        self.mark = format!("{:x}", RandomState::new().build_hasher().finish() & 0xff_ffff);
+        self.mark = mark();
         Ok(())
     }
 

@@ -104,7 +104,7 @@ fn in_order(stage: &mut Stage) -> Step {
 fn in_pieces(stage: &mut Stage) -> Step {
     let room = stage.name("cafe");
     let mut bob = stage.connect("bob")?;
-    let lines = format!("slogin:{}\njoin:{room}\nsendall:bit by bit\n", bob.user);
+    let lines = format!("slogin:{}\r\njoin:{room}\nsendall:bit by bit\n", bob.user);
     for byte in lines.bytes() {
         bob.send([byte])?;
     }

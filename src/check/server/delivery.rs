@@ -256,22 +256,14 @@ fn left(stage: &mut Stage) -> Step {
             eve.expect_tag("delivery:").given()?;
             eve.say(format!("join:{away}"))?;
             let ours = format!("delivery:{home}:");
-            while let line = eve.line("the answer to a join")?
-                && !line.starts_with(b"ok:")
-            {
-                if !line.starts_with(ours.as_bytes()) {
-                    return Err(eve.fail("deliveries of the first room, and ok", shown(&line)));
-                }
-            }
+            let is_ours = |line: &[u8]| line.starts_with(ours.as_bytes());
+            let expected = "deliveries of the first room, and ok";
+            eve.skip_to(expected, |line| line.starts_with(b"ok:"), is_ours)?;
             amy.ok(format!("sendall:{number}")).given()?;
             let welcome = amy.delivery(&away, number.to_string());
-            while let line = eve.line("a text of the other room")?
-                && line != welcome
-            {
-                if line.starts_with(ours.as_bytes()) {
-                    return Err(eve.fail("nothing of the first room", shown(&line)));
-                }
-            }
+            let expected = "a text of the other room, and nothing of the first";
+            let is_welcome = |line: &[u8]| line.strip_suffix(b"\r").unwrap_or(line) == welcome;
+            eve.skip_to(expected, is_welcome, |line| !is_ours(line))?;
         }
         Ok(())
     })

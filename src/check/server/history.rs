@@ -93,11 +93,12 @@ fn join(eve: &mut Guest, room: &str) -> Step<Span> {
 }
 
 fn span(eve: &Guest, answer: &[u8]) -> Step<Span> {
+    let number = |word: &str| word.parse().ok().filter(|it: &u64| *it <= i64::MAX as u64);
     let parse = || {
         let answer = std::str::from_utf8(answer).ok()?;
         let (epoch, seqs) = answer.rsplit_once(" @")?.1.split_once('-')?;
         let (from, to) = seqs.split_once("..")?;
-        Some(Span { epoch: epoch.parse().ok()?, from: from.parse().ok()?, to: to.parse().ok()? })
+        Some(Span { epoch: number(epoch)?, from: number(from)?, to: number(to)? })
     };
     let expected = "an ok that ends with \" @EPOCH-FROM..TO\"";
     parse().ok_or_else(|| eve.fail(expected, shown(answer)))

@@ -25,6 +25,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             }),
             case("again", "A login that failed can be tried again on the connection.", again)
                 .full(),
+            case("as-given", "A name is told as it was given: BOB is not bob.", as_given),
             case("same-name", "A name may be logged in any number of times.", same_name),
         ],
     )
@@ -71,6 +72,17 @@ fn again(stage: &mut Stage) -> Step {
         bob.ok(format!("join:{}", stage.name("cafe")))?;
     }
     Ok(())
+}
+
+fn as_given(stage: &mut Stage) -> Step {
+    let room = stage.name("Cafe");
+    let mut eve = stage.receiver_in("eve", &room)?;
+    let mut bob = stage.connect("bob")?;
+    bob.user = stage.name("BoB");
+    bob.log_in("slogin")?;
+    bob.ok(format!("join:{room}")).given()?;
+    bob.ok("sendall:it is me").given()?;
+    eve.expect(bob.delivery(&room, "it is me"))
 }
 
 fn same_name(stage: &mut Stage) -> Step {

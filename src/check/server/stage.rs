@@ -1,7 +1,5 @@
 //! Where the cases of a server are tried: clients that come to it, under names of their own.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
@@ -16,7 +14,7 @@ use crate::check::peer::{Patience, Peer};
 use crate::check::program::Program;
 use crate::check::story::Story;
 use crate::check::subject::{Started, Subject};
-use crate::check::trial::Ground;
+use crate::check::trial::{Ground, mark};
 use crate::check::verdict::{Finding, Given, Step, Stop};
 use crate::system::descriptors;
 
@@ -224,7 +222,7 @@ impl Ground for Stage {
     fn begin(&mut self) -> Step {
         self.taken = false;
         self.story = Story::default();
-        self.mark = format!("{:x}", RandomState::new().build_hasher().finish() & 0xff_ffff);
+        self.mark = mark();
         let not_there = |why| Stop::Error(Finding::new("a server that listens", why));
         self.addresses = self.subject.addresses().map_err(not_there)?;
         if self.manners.answers.is_none() {
