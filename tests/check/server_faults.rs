@@ -74,7 +74,7 @@ const TABLE: &[(Fault, &[&str])] = &[
     (Fault::Text900Twice, &["delivery/in-order"]),
     (Fault::NoOrder, &["delivery/one-order"]),
     (Fault::PrefixHears, &["rooms/apart"]),
-    (Fault::AnyCaseRooms, &["rooms/apart"]),
+    (Fault::AnyCaseRooms, &["login/as-given", "rooms/apart"]),
     (Fault::OldTextsCome, &["delivery/after-ok", "rooms/came-later", "rooms/receiver-moves"]),
     (Fault::RegisteredBeforeOk, &["delivery/ok-first"]),
     (Fault::RegisteredLate, &["delivery/after-ok"]),
