@@ -29,9 +29,6 @@ use crate::system::descriptors::Blocking;
 use crate::terminal::format::Format;
 use crate::terminal::prompt::Prompt;
 
-/// What to do first where there is no room.
-const ENTER: &str = "enter a room with /join ROOM";
-
 /// How to chat, and where.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -66,7 +63,7 @@ pub(crate) fn run(options: Options) -> Result<(), ClientError> {
     let prompt = Prompt::open(words.clone())?;
     let printer = prompt.printer();
     if identity.room.is_none() {
-        printer.notice(&ENTER);
+        printer.notice(&speaking::ENTER);
     }
     let (pair, orders) = Pair::new(identity, sender)?;
     let news = News::new(format, bell, printer.clone(), words);

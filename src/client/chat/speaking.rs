@@ -10,7 +10,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::ENTER;
 use super::pair::Pair;
 use super::words::Words;
 use crate::client::connection::{Answer, Connection};
@@ -23,6 +22,9 @@ use crate::terminal::printer::{Printer, Returned};
 use crate::terminal::prompt::Prompt;
 use crate::terminal::visible::visible;
 use crate::wire::protocol::Request;
+
+/// What to do first where there is no room.
+pub(super) const ENTER: &str = "enter a room with /join ROOM";
 
 /// So long is an answer waited for without a prompt.
 const MOMENT: Duration = Duration::from_millis(200);
