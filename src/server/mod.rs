@@ -5,6 +5,8 @@ mod config;
 mod error;
 mod history;
 pub(crate) mod listen;
+mod outlet;
+mod redis;
 mod shutdown;
 mod status;
 mod worker;
@@ -18,14 +20,16 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
+use self::redis::Redis;
 use chat::admission::Admission;
 use chat::frame::Budget;
 use chat::log::Log;
 use chat::placement::Placement;
 use chat::rooms::Rooms;
-pub(crate) use config::{Config, HistoryConfig, Keep, Limits};
+pub(crate) use config::{Config, HistoryConfig, Keep, Limits, LogConfig, RedisConfig};
 pub(crate) use error::ServerError;
-use history::{History, Outlet};
+use history::History;
+use outlet::Outlet;
 use shutdown::Pace;
 use worker::shared::{SLOW_NAMED, Shared};
 use worker::{ACCEPTING, Worker, spawn};
@@ -64,8 +68,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServerError::History`] if what is said cannot be kept, [`ServerError::Start`] if it cannot
-    /// have its threads.
+    /// [`ServerError::History`] and [`ServerError::Redis`] if what is said cannot be kept,
+    /// [`ServerError::Start`] if it cannot have its threads.
     pub(crate) fn start(
         config: Config,
         listeners: Vec<TcpListener>,
@@ -85,10 +89,10 @@ impl Server {
         } else {
             Placement::automatic(mailboxes.len(), processors)
         };
-        let history = open_history(config.history.as_ref())?;
+        let log = open_log(config.log.as_ref())?;
         let max_clients = max_clients(config.max_clients, descriptors)?;
         let shared = Arc::new(Shared {
-            log: history.clone().map(|history| history as Arc<dyn Log>),
+            log: log.as_ref().map(Kept::log),
             placement: Arc::new(placement),
             mailboxes,
             rooms: Arc::new(Rooms::default()),
@@ -98,7 +102,7 @@ impl Server {
             tally: Arc::default(),
             slow_receivers: Mutex::new(Warning::at_most(SLOW_NAMED)),
         });
-        start_history(history.as_ref(), &shared).map_err(ServerError::Start)?;
+        start_log(log.as_ref(), &shared).map_err(ServerError::Start)?;
         let (working, ended) = mpsc::channel();
         let mut sockets = listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
         for (index, thread) in threads.into_iter().enumerate() {
@@ -162,18 +166,33 @@ impl Server {
     }
 }
 
-fn open_history(config: Option<&HistoryConfig>) -> Result<Option<Arc<History>>, ServerError> {
-    let Some(HistoryConfig { path, keep, synced }) = config else {
-        return Ok(None);
-    };
-    Ok(Some(Arc::new(History::open(path, *synced, *keep)?)))
+/// A log, before its threads are started.
+enum Kept {
+    File(Arc<History>),
+    Redis(Arc<Redis>),
 }
 
-/// Starts a history's threads, which tell the workers what they have to say.
-fn start_history(history: Option<&Arc<History>>, shared: &Arc<Shared>) -> io::Result<()> {
-    let Some(history) = history else {
-        return Ok(());
-    };
+impl Kept {
+    fn log(&self) -> Arc<dyn Log> {
+        match self {
+            Kept::File(history) => Arc::clone(history) as _,
+            Kept::Redis(redis) => Arc::clone(redis) as _,
+        }
+    }
+}
+
+fn open_log(config: Option<&LogConfig>) -> Result<Option<Kept>, ServerError> {
+    Ok(Some(match config {
+        None => return Ok(None),
+        Some(LogConfig::History(HistoryConfig { path, keep, synced })) => {
+            Kept::File(Arc::new(History::open(path, *synced, *keep)?))
+        }
+        Some(LogConfig::Redis(config)) => Kept::Redis(Arc::new(Redis::connect(config)?)),
+    }))
+}
+
+/// Starts a log's threads, which tell the workers what they have to say.
+fn start_log(log: Option<&Kept>, shared: &Arc<Shared>) -> io::Result<()> {
     let workers = Arc::downgrade(shared);
     let carry_out = move |effect| {
         if let Some(shared) = workers.upgrade() {
@@ -182,7 +201,11 @@ fn start_history(history: Option<&Arc<History>>, shared: &Arc<Shared>) -> io::Re
     };
     let Shared { tally, budget, rooms, .. } = &**shared;
     let outlet = Outlet::new(carry_out, Arc::clone(tally), Arc::clone(budget), Arc::clone(rooms));
-    history.start(outlet)
+    match log {
+        None => Ok(()),
+        Some(Kept::File(history)) => history.start(outlet),
+        Some(Kept::Redis(redis)) => redis.start(outlet),
+    }
 }
 
 /// How many clients there may be: as many as are wanted, if there are descriptors for them.
