@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use thiserror::Error;
 
 use crate::bench::BenchError;
+use crate::check::CheckError;
 use crate::client::ClientError;
 use crate::install::InstallError;
 use crate::server::ServerError;
@@ -29,6 +30,9 @@ pub(crate) enum Error {
     /// A load cannot begin, or has shown that the server is not right.
     #[error(transparent)]
     Bench(#[from] BenchError),
+    /// Cases cannot be tried, or have shown that something is not right.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// An installation cannot be made.
     #[error(transparent)]
     Install(#[from] InstallError),
@@ -44,11 +48,12 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// The exit status: 2 for wrong usage, 124 when the time is over, 1 for all else.
+    /// The exit status: 2 for wrong usage, 124 when the time is over, 1 for all else; a check has more.
     pub(crate) fn status(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
             Error::TimedOut => 124,
+            Error::Check(error) => error.status(),
             _ => 1,
         }
     }
@@ -75,7 +80,8 @@ impl Error {
     fn is_unread(&self) -> bool {
         let (Error::Terminal(error)
         | Error::Client(ClientError::Terminal(error))
-        | Error::Bench(BenchError::Terminal(error))) = self
+        | Error::Bench(BenchError::Terminal(error))
+        | Error::Check(CheckError::Terminal(error))) = self
         else {
             return false;
         };

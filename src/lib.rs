@@ -6,10 +6,11 @@
 //! | module | what it is for | what it uses |
 //! |---|---|---|
 //! | [`cli`] | the name the program was called by, or its first argument → an applet | `applets`, `error`, `install`, `terminal`, `usage` |
-//! | [`applets`] | the table of applets; each one's flags → one call | `error`, `bench`, `client`, `server`, `terminal`, `usage`, `wire`, `system` |
-//! | [`error`] | every error → what a user is told, and the exit status | `install`, `bench`, `client`, `server`, `terminal`, `usage`, `system` |
+//! | [`applets`] | the table of applets; each one's flags → one call | `error`, `bench`, `check`, `client`, `server`, `terminal`, `usage`, `wire`, `system` |
+//! | [`error`] | every error → what a user is told, and the exit status | `install`, `bench`, `check`, `client`, `server`, `terminal`, `usage`, `system` |
 //! | [`install`] | links, manual pages and completions → files | `usage` |
 //! | [`mod@bench`] | a load for any server, and the count of what came of it | `client`, `terminal`, `wire`, `system` |
+//! | [`check`] | cases for any server, sender or receiver, and what came of them | `terminal`, `system` |
 //! | [`client`] | what senders and receivers do: connect, log in, request → answer, delivery → output | `terminal`, `tls`, `wire`, `system` |
 //! | [`server`] | rooms, and everything between a client's socket and them | `tls`, `wire`, `system` |
 //! | [`terminal`] | what a person types and sees | `wire`, `system` |
@@ -25,6 +26,7 @@
 
 mod applets;
 mod bench;
+mod check;
 pub mod cli;
 mod client;
 mod error;

@@ -5,6 +5,7 @@
 mod applet;
 mod bench;
 mod chat;
+mod check;
 mod receiver;
 mod security;
 mod sender;
@@ -14,7 +15,7 @@ pub(crate) use applet::Applet;
 
 /// All applets.
 pub(crate) const APPLETS: &[Applet] =
-    &[server::APPLET, sender::APPLET, receiver::APPLET, chat::APPLET, bench::APPLET];
+    &[server::APPLET, sender::APPLET, receiver::APPLET, chat::APPLET, bench::APPLET, check::APPLET];
 
 /// The applet of that name.
 pub(crate) fn named(name: &str) -> Option<&'static Applet> {

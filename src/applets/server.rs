@@ -1,7 +1,7 @@
 //! The `server` applet.
 #![doc = include_str!("SERVER.md")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
@@ -10,8 +10,8 @@ use log::{LevelFilter, info};
 use super::applet::Applet;
 use crate::error::Error;
 use crate::server::{
-    Config, Event, HistoryConfig, Keep, Limits, Server, ServerError, SocketConfig, TlsConfig, Ways,
-    listen,
+    Config, Event, HistoryConfig, Keep, Limits, LogConfig, RedisConfig, Server, ServerError,
+    SocketConfig, TlsConfig, Ways, listen,
 };
 use crate::system::logging::{self, Form, Verbosity};
 use crate::system::signals::{self, Signal};
@@ -38,6 +38,15 @@ pub(super) const APPLET: Applet = Applet {
     ],
     info: Arguments::get_args_info,
 };
+
+/// What all keys in Redis begin with, if nothing else is said.
+const KEY_PREFIX: &str = "chatbox:";
+
+/// How long Redis may be away.
+const AWAY: Duration = Duration::from_secs(10);
+
+/// Texts of a room that Redis keeps, which has them in memory.
+const KEEP_IN_REDIS: usize = 10_000;
 
 /// Serves a chat: brings what senders say in a room to the receivers in that room. Runs until
 /// SIGINT, SIGTERM or SIGHUP. Logs to standard error.
@@ -130,7 +139,24 @@ struct Arguments {
     #[argh(option, arg_name = "FILE", from_str_fn(file))]
     history: Option<PathBuf>,
 
-    /// keep so many texts of each room (default: all)
+    /// be one chat with other servers, over the Redis at this URL: redis://HOST, or
+    /// redis://USER:PASSWORD@HOST:PORT
+    #[argh(option, arg_name = "URL")]
+    redis: Option<String>,
+
+    /// begin all keys in Redis with this, so that several chats can share one (default: chatbox:)
+    #[argh(option, arg_name = "TEXT")]
+    redis_prefix: Option<String>,
+
+    /// refuse texts when Redis has been away for this many seconds (default: 10)
+    #[argh(option, arg_name = "SECS", from_str_fn(seconds))]
+    redis_timeout: Option<Duration>,
+
+    /// read the password for Redis from this file, so that it is in no list of processes
+    #[argh(option, arg_name = "FILE", from_str_fn(file))]
+    redis_password_file: Option<PathBuf>,
+
+    /// keep so many texts of each room (default: all in a file, 10000 in Redis)
     #[argh(option, arg_name = "N", from_str_fn(positive))]
     keep_texts: Option<usize>,
 
@@ -173,7 +199,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         max_per_address: arguments.max_per_address,
         workers: arguments.workers,
         stop_timeout: arguments.stop_timeout,
-        history: history(call, &arguments)?,
+        log: log_config(call, &arguments)?,
         limits: Limits {
             login_timeout: arguments.login_timeout,
             queue_limit: arguments.queue_limit,
@@ -242,16 +268,44 @@ fn tls(call: &Call<'_>, arguments: &Arguments) -> Result<Option<TlsConfig>, Usag
     Ok(Some(TlsConfig { certificate, key, client_issuers, revocations, allow_plain }))
 }
 
-/// What is to be kept, if anything.
-fn history(call: &Call<'_>, arguments: &Arguments) -> Result<Option<HistoryConfig>, UsageError> {
+/// What is to be kept, and where, if anywhere.
+fn log_config(call: &Call<'_>, arguments: &Arguments) -> Result<Option<LogConfig>, Error> {
     let keep = Keep { texts: arguments.keep_texts, days: arguments.keep_days };
-    match &arguments.history {
-        Some(path) => Ok(Some(HistoryConfig { path: path.clone(), keep, synced: arguments.fsync })),
-        None if arguments.fsync || keep.texts.is_some() || keep.days.is_some() => {
-            Err(call.wrong("--keep-texts, --keep-days and --fsync need --history"))
+    let keeps = keep.texts.is_some() || keep.days.is_some();
+    let Arguments { history, redis, redis_prefix, redis_timeout, .. } = arguments;
+    let password_file = &arguments.redis_password_file;
+    let adapts = redis_prefix.is_some() || redis_timeout.is_some() || password_file.is_some();
+    match (history, redis) {
+        (Some(_), Some(_)) => Err(call.wrong("--history and --redis exclude each other").into()),
+        (None, None) if keeps => {
+            Err(call.wrong("--keep-texts and --keep-days need --history or --redis").into())
         }
-        None => Ok(None),
+        (None, _) if arguments.fsync => Err(call.wrong("--fsync needs --history").into()),
+        (_, None) if adapts => {
+            let flags = "--redis-prefix, --redis-timeout and --redis-password-file need --redis";
+            Err(call.wrong(flags).into())
+        }
+        (Some(path), None) => {
+            let config = HistoryConfig { path: path.clone(), keep, synced: arguments.fsync };
+            Ok(Some(LogConfig::History(config)))
+        }
+        (None, Some(url)) => {
+            let password = password_file.as_deref().map(read_password).transpose()?;
+            let prefix = redis_prefix.clone().unwrap_or_else(|| KEY_PREFIX.into());
+            let timeout = redis_timeout.unwrap_or(AWAY);
+            let keep = Keep { texts: keep.texts.or(Some(KEEP_IN_REDIS)), ..keep };
+            let config = RedisConfig { url: url.clone(), password, prefix, timeout, keep };
+            Ok(Some(LogConfig::Redis(config)))
+        }
+        (None, None) => Ok(None),
     }
+}
+
+/// The first line of a file.
+fn read_password(path: &Path) -> Result<String, ServerError> {
+    let read = |source| ServerError::PasswordFile { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(read)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
@@ -267,5 +321,7 @@ mod tests {
         assert_default::<Arguments>("--total-queue-limit", defaults.total_queue_limit);
         assert_default::<Arguments>("--stall-timeout", defaults.stall_timeout.as_secs_f64());
         assert_default::<Arguments>("--stop-timeout", defaults.stop_timeout.as_secs_f64());
+        assert_default::<Arguments>("--redis-prefix", KEY_PREFIX);
+        assert_default::<Arguments>("--redis-timeout", AWAY.as_secs_f64());
     }
 }

@@ -16,7 +16,7 @@ use super::patience::{Due, Patience};
 use super::transport::{Address, Stream};
 use crate::system::descriptors::wait;
 use crate::wire::lines::{Line, LineReader};
-use crate::wire::protocol::{Reply, Request};
+use crate::wire::protocol::{Reply, Request, begins_record};
 
 /// The longest line that is taken from a server, in bytes: far more than a legal delivery has.
 const MAX_REPLY: usize = 16 * 1024;
@@ -185,9 +185,12 @@ impl Connection {
         Ok(None)
     }
 
-    /// The next line among those that were read.
+    /// The next line among those that were read. The last one need not have an end, unless it is a
+    /// record: what there is of that is not the text that its position stands for, which can be asked
+    /// for again.
     pub(crate) fn next_line(&mut self) -> Option<Line<'_>> {
-        self.input.next_line()
+        let has_ended = self.input.has_ended();
+        self.input.next_line().filter(|line| !has_ended || !begins_record(line.bytes()))
     }
 
     /// Reads more, and waits for it if there is nothing to read yet. To be called when there is no

@@ -79,6 +79,7 @@ impl<S: Speaker> Dialogue<S> {
         if let Some(question) = entry.question()
             && !self.prompt.confirm(&question)?
         {
+            notice(&"not sent");
             return Ok(Done::All);
         }
         self.prompt.interrupts().catch(entry.lines.len() > 1);

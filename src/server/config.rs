@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use super::history::Keep;
-
 /// Where clients are to come in.
 #[derive(Clone, Debug)]
 pub(crate) struct Ways {
@@ -62,13 +60,31 @@ pub(crate) struct Config {
     pub workers: Option<usize>,
     /// How long a stop may take.
     pub stop_timeout: Duration,
-    /// Where to keep what is said, if at all.
-    pub history: Option<HistoryConfig>,
+    /// What decides the order of what is said, and keeps it, if anything.
+    pub log: Option<LogConfig>,
     /// What holds for every client.
     pub limits: Limits,
 }
 
-/// How what is said is kept.
+/// What decides the order of what is said, and keeps it.
+#[derive(Clone, Debug)]
+pub(crate) enum LogConfig {
+    /// A file.
+    History(HistoryConfig),
+    /// Redis, which several servers may have together.
+    Redis(RedisConfig),
+}
+
+/// How much is kept; everything, where nothing else is said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Keep {
+    /// Texts of each room.
+    pub texts: Option<usize>,
+    /// Days.
+    pub days: Option<usize>,
+}
+
+/// How what is said is kept in a file.
 #[derive(Clone, Debug)]
 pub(crate) struct HistoryConfig {
     /// The file.
@@ -77,6 +93,31 @@ pub(crate) struct HistoryConfig {
     pub keep: Keep,
     /// What is answered survives the end of the whole system.
     pub synced: bool,
+}
+
+/// How what is said is kept in Redis.
+#[derive(Clone)]
+pub(crate) struct RedisConfig {
+    /// Where it is; may have a password.
+    pub url: String,
+    /// Counts more than the one in there.
+    pub password: Option<String>,
+    /// All keys begin with that.
+    pub prefix: String,
+    /// It may be away so long before texts are refused.
+    pub timeout: Duration,
+    /// How much of what is said is kept.
+    pub keep: Keep,
+}
+
+/// Without passwords.
+impl std::fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let RedisConfig { prefix, timeout, keep, .. } = self;
+        let mut all = f.debug_struct("RedisConfig");
+        all.field("prefix", prefix).field("timeout", timeout).field("keep", keep);
+        all.finish_non_exhaustive()
+    }
 }
 
 /// What holds for every client.

@@ -1,11 +1,13 @@
 //! What keeps a server from running.
 
 use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
 use super::history::HistoryError;
 use super::listen::ListenError;
+use super::redis::RedisError;
 
 /// What keeps a server from running.
 #[derive(Debug, Error)]
@@ -26,6 +28,17 @@ pub(crate) enum ServerError {
     /// What was said cannot be kept.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// There is no Redis that could be used.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// There is no password to be read.
+    #[error("cannot read {}: {source}", path.display())]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A thread, or what it needs, is not to be had.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),

@@ -6,6 +6,8 @@ mod config;
 mod error;
 mod history;
 pub(crate) mod listen;
+mod outlet;
+mod redis;
 mod shutdown;
 mod status;
 mod tls;
@@ -19,16 +21,20 @@ use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
 
+use self::redis::Redis;
 use accounts::Accounts;
 use chat::admission::Admission;
 use chat::frame::Budget;
 use chat::log::Log;
 use chat::placement::Placement;
 use chat::rooms::Rooms;
-pub(crate) use config::{Config, HistoryConfig, Keep, Limits, SocketConfig, TlsConfig, Ways};
+pub(crate) use config::{
+    Config, HistoryConfig, Keep, Limits, LogConfig, RedisConfig, SocketConfig, TlsConfig, Ways,
+};
 pub(crate) use error::ServerError;
-use history::{History, Outlet};
+use history::History;
 use listen::{Entrances, SocketFile};
+use outlet::Outlet;
 use shutdown::Pace;
 use tls::Security;
 use worker::shared::{Message, SLOW_NAMED, Shared};
@@ -74,8 +80,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServerError::History`] if what is said cannot be kept, [`ServerError::Start`] if it cannot
-    /// have its threads.
+    /// [`ServerError::History`] and [`ServerError::Redis`] if what is said cannot be kept,
+    /// [`ServerError::Start`] if it cannot have its threads.
     pub(crate) fn start(config: Config, entrances: Entrances) -> Result<Self, ServerError> {
         let Entrances { mut doors, file, security, .. } = entrances;
         let descriptors = descriptors::raise_limit();
@@ -91,11 +97,11 @@ impl Server {
         } else {
             Placement::automatic(mailboxes.len(), processors)
         };
-        let history = open_history(config.history.as_ref())?;
+        let log = open_log(config.log.as_ref())?;
         let max_clients = max_clients(config.max_clients, descriptors)?;
         let (accounts, desk) = Accounts::new(system::accounts::name_of);
         let shared = Arc::new(Shared {
-            log: history.clone().map(|history| history as Arc<dyn Log>),
+            log: log.as_ref().map(Kept::log),
             placement: Arc::new(placement),
             mailboxes,
             rooms: Arc::new(Rooms::default()),
@@ -106,7 +112,7 @@ impl Server {
             tally: Arc::default(),
             slow_receivers: Mutex::new(Warning::at_most(SLOW_NAMED)),
         });
-        start_history(history.as_ref(), &shared).map_err(ServerError::Start)?;
+        start_log(log.as_ref(), &shared).map_err(ServerError::Start)?;
         if file.is_some() {
             start_accounts(desk, &shared).map_err(ServerError::Start)?;
         }
@@ -185,18 +191,33 @@ impl Server {
     }
 }
 
-fn open_history(config: Option<&HistoryConfig>) -> Result<Option<Arc<History>>, ServerError> {
-    let Some(HistoryConfig { path, keep, synced }) = config else {
-        return Ok(None);
-    };
-    Ok(Some(Arc::new(History::open(path, *synced, *keep)?)))
+/// A log, before its threads are started.
+enum Kept {
+    File(Arc<History>),
+    Redis(Arc<Redis>),
 }
 
-/// Starts a history's threads, which tell the workers what they have to say.
-fn start_history(history: Option<&Arc<History>>, shared: &Arc<Shared>) -> io::Result<()> {
-    let Some(history) = history else {
-        return Ok(());
-    };
+impl Kept {
+    fn log(&self) -> Arc<dyn Log> {
+        match self {
+            Kept::File(history) => Arc::clone(history) as _,
+            Kept::Redis(redis) => Arc::clone(redis) as _,
+        }
+    }
+}
+
+fn open_log(config: Option<&LogConfig>) -> Result<Option<Kept>, ServerError> {
+    Ok(Some(match config {
+        None => return Ok(None),
+        Some(LogConfig::History(HistoryConfig { path, keep, synced })) => {
+            Kept::File(Arc::new(History::open(path, *synced, *keep)?))
+        }
+        Some(LogConfig::Redis(config)) => Kept::Redis(Arc::new(Redis::connect(config)?)),
+    }))
+}
+
+/// Starts a log's threads, which tell the workers what they have to say.
+fn start_log(log: Option<&Kept>, shared: &Arc<Shared>) -> io::Result<()> {
     let workers = Arc::downgrade(shared);
     let carry_out = move |effect| {
         if let Some(shared) = workers.upgrade() {
@@ -205,7 +226,11 @@ fn start_history(history: Option<&Arc<History>>, shared: &Arc<Shared>) -> io::Re
     };
     let Shared { tally, budget, rooms, .. } = &**shared;
     let outlet = Outlet::new(carry_out, Arc::clone(tally), Arc::clone(budget), Arc::clone(rooms));
-    history.start(outlet)
+    match log {
+        None => Ok(()),
+        Some(Kept::File(history)) => history.start(outlet),
+        Some(Kept::Redis(redis)) => redis.start(outlet),
+    }
 }
 
 /// Starts the thread that tells the workers what the accounts of their clients are called.

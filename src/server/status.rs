@@ -7,7 +7,7 @@ use std::time::Duration;
 use log::info;
 
 use super::chat::admission::Kind;
-use super::chat::room::Census;
+use super::chat::census::Census;
 use super::worker::shared::Shared;
 use crate::system::logging::ASKED_FOR;
 
@@ -43,6 +43,9 @@ pub(crate) fn log(shared: &Shared, up: Duration) {
     );
     let workers: Vec<_> = (0..placement.workers()).map(|one| placement.sessions(one)).collect();
     info!(target: ASKED_FOR, "report: clients on each worker: {workers:?}");
+    if let Some(report) = shared.log.as_ref().and_then(|log| log.report()) {
+        info!(target: ASKED_FOR, "report: {report}");
+    }
     for (census, name) in rooms.iter().take(ROOMS) {
         info!(target: ASKED_FOR, "report: room {name}: {census}");
     }

@@ -16,7 +16,7 @@ use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Config, Context, Editor, Event, EventHandler, Helper};
+use rustyline::{ColorMode, Config, Context, Editor, Event, EventHandler, Helper};
 
 use super::error::TerminalError;
 use super::history::HistoryFile;
@@ -60,6 +60,9 @@ impl<C: Completion> Prompt<C> {
     pub(crate) fn open(completion: C) -> Result<Self, TerminalError> {
         // The mark of a paste is asked for all the time, and not only while a line is read.
         let config = Config::builder().bracketed_paste(false).max_history_size(1000);
+        // The lines above come through the highlighter, which the editor leaves out with NO_COLOR set.
+        // What has a colour is decided elsewhere.
+        let config = config.map(|config| config.color_mode(ColorMode::Forced));
         let config = config.map_err(input_error)?.build();
         let mut editor = Editor::with_config(config).map_err(input_error)?;
         // The lines of a terminal that cannot move its cursor are not edited.

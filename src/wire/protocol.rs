@@ -31,6 +31,12 @@ pub(crate) fn offers_history(answer: &[u8]) -> bool {
         .any(|word| word == &OFFERS_HISTORY.as_bytes()[1..])
 }
 
+/// Whether this, which may be less than a line, begins a record, or may do so.
+pub(crate) fn begins_record(line: &[u8]) -> bool {
+    let tag = RECORD.as_bytes();
+    tag.starts_with(&line[..line.len().min(tag.len())])
+}
+
 /// The longest text that fits a `sendall` request, in bytes.
 pub(crate) const MAX_TEXT: usize = MAX_REQUEST - SENDALL.len() - 2;
 

@@ -62,10 +62,10 @@ pub fn shown(chat: &Terminal) -> Vec<String> {
 fn a_refused_text_comes_back_into_the_input_line() {
     let server = Server::start();
     let mut chat = chat(server.port, &[], "chat-refused");
+    chat.expect_line("chat: enter a room with /join ROOM");
     chat.expect_at_cursor(">");
     chat.keys("hello?\r");
     chat.expect_line("not in a room, join one first");
-    chat.expect_line("chat: enter one with /join ROOM");
     chat.expect_at_cursor("> hello?");
 }
 
@@ -308,6 +308,10 @@ fn many_pasted_lines_are_asked_about() {
     chat.expect_at_cursor("6 lines: send? [y/N]");
     chat.keys("y\r");
     chat.expect_line("alice: line 5");
+    chat.keys(format!("\x1b[200~{pasted}\x1b[201~\r"));
+    chat.expect_at_cursor("6 lines: send? [y/N]");
+    chat.keys("what?\r");
+    chat.expect_line("chat: not sent");
 }
 
 #[test]
@@ -369,6 +373,21 @@ fn colours_are_on_and_what_strangers_send_is_shown_and_not_obeyed() {
     chat.expect_line("bob: \\x1b[2J gone?");
     let bytes = chat.bytes().escape_ascii().to_string();
     assert!(bytes.contains("mbob\\x1b[0m: "), "{bytes}");
+}
+
+/// The editor leaves something out, too, where that is set.
+#[test]
+fn without_colours_all_is_shown() {
+    let server = Server::start();
+    let mut command = chatbox(["chat", "localhost", &server.port.to_string(), "alice", "cafe"]);
+    command.arg("--no-timestamps").env("XDG_STATE_HOME", scratch("chat-no-color"));
+    let mut chat = Terminal::start(command.env("NO_COLOR", "1"));
+    chat.expect_at_cursor("cafe>");
+    chat.keys("hi\r");
+    chat.expect_line("alice: hi");
+    Peer::sender(server.port, "bob", "cafe").ok("sendall:hello");
+    chat.expect_line("bob: hello");
+    assert_eq!(shown(&chat), ["alice: hi", "bob: hello", "cafe>"]);
 }
 
 #[test]

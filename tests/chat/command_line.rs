@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Finished, Peer, Program, Server, Signal, chatbox};
 
-const APPLETS: [&str; 5] = ["server", "sender", "receiver", "chat", "bench"];
+const APPLETS: [&str; 6] = ["server", "sender", "receiver", "chat", "bench", "check"];
 
 /// As an error message names them.
-const ALL: &str = "server, sender, receiver, chat, bench";
+const ALL: &str = "server, sender, receiver, chat, bench, check";
 
 fn run(args: &[&str]) -> Finished {
     Program::start(chatbox(args.iter().copied())).finish()
@@ -83,6 +83,7 @@ fn help_goes_to_stdout_and_tells_what_there_is() {
         ("receiver", &["HOST", "PORT", "USER", "ROOM"]),
         ("chat", &["HOST", "PORT", "USER", "[ROOM]"]),
         ("bench", &["HOST", "PORT"]),
+        ("check", &["WHAT", "TARGET"]),
     ] {
         for call in [[applet, "--help"], [applet, "-h"]] {
             let finished = run(&call);

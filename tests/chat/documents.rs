@@ -44,6 +44,7 @@ fn each_manual_page_tells_of_every_flag_and_argument_of_its_program() {
         ("chatbox-receiver", &["receiver"]),
         ("chatbox-chat", &["chat"]),
         ("chatbox-bench", &["bench"]),
+        ("chatbox-check", &["check"]),
     ] {
         let path = folder.join(format!("man/man1/{page}.1"));
         let text = fs::read_to_string(&path).unwrap();
@@ -220,7 +221,7 @@ fn set(words: &[&str]) -> BTreeSet<String> {
 #[test]
 fn bash_completes_what_is_due() {
     let folder = with_a_stranger("bash");
-    let applets = ["server", "sender", "receiver", "chat", "bench"];
+    let applets = ["server", "sender", "receiver", "chat", "bench", "check"];
     for (line, offered) in [
         ("receiver --t", &["--timeout", "--timestamps", "--tls"][..]),
         ("chatbox receiver --ti", &["--timeout", "--timestamps"]),
@@ -504,7 +505,7 @@ fn links_take_nobodys_place() {
 #[test]
 fn the_readme_quotes_the_numbers_that_the_help_has() {
     let readme = include_str!("../../README.md");
-    let helps = [help(&["server"]), help(&["bench"])].join(" ");
+    let helps = [help(&["server"]), help(&["bench"]), help(&["check"])].join(" ");
     let helps = helps.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut quoted = 0;
     for row in readme.lines().filter(|line| line.starts_with("| `--")) {

@@ -65,7 +65,7 @@ fn the_readme_says_what_it_needs_and_what_it_is_not() {
 
 #[test]
 fn the_readme_has_every_flag() {
-    for applet in ["server", "sender", "receiver", "chat", "bench"] {
+    for applet in ["server", "sender", "receiver", "chat", "bench", "check"] {
         let (_, part) = README.split_once(&format!("{applet} [OPTIONS]")).expect(applet);
         let part = part.split("\n##").next().unwrap();
         let help = Program::start(chatbox([applet, "--help"])).finish();

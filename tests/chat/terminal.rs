@@ -701,7 +701,7 @@ fn attacks_become_visible_on_a_terminal() {
                 || "\u{202e}\u{202c}\u{2066}".contains(*char)
         };
         let harm: Vec<_> = rest.chars().filter(harmful).collect();
-        assert_eq!(harm, [], "{text:?}");
+        assert!(harm.is_empty(), "{text:?}");
         // Each line end is one that the receiver meant.
         assert_eq!(rest.matches('\n').count(), 2 * ATTACKS.len() + 1, "{text:?}");
         assert_eq!(rest.matches('\r').count(), 2 * ATTACKS.len() + 1, "{text:?}");

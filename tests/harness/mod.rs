@@ -7,6 +7,7 @@
 
 pub mod authority;
 pub mod picture;
+pub mod records;
 pub mod script;
 pub mod terminal;
 mod tunnel;
@@ -225,6 +226,12 @@ impl Program {
         let pid = rustix::process::Pid::from_child(&self.child);
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         rustix::process::prlimit(Some(pid), something, limit).unwrap();
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     pub fn is_running(&mut self) -> bool {

@@ -121,7 +121,7 @@ fn what_makes_no_sense_is_wrong_usage() {
         (&["--keep-days", "99999999999999999999", "--history", "x"], number),
         (&["--keep-texts", "5"], "need --history"),
         (&["--keep-days", "5"], "need --history"),
-        (&["--fsync"], "need --history"),
+        (&["--fsync"], "needs --history"),
     ] {
         // What needs a value takes the next word for it.
         let port: &[&str] = if flags == ["--history"] { &[] } else { &["0"] };

@@ -80,6 +80,23 @@ fn what_is_said_meanwhile_is_not_printed_with_no_follow() {
     receiver.finish().assert(0, &printed(4..=5), "");
 }
 
+/// A server that ends may have got no further. What has come is not the text.
+#[test]
+fn a_record_that_was_cut_in_two_is_asked_for_again() {
+    for cut in ["r", "record", "record:7-2:1:cafe:bob:text", "record:7-2:1:cafe:bob:text 2"] {
+        let script = Script::new();
+        let receiver = script.start("receiver", &["--reconnect", "-n", "2", "eve", "cafe"]);
+        let mut peer = let_in(&script, "", "@7-0..0");
+        peer.send(format!("record:7-1:1:cafe:bob:text 1\n{cut}"));
+        drop(peer);
+        let_in(&script, "after=7-1", "@7-1..2").send("record:7-2:1:cafe:bob:text 2\n");
+        let finished = receiver.finish();
+        assert_eq!(finished.stdout, printed(1..=2), "{finished:?}");
+        let stderr = String::from_utf8_lossy(&finished.stderr);
+        assert!(!stderr.contains("unexpected"), "{finished:?}");
+    }
+}
+
 /// Lets a receiver in that asks for this of the history, and begins there.
 fn let_in(script: &Script, asks: &str, span: &str) -> Peer {
     let mut peer = script.accept();

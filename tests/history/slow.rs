@@ -93,7 +93,7 @@ fn one_that_takes_nothing_at_all_is_cut_and_one_that_takes_little_is_not() {
     let mut sender = Peer::sender(server.port, "bob", "cafe");
     say(&mut sender, (1..=60_000).map(text));
     wait_until(|| server.reports("receivers cut") == 1, || server.report());
-    assert!(server.program.stderr().contains("cut receiver stuck"), "{:?}", server.program);
+    server.program.expect_stderr("cut receiver stuck");
     assert!(slow.join().unwrap() >= 60 * 1024);
     assert_eq!(server.reports("receivers cut"), 1);
 }

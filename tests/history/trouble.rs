@@ -26,6 +26,7 @@ fn what_somebody_has_locked_is_an_error_after_a_while_and_goes_on() {
     for _ in 0..2 {
         assert_eq!(sender.ask("sendall:2"), LOCKED);
     }
+    server.program.expect_stderr("locked it");
     assert_eq!(server.program.stderr().matches("locked it").count(), 1);
     database.execute_batch("COMMIT").unwrap();
     say(&mut sender, ["3".into()]);
@@ -156,6 +157,7 @@ fn goes_on_when_it_can(scratch: &Scratch, server: Server, mend: impl FnOnce()) {
     let mut others = Peer::sender(server.port, "al", "other");
     let answer = others.ask("sendall:hi");
     assert!(answer == "ok:sent" || answer.starts_with("err:not kept: "), "{answer}");
+    server.program.expect_stderr("cannot write");
     let warnings = server.program.stderr().matches("cannot write").count() as u64;
     let most = 1 + begun.elapsed().as_secs() / 10;
     assert!((1..=most).contains(&warnings), "{:?}", server.program);
@@ -206,7 +208,7 @@ fn when_texts_are_lost_all_rooms_know_at_once() {
     lose(&scratch.database(), &[("cafe", 3)], &mut other);
     let new = scratch.epoch();
     assert!(new > old);
-    assert!(server.program.stderr().contains("texts are lost"), "{:?}", server.program);
+    server.program.expect_stderr("texts are lost");
     // Before anything is said in any room.
     for (room, asked, from, to) in [
         ("cafe", format!("after={old}-5"), 3, 3),

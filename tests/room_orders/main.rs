@@ -12,6 +12,8 @@ use shuttle::{Config, Runner, thread};
 
 use wire::protocol::Name;
 
+#[path = "../../src/server/chat/census.rs"]
+mod census;
 #[path = "../../src/server/chat/effects.rs"]
 mod effects;
 #[path = "../../src/server/chat/frame.rs"]

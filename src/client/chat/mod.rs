@@ -62,6 +62,9 @@ pub(crate) fn run(options: Options) -> Result<(), ClientError> {
     let words = Words::new(identity.room.as_deref());
     let prompt = Prompt::open(words.clone())?;
     let printer = prompt.printer();
+    if identity.room.is_none() {
+        printer.notice(&speaking::ENTER);
+    }
     let (pair, orders) = Pair::new(identity, sender)?;
     let news = News::new(format, bell, printer.clone(), words);
     let receiving =

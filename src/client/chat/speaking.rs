@@ -23,6 +23,9 @@ use crate::terminal::prompt::Prompt;
 use crate::terminal::visible::visible;
 use crate::wire::protocol::Request;
 
+/// What to do first where there is no room.
+pub(super) const ENTER: &str = "enter a room with /join ROOM";
+
 /// So long is an answer waited for without a prompt.
 const MOMENT: Duration = Duration::from_millis(200);
 
@@ -214,7 +217,7 @@ Anything else is sent to the room. Tab completes commands, rooms and names.
             Ok(Outcome::Answered(Err(reason))) => {
                 pass_on(&reason);
                 if self.room.is_empty() && room.is_none() {
-                    notice(&"enter one with /join ROOM");
+                    notice(&ENTER);
                 }
             }
             Ok(Outcome::NotSent) => notice(&AWAY),

@@ -54,6 +54,11 @@ impl Batch {
         Batch { room, _hold: hold, lines: buffer, texts: 0, worker, senders: Vec::new() }
     }
 
+    /// Texts that a log has given, of senders who are elsewhere; whole lines.
+    pub(crate) fn read(room: Arc<Room>, lines: Vec<u8>, texts: u64) -> Self {
+        Batch { room, _hold: None, lines, texts, worker: 0, senders: Vec::new() }
+    }
+
     /// Adds a text, given as the parts of its line, and its sender if that is to be answered later.
     pub(crate) fn add(&mut self, parts: &[&[u8]], sender: Option<SessionId>) {
         parts.iter().for_each(|part| self.lines.extend_from_slice(part));
@@ -93,6 +98,11 @@ impl Batch {
     pub(crate) fn ordered(mut self, first: Stamp, publisher: &mut Publisher<'_>) {
         self.publish(Some(first), publisher);
         self.answer(None, publisher.effects);
+    }
+
+    /// The batch is in the log, and its room has heard of it already: its senders are answered.
+    pub(crate) fn confirmed(self, effects: &Effects) {
+        self.answer(None, effects);
     }
 
     /// The log has refused the batch, for that reason, one line.

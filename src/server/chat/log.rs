@@ -33,6 +33,11 @@ pub(crate) trait Log: Debug + Send + Sync {
     /// has to find out about that first, says so later with [`super::effects::Effect::Opened`].
     fn open(&self, room: &Arc<Room>, resume: Option<Resume>, session: SessionId) -> Opened;
 
+    /// What it says of itself when asked, in one line; `None` if there is nothing to say.
+    fn report(&self) -> Option<String> {
+        None
+    }
+
     /// A receiver wants texts, which come with [`super::effects::Effect::Page`].
     fn page(&self, request: PageRequest);
 

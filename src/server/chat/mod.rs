@@ -9,6 +9,7 @@ pub(crate) mod admission;
 pub(crate) mod answers;
 pub(crate) mod batch;
 pub(crate) mod batches;
+pub(crate) mod census;
 pub(crate) mod effects;
 pub(crate) mod frame;
 pub(crate) mod id;

@@ -9,6 +9,7 @@
 
 use slab::Slab;
 
+use super::census::Census;
 use super::frame::Frame;
 use super::id::{SessionId, WorkerSet};
 use super::lane::Lane;
@@ -57,6 +58,8 @@ struct Shard {
     members: Slab<Member>,
     /// The worker has been notified that there is something to write, and has not looked yet.
     notified: bool,
+    /// None of them can be given what comes next, and all have to find that out.
+    is_overtaken: bool,
 }
 
 #[derive(Debug)]
@@ -118,27 +121,15 @@ impl Shard {
     }
 
     /// Adds its sessions to those of their worker that are to be written to.
-    fn queue_all(&self, writes: &mut SessionQueue, lane: Lane) {
+    fn queue_all(&mut self, writes: &mut SessionQueue, lane: Lane) {
+        let is_overtaken = std::mem::take(&mut self.is_overtaken);
         for (_, member) in &self.members {
             // One that waits for a page has nothing to be written.
-            if member.lag.is_none() || member.sender.backlog().bytes() > 0 {
+            if is_overtaken || member.lag.is_none() || member.sender.backlog().bytes() > 0 {
                 writes.add(member.token, lane);
             }
         }
     }
-}
-
-/// What there is in a room.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Census {
-    /// Receivers, those that have shut down their writing side left out.
-    pub receivers: usize,
-    /// Receivers that have shut down their writing side.
-    pub half_closed: usize,
-    /// Bytes queued for all of them.
-    pub bytes: usize,
-    /// The receivers that the room has waited for a lot lately.
-    pub waits_for: Vec<Box<str>>,
 }
 
 /// Where a receiver is listed in a room.
@@ -258,6 +249,20 @@ impl Room {
     /// The last text in the log is there, and nothing that is in the log is still to be published.
     pub(crate) fn set_published(&self, position: Position) {
         lock(&self.state).published.get_or_insert(position);
+    }
+
+    /// Nothing up to that position can be had any more, and some of it was not published: no receiver
+    /// can be given what comes next without a hole. Returns the workers that have to be notified.
+    pub(crate) fn set_overtaken(&self, last: Position) -> WorkerSet {
+        let mut state = lock(&self.state);
+        let before = state.published.replace(last).unwrap_or_default().seq;
+        let mut notify = WorkerSet::default();
+        for (index, shard) in state.shards.iter_mut().enumerate() {
+            shard.members.iter_mut().for_each(|(_, it)| it.set_lag(it.lag.or(Some(before))));
+            shard.is_overtaken = true;
+            notify.add(index);
+        }
+        notify
     }
 
     /// A receiver that is in the room begins anew.

@@ -12,12 +12,13 @@ use std::mem;
 
 use proptest::prelude::*;
 
+use super::census::Census;
 use super::frame::Budget;
 use super::id::SessionId;
 use super::lane::Lane;
 use super::outbox::{Drained, Outbox};
 use super::publication::Publication;
-use super::room::{Census, MemberKey, Room};
+use super::room::{MemberKey, Room};
 use super::session_queue::SessionQueue;
 use super::sync::Arc;
 use crate::wire::protocol::Name;

@@ -12,7 +12,6 @@
 mod desk;
 mod error;
 mod file;
-mod outlet;
 mod reader;
 mod store;
 #[cfg(test)]
@@ -36,16 +35,16 @@ use super::chat::log::{Log, Opened};
 use super::chat::replay::{PageRequest, Start};
 use super::chat::room::Room;
 use super::chat::rooms::Rooms;
+use super::config::Keep;
+use super::outlet::Outlet;
 use crate::system::rate_limited::Warning;
 use crate::wire::position::{Position, Resume};
 use crate::wire::protocol::Stamp;
 use desk::{Desk, Entry, Open, Taken};
 pub(crate) use error::HistoryError;
 use error::UNREADABLE;
-pub(crate) use outlet::Outlet;
 use reader::{Job, Reader};
 use store::{Failure, Store};
-pub(crate) use upkeep::Keep;
 use upkeep::Upkeep;
 
 /// How long to wait for one who has locked the database.

@@ -11,13 +11,13 @@ use std::sync::mpsc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::{HistoryError, UNREADABLE};
-use super::outlet::Outlet;
 use super::store::number;
 use super::view::View;
 use crate::server::chat::effects::Effect;
 use crate::server::chat::frame::{Budget, Frame};
 use crate::server::chat::id::SessionId;
 use crate::server::chat::replay::{Asked, Page, PageRequest, Start};
+use crate::server::outlet::Outlet;
 use crate::system::rate_limited::Warning;
 use crate::wire::position::{Position, Resume};
 use crate::wire::protocol::{Delivery, MAX_REQUEST, MAX_TEXT, Name, Reply, Stamp};
@@ -192,9 +192,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::server::history::outlet::PAGES;
     use crate::server::history::store::Store;
     use crate::server::history::store_tests::{Scratch, batch};
+    use crate::server::outlet::PAGES;
 
     /// A reader of a history with so many texts in room `a`.
     fn reader(scratch: &Scratch, texts: usize) -> (Store, Reader) {

@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::error::HistoryError;
 use super::store::{now, number};
 use super::view::View;
+use crate::server::config::Keep;
 use crate::system::rate_limited::Warning;
 
 /// How often to look.
@@ -26,15 +27,6 @@ const STEP: u64 = 500;
 const TOO_MANY: i64 = 32_000;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How much is kept; everything, where nothing else is said.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Keep {
-    /// Texts of each room.
-    pub texts: Option<usize>,
-    /// Days.
-    pub days: Option<usize>,
-}
 
 /// Sees to a history now and then.
 #[derive(Debug)]

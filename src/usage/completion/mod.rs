@@ -35,6 +35,9 @@ impl Offer {
             "DIR" => Offer::Folders,
             "FILE" => Offer::Files,
             "WHEN" => Offer::Words(&["auto", "always", "never"]),
+            "WHAT" => Offer::Words(&["server", "sender", "receiver"]),
+            "PROFILE" => Offer::Words(&["assignment", "full"]),
+            "FORM" => Offer::Words(&["text", "tap", "json", "junit", "gradescope"]),
             _ => Offer::Anything,
         }
     }

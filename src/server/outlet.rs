@@ -1,30 +1,30 @@
-//! Where the threads of a history say what they have to say.
+//! Where the threads of a log say what they have to say.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::server::chat::effects::Effect;
-use crate::server::chat::frame::Budget;
-use crate::server::chat::rooms::Rooms;
-use crate::server::chat::tally::Tally;
+use super::chat::effects::Effect;
+use super::chat::frame::Budget;
+use super::chat::rooms::Rooms;
+use super::chat::tally::Tally;
 
 /// Bytes of pages on their way to receivers, above which pages are small.
-pub(super) const PAGES: usize = 16 * 1024 * 1024;
+pub(crate) const PAGES: usize = 16 * 1024 * 1024;
 
-/// Where the threads of a history say what they have to say.
+/// Where the threads of a log say what they have to say.
 pub(crate) struct Outlet {
     carry_out: Box<dyn Fn(Effect) + Send + Sync>,
     /// Counts texts and deliveries.
-    pub(super) tally: Arc<Tally>,
+    pub(crate) tally: Arc<Tally>,
     /// Counts the bytes of frames.
-    pub(super) budget: Arc<Budget>,
+    pub(crate) budget: Arc<Budget>,
     /// Counts the bytes of pages on their way to receivers.
-    pub(super) pages: Arc<Budget>,
+    pub(crate) pages: Arc<Budget>,
     /// Have to know when a new epoch begins.
-    pub(super) rooms: Arc<Rooms>,
+    pub(crate) rooms: Arc<Rooms>,
     /// The epoch of the texts that are published.
-    pub(super) epoch: AtomicU64,
+    pub(crate) epoch: AtomicU64,
 }
 
 impl Outlet {
@@ -46,7 +46,7 @@ impl Outlet {
     }
 
     /// Has the right worker do something.
-    pub(super) fn carry_out(&self, effect: Effect) {
+    pub(crate) fn carry_out(&self, effect: Effect) {
         (self.carry_out)(effect);
     }
 }

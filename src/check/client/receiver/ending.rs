@@ -1,0 +1,68 @@
+//! How a receiver ends: by a signal, or because the server is gone.
+
+use std::os::unix::process::ExitStatusExt;
+
+use rustix::process::Signal;
+
+use crate::check::case::{Case, case, topic};
+use crate::check::client::stage::Stage;
+use crate::check::program::ended;
+use crate::check::verdict::Step;
+
+pub(super) fn cases() -> Vec<Case<Stage>> {
+    topic(
+        "receiver/ending",
+        [
+            case("sigint", "It runs until SIGINT.", |stage| ends(stage, Signal::INT)),
+            case("sigterm", "Or until SIGTERM.", |stage| ends(stage, Signal::TERM)),
+            case(
+                "server-gone",
+                "If the server closes, that is one line, and it fails.",
+                |stage: &mut Stage| closes(stage, "delivery:cafe:bob:hi\n", "bob: hi\n"),
+            )
+            .full(),
+            case(
+                "no-end",
+                "A last line that the server closes without its end is a line.",
+                |stage| closes(stage, "delivery:cafe:bob:no end", "bob: no end\n"),
+            )
+            .full(),
+            case(
+                "not-before",
+                "It does not end while the server is there.",
+                |stage: &mut Stage| {
+                    let mut scene = stage.in_room()?;
+                    // Its input is none of its business.
+                    scene.program.end_input();
+                    scene.program.rest();
+                    scene.server.send("delivery:cafe:bob:hi\n")?;
+                    scene.expect_stdout("bob: hi\n")
+                },
+            ),
+        ],
+    )
+}
+
+fn ends(stage: &mut Stage, signal: Signal) -> Step {
+    let mut scene = stage.in_room()?;
+    scene.server.send("delivery:cafe:bob:hi\n")?;
+    scene.program.rest();
+    scene.program.signal(signal);
+    let status = scene.program.finish("its end after the signal")?;
+    // A crash is another signal.
+    match status.signal() {
+        Some(other) if other != signal.as_raw() => {
+            Err(scene.program.fail("its end by the signal", ended(status)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn closes(stage: &mut Stage, last: &str, printed: &str) -> Step {
+    let mut scene = stage.in_room()?;
+    scene.server.send(last)?;
+    scene.server.half_close();
+    scene.expect_failure("the server has closed the connection")?;
+    scene.expect_stdout_now(printed)?;
+    scene.expect_one_line("the server has closed the connection")
+}

@@ -1,0 +1,142 @@
+//! Deliveries: each is printed as `SENDER: TEXT`, at once, and nothing else is.
+
+use crate::check::case::{Case, case, topic};
+use crate::check::client::stage::Stage;
+use crate::check::verdict::{Given, Step};
+
+pub(super) fn cases() -> Vec<Case<Stage>> {
+    topic(
+        "receiver/printing",
+        [
+            case(
+                "form",
+                "A delivery is printed as SENDER: TEXT, and a newline.",
+                |stage: &mut Stage| prints(stage, &[(b"bob", b"hi alice")]),
+            ),
+            case("at-once", "Each is printed when it comes, not when more have come.", at_once)
+                .full(),
+            case(
+                "several",
+                "Several that come together are printed in order.",
+                |stage: &mut Stage| {
+                    let texts: [(&[u8], &[u8]); 4] =
+                        [(b"bob", b"one"), (b"amy", b"two"), (b"bob", b"two"), (b"bob", b"two")];
+                    prints(stage, &texts)
+                },
+            ),
+            case(
+                "senders-name",
+                "It does not check names: robert_de_bobert may speak.",
+                |stage: &mut Stage| {
+                    prints(stage, &[(b"robert_de_bobert", b"I have the cookies."), (b"a b", b"x")])
+                },
+            ),
+            case("colons", "A text may hold colons.", |stage: &mut Stage| {
+                prints(stage, &[(b"bob", b"at 12:30: lunch"), (b"bob", b":"), (b"bob", b"a:b:c:")])
+            })
+            .full(),
+            case("spaces", "A text may begin and end with spaces.", |stage: &mut Stage| {
+                prints(stage, &[(b"bob", b"  before"), (b"bob", b"after  "), (b"bob", b" \t ")])
+            })
+            .full(),
+            case("empty", "A text may be empty.", |stage: &mut Stage| {
+                prints(stage, &[(b"bob", b""), (b"bob", b"next")])
+            })
+            .full(),
+            case("utf-8", "A text may be UTF-8.", |stage: &mut Stage| {
+                prints(stage, &[(b"bob", "na\u{ef}ve \u{1f980}".as_bytes())])
+            }),
+            case(
+                "bytes",
+                "A text may be bytes of any kind: they come out as they are.",
+                |stage: &mut Stage| {
+                    prints(
+                        stage,
+                        &[
+                            (b"bob", b"\xff\xfe caf\xe9"),
+                            (b"bob", b"\x1b[31m\x01"),
+                            (b"bob", b"%s%n"),
+                        ],
+                    )
+                },
+            )
+            .full(),
+            case("nul", "Also NUL.", |stage| prints(stage, &[(b"bob", b"a\0b")])).full(),
+            case(
+                "long",
+                "A delivery may be longer than 255 bytes, up to 754.",
+                |stage: &mut Stage| {
+                    let long = [b'x'; 246];
+                    for (room, sender) in [(4, 3), (100, 3), (249, 247)] {
+                        let (room, sender) = (vec![b'r'; room], vec![b's'; sender]);
+                        prints_in(stage, &room, &[(&sender, &long)])?;
+                    }
+                    Ok(())
+                },
+            )
+            .full(),
+            case("crlf", "A delivery may end in \\r\\n.", |stage: &mut Stage| {
+                let mut scene = stage.in_room()?;
+                scene.server.send("delivery:cafe:bob:one\r\ndelivery:cafe:bob:two\n")?;
+                scene.expect_stdout("bob: one\nbob: two\n")
+            }),
+            case("in-pieces", "A delivery may come in pieces.", |stage: &mut Stage| {
+                let mut scene = stage.in_room()?;
+                for byte in b"delivery:cafe:bob:bit by bit" {
+                    scene.server.send([*byte])?;
+                }
+                scene.program.rest();
+                scene.expect_stdout_now("")?;
+                scene.server.send("\ndelivery:cafe:bob:next\n")?;
+                scene.expect_stdout("bob: bit by bit\nbob: next\n")
+            }),
+            case("early", "All may be there before it has said anything.", early),
+            case("many", "Many are printed in order, each once.", |stage: &mut Stage| {
+                const TEXTS: usize = 5000;
+                let mut scene = stage.in_room()?;
+                let lines = (0..TEXTS).map(|number| format!("delivery:cafe:bob:{number}\n"));
+                scene.server.send(lines.collect::<String>())?;
+                scene.expect_stdout((0..TEXTS).map(|it| format!("bob: {it}\n")).collect::<String>())
+            }),
+        ],
+    )
+}
+
+/// These deliveries, sent together, are printed, and nothing else is.
+fn prints(stage: &mut Stage, texts: &[(&[u8], &[u8])]) -> Step {
+    prints_in(stage, b"cafe", texts)
+}
+
+fn prints_in(stage: &mut Stage, room: &[u8], texts: &[(&[u8], &[u8])]) -> Step {
+    let mut scene = stage.in_room()?;
+    let line = |(sender, text): &(&[u8], &[u8])| {
+        [b"delivery:", room, b":", *sender, b":", *text, b"\n"].concat()
+    };
+    let printed = |(sender, text): &(&[u8], &[u8])| [*sender, b": ", *text, b"\n"].concat();
+    let lines = texts.iter().flat_map(line).chain(*b"delivery:cafe:end:sentinel\n");
+    scene.server.send(lines.collect::<Vec<_>>())?;
+    let all = texts.iter().flat_map(printed).chain(*b"end: sentinel\n");
+    scene.expect_stdout(all.collect::<Vec<_>>())
+}
+
+fn at_once(stage: &mut Stage) -> Step {
+    let mut scene = stage.in_room()?;
+    let mut printed = String::new();
+    for number in 0..5 {
+        scene.server.send(format!("delivery:cafe:bob:{number}\n"))?;
+        printed += &format!("bob: {number}\n");
+        scene.expect_stdout_now(&printed)?;
+    }
+    Ok(())
+}
+
+/// As in the course's test: all is there at once.
+fn early(stage: &mut Stage) -> Step {
+    let mut scene = stage.start().given()?;
+    let lines = "ok:logged in\nok:joined\ndelivery:cafe:bob:hi alice\ndelivery:cafe:amy:cookies?\n";
+    scene.server.send(lines).given()?;
+    scene.expect_login().given()?;
+    let join = format!("join:{}", scene.room);
+    scene.server.expect(join)?;
+    scene.expect_stdout("bob: hi alice\namy: cookies?\n")
+}

@@ -1,0 +1,101 @@
+//! Answers: late, early, in pieces, and errors.
+
+use crate::check::case::{Case, case, topic};
+use crate::check::client::stage::{Scene, Stage};
+use crate::check::verdict::{Given, Step};
+
+pub(super) fn cases() -> Vec<Case<Stage>> {
+    topic(
+        "sender/answers",
+        [
+            case(
+                "err",
+                "An err is its payload, exactly, as one line on stderr; it goes on.",
+                |stage| errs(stage, &[b"not in a room", b"no: really: not", b""]),
+            ),
+            case("err-of-bytes", "Bytes of any kind, too.", |stage: &mut Stage| {
+                errs(stage, &[b"na\xc3\xafve", b"\xff\xfe", b"a\tb", b" spaces around "])
+            })
+            .full(),
+            case("long-err", "Also a long one.", |stage| errs(stage, &[&[b'e'; 250]])),
+            case("err-crlf", "An answer may end in \\r\\n.", |stage: &mut Stage| {
+                let mut scene = said(stage)?;
+                scene.server.send("err:no\r\n")?;
+                ends(scene, b"no")
+            }),
+            case("ok-is-silent", "An ok prints nothing on stderr.", |stage: &mut Stage| {
+                let mut scene = said(stage)?;
+                scene.server.send("ok:sent, and everything is fine\n")?;
+                scene.program.end_input();
+                scene.expect_success()?;
+                scene.expect_silence()
+            }),
+            case(
+                "silent-stdout",
+                "In a pipe, nothing is printed on stdout: no prompt.",
+                |stage: &mut Stage| {
+                    let mut scene = said(stage)?;
+                    scene.server.send("err:no\n")?;
+                    scene.program.type_in("more\n");
+                    scene.server.expect("sendall:more").given()?;
+                    scene.server.send("ok:yes\n")?;
+                    scene.program.end_input();
+                    scene.expect_success()?;
+                    scene.expect_stdout_now("")
+                },
+            )
+            .full(),
+            case("in-pieces", "An answer may come in pieces.", |stage: &mut Stage| {
+                let mut scene = said(stage)?;
+                for byte in b"err:piece by piece" {
+                    scene.server.send([*byte])?;
+                }
+                scene.expect_patience("nothing before the whole answer is there")?;
+                scene.server.send("\n")?;
+                ends(scene, b"piece by piece")
+            }),
+            case("early", "Answers may be there before what they answer.", early),
+        ],
+    )
+}
+
+/// A sender that has said something and waits.
+fn said(stage: &Stage) -> Step<Scene> {
+    let mut scene = stage.logged_in()?;
+    scene.program.type_in("hello\n");
+    scene.server.expect("sendall:hello").given()?;
+    Ok(scene)
+}
+
+/// It goes on, ends with 0, and has printed this line.
+fn ends(mut scene: Scene, line: &[u8]) -> Step {
+    scene.program.type_in("more\n");
+    scene.server.expect("sendall:more")?;
+    scene.server.send("ok:yes\n")?;
+    scene.program.end_input();
+    scene.expect_success()?;
+    scene.expect_stderr(line)
+}
+
+fn errs(stage: &mut Stage, reasons: &[&[u8]]) -> Step {
+    for reason in reasons {
+        let mut scene = said(stage)?;
+        scene.server.send([b"err:", *reason, b"\n"].concat())?;
+        ends(scene, reason)?;
+    }
+    Ok(())
+}
+
+/// As in the course's test: all is there at once.
+fn early(stage: &mut Stage) -> Step {
+    let mut scene = stage.start().given()?;
+    scene.server.send("ok:logged on\nok:joined\nok:sent\nerr:no\nok:joined\nok:bye\n").given()?;
+    scene.program.type_in("/join partytime\nHello World!\none more\n/join cafe\n/quit\n");
+    scene.expect_login().given()?;
+    for line in ["join:partytime", "sendall:Hello World!", "sendall:one more", "join:cafe"] {
+        scene.server.expect(line)?;
+    }
+    scene.server.expect_tag("quit:")?;
+    scene.expect_success()?;
+    scene.expect_stderr("no")
+}

@@ -1,0 +1,72 @@
+//! Commands: what each sends, and those that send nothing.
+
+use super::typing::sends;
+use crate::check::case::{Case, case, topic};
+use crate::check::client::stage::Stage;
+use crate::check::verdict::Step;
+
+pub(super) fn cases() -> Vec<Case<Stage>> {
+    topic(
+        "sender/commands",
+        [
+            case("join", "/join ROOM sends join:ROOM.", |stage: &mut Stage| {
+                sends(stage, "/join cafe\n", &[b"join:cafe"]).map(drop)
+            }),
+            case("leave", "/leave sends leave: with any payload.", |stage: &mut Stage| {
+                let mut scene = sends(stage, "/join cafe\n/leave\n", &[b"join:cafe"])?;
+                scene.server.expect_tag("leave:").map(drop)
+            }),
+            case("quit", "/quit sends quit: with any payload.", |stage: &mut Stage| {
+                sends(stage, "/quit\n", &[])?.server.expect_tag("quit:").map(drop)
+            }),
+            case(
+                "unknown",
+                "Another line with a / is an error on stderr, and sends nothing.",
+                |stage| mistake(stage, "/dance"),
+            )
+            .full(),
+            case(
+                "join-nowhere",
+                "/join without a room is an error, and sends nothing.",
+                |stage: &mut Stage| mistake(stage, "/join"),
+            )
+            .full(),
+            case(
+                "join-two",
+                "/join with two words is an error, and sends nothing.",
+                |stage: &mut Stage| mistake(stage, "/join one two"),
+            )
+            .full(),
+            case("no-space", "/joincafe is no /join, but an error.", |stage: &mut Stage| {
+                mistake(stage, "/joincafe")
+            })
+            .full(),
+            case(
+                "two-slashes",
+                "A line with // says it from its second / on.",
+                |stage: &mut Stage| {
+                    sends(stage, "//etc/motd\n//\n", &[b"sendall:/etc/motd", b"sendall:/"])
+                        .map(drop)
+                },
+            )
+            .full(),
+            case(
+                "white-space",
+                "White space around a command does not matter.",
+                |stage: &mut Stage| {
+                    let scene = sends(stage, "  /join   cafe \t\r\n /leave \n", &[b"join:cafe"]);
+                    scene?.server.expect_tag("leave:").map(drop)
+                },
+            )
+            .full(),
+        ],
+    )
+}
+
+/// A line is one line on standard error, sends nothing, and what is typed after it is sent.
+fn mistake(stage: &mut Stage, line: &str) -> Step {
+    let mut scene = sends(stage, format!("{line}\nhello\n"), &[b"sendall:hello"])?;
+    scene.program.end_input();
+    scene.expect_success()?;
+    scene.expect_one_line(&format!("{line} is a mistake"))
+}

@@ -1,0 +1,274 @@
+//! Where the cases of a sender or receiver are tried: a server that says what the case wants, and the
+//! client that talks to it.
+
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::process::ExitStatus;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::check::case::Profile;
+use crate::check::peer::{Patience, Peer};
+use crate::check::program::{Program, ended};
+use crate::check::story::{Story, shown};
+use crate::check::trial::{Ground, mark};
+use crate::check::verdict::{Finding, Given, Step, Stop};
+use crate::system::descriptors;
+
+/// How often it is looked whether a client has ended before it has connected.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Where the cases of a client are tried.
+pub(crate) struct Stage {
+    words: Vec<String>,
+    /// It is a receiver.
+    receives: bool,
+    profile: Profile,
+    patience: Patience,
+    story: Story,
+    /// What makes this case's names different from all others.
+    mark: String,
+}
+
+/// A client that runs, and the server's end of its connection.
+pub(crate) struct Scene {
+    pub program: Program,
+    pub server: Peer,
+    pub user: String,
+    pub room: String,
+    receives: bool,
+    full: bool,
+}
+
+impl Ground for Stage {
+    fn begin(&mut self) -> Step {
+        self.story = Story::default();
+        self.mark = mark();
+        Ok(())
+    }
+
+    fn end(&mut self, outcome: Step) -> Step {
+        outcome
+    }
+
+    fn is_lost(&self) -> Option<String> {
+        None
+    }
+
+    fn is_renewable(&self) -> bool {
+        true
+    }
+}
+
+impl Stage {
+    pub(crate) fn new(
+        words: Vec<String>,
+        receives: bool,
+        profile: Profile,
+        patience: Patience,
+    ) -> Self {
+        let (story, mark) = (Story::default(), String::new());
+        Stage { words, receives, profile, patience, story, mark }
+    }
+
+    /// Whether all of the protocol is asked.
+    pub(crate) fn is_full(&self) -> bool {
+        self.profile == Profile::Full
+    }
+
+    /// Starts the client with exactly these arguments.
+    pub(crate) fn start_with(&self, args: &[String]) -> Step<Program> {
+        let program = Program::start(&self.words, args, true, self.patience, &self.story);
+        let name = self.words.first().map_or("", String::as_str);
+        program.map_err(|error| {
+            Stop::Error(Finding::new(format!("{name} to be started"), error.to_string()))
+        })
+    }
+
+    /// The arguments of a client of a server on this port.
+    pub(crate) fn arguments(&self, host: &str, port: &str) -> Vec<String> {
+        let mut args = vec![host.to_owned(), port.to_owned(), format!("ann{}", self.mark)];
+        args.extend(self.receives.then(|| format!("cafe{}", self.mark)));
+        args
+    }
+
+    /// Starts the client, which has to connect to a server that is there.
+    pub(crate) fn start(&self) -> Step<Scene> {
+        let (listeners, port) = listen()?;
+        let mut program = self.start_with(&self.arguments("localhost", &port.to_string()))?;
+        let stream = self.accept(&listeners, &mut program)?;
+        let names = ["the server sends", "the client sends"].map(String::from);
+        Ok(Scene {
+            program,
+            server: Peer::over(stream, names, self.patience, &self.story)?,
+            user: format!("ann{}", self.mark),
+            room: format!("cafe{}", self.mark),
+            receives: self.receives,
+            full: self.is_full(),
+        })
+    }
+
+    /// Takes its connection.
+    pub(super) fn accept(
+        &self,
+        listeners: &[TcpListener],
+        program: &mut Program,
+    ) -> Step<TcpStream> {
+        let deadline = Instant::now() + self.patience.0;
+        let expected = "a connection to the server";
+        loop {
+            let mut fds: Vec<_> =
+                listeners.iter().map(|one| PollFd::new(one, PollFlags::IN)).collect();
+            let ready = descriptors::wait(&mut fds, Some(LOOK)).unwrap_or(false);
+            let accepted = listeners.iter().find_map(|listener| listener.accept().ok());
+            if let Some((stream, _)) = accepted {
+                return Ok(stream);
+            }
+            if let Some(status) = program.status().filter(|_| !ready) {
+                program.finish(expected)?;
+                return Err(program.fail(expected, ended(status)));
+            }
+            if Instant::now() >= deadline {
+                return Err(program.timed_out(expected));
+            }
+        }
+    }
+
+    /// A client that has logged in.
+    pub(crate) fn logged_in(&self) -> Step<Scene> {
+        let mut scene = self.start().given()?;
+        scene.expect_login().given()?;
+        scene.server.send("ok:welcome\n").given()?;
+        Ok(scene)
+    }
+
+    /// A receiver that is in its room.
+    pub(crate) fn in_room(&self) -> Step<Scene> {
+        let mut scene = self.logged_in()?;
+        let join = format!("join:{}", scene.room);
+        scene.server.expect(join).given()?;
+        scene.server.send("ok:come in\n").given()?;
+        Ok(scene)
+    }
+}
+
+/// A port of this machine, by IPv4 and, if there is one, IPv6.
+pub(super) fn listen() -> Step<(Vec<TcpListener>, u16)> {
+    let listen = || {
+        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = first.local_addr()?.port();
+        let second = TcpListener::bind((Ipv6Addr::LOCALHOST, port));
+        let all: Vec<_> = [Ok(first), second].into_iter().flatten().collect();
+        all.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
+        Ok::<_, std::io::Error>((all, port))
+    };
+    listen().map_err(|error| Stop::Error(Finding::new("a port to listen on", error.to_string())))
+}
+
+impl Scene {
+    /// The first line has to be the login.
+    pub(crate) fn expect_login(&mut self) -> Step {
+        let tag = if self.receives { "rlogin" } else { "slogin" };
+        self.server.expect(format!("{tag}:{}", self.user))
+    }
+
+    /// Once it has nothing to do any more, it has sent nothing.
+    pub(crate) fn expect_patience(&mut self, why: &str) -> Step {
+        self.program.rest();
+        self.server.acknowledge();
+        self.program.rest();
+        self.server.expect_nothing_yet(why)
+    }
+
+    /// It ends, with a status that is not 0.
+    pub(crate) fn expect_failure(&mut self, why: &str) -> Step {
+        let status = self.program.finish(&format!("its end: {why}"))?;
+        assert_failed(&self.program, status, why)
+    }
+
+    /// It ends with 0.
+    pub(crate) fn expect_success(&mut self) -> Step {
+        let status = self.program.finish("its end, with status 0")?;
+        if status.code() == Some(0) {
+            Ok(())
+        } else {
+            Err(self.program.fail("status 0", ended(status)))
+        }
+    }
+
+    /// All that is on standard error, once it has ended, is this line.
+    pub(crate) fn expect_stderr(&mut self, line: impl AsRef<[u8]>) -> Step {
+        let want = [line.as_ref(), b"\n"].concat();
+        let stderr = self.program.stderr(|bytes| bytes.len() >= want.len());
+        if stderr == want {
+            Ok(())
+        } else {
+            Err(self.program.fail(on_stderr(&want), came(&stderr)))
+        }
+    }
+
+    /// Standard error has one line, once it has ended.
+    pub(crate) fn expect_one_line(&mut self, why: &str) -> Step {
+        assert_one_line(&mut self.program, self.full, why)
+    }
+
+    /// All that it has written to standard output by now is this.
+    pub(crate) fn expect_stdout_now(&mut self, want: impl AsRef<[u8]>) -> Step {
+        let want = want.as_ref();
+        let stdout = self.program.stdout(|bytes| bytes.len() >= want.len());
+        if stdout == want { Ok(()) } else { Err(self.other_stdout(want, &stdout)) }
+    }
+
+    /// All that it writes to standard output, as long as the server is there and after that, is this.
+    /// One that does not write at once does so when it ends.
+    pub(crate) fn expect_stdout(&mut self, want: impl AsRef<[u8]>) -> Step {
+        let want = want.as_ref();
+        let mut stdout = self.program.stdout(|bytes| bytes.len() >= want.len());
+        if stdout.len() < want.len() {
+            self.server.half_close();
+            stdout = self.program.stdout(|bytes| bytes.len() >= want.len());
+        }
+        if stdout == want { Ok(()) } else { Err(self.other_stdout(want, &stdout)) }
+    }
+
+    fn other_stdout(&self, want: &[u8], stdout: &[u8]) -> Stop {
+        let expected = if want.is_empty() { "nothing".into() } else { shown(want) };
+        self.program.fail(format!("{expected} on stdout, and nothing else"), came(stdout))
+    }
+
+    /// Standard error has nothing, once it has ended.
+    pub(crate) fn expect_silence(&mut self) -> Step {
+        let stderr = self.program.stderr(|_| true);
+        if stderr.is_empty() {
+            Ok(())
+        } else {
+            Err(self.program.fail("nothing on stderr", shown(&stderr)))
+        }
+    }
+}
+
+fn on_stderr(want: &[u8]) -> String {
+    format!("{} on stderr, and nothing else", shown(want))
+}
+
+fn came(bytes: &[u8]) -> String {
+    if bytes.is_empty() { "nothing".into() } else { shown(bytes) }
+}
+
+/// It has ended by itself, with a status that is not 0.
+pub(super) fn assert_failed(program: &Program, status: ExitStatus, why: &str) -> Step {
+    if status.code().is_some_and(|code| code != 0) {
+        return Ok(());
+    }
+    Err(program.fail(format!("a status that is not 0: {why}"), ended(status)))
+}
+
+/// One line on standard error; at least one where no more is asked.
+pub(super) fn assert_one_line(program: &mut Program, full: bool, why: &str) -> Step {
+    let stderr = program.stderr(|_| false);
+    let lines = stderr.split_inclusive(|byte| *byte == b'\n').count();
+    if lines == 1 && stderr.ends_with(b"\n") || lines > 0 && !full {
+        return Ok(());
+    }
+    Err(program.fail(format!("one line on stderr: {why}"), came(&stderr)))
+}

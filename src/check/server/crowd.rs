@@ -1,0 +1,143 @@
+//! Very many clients at a time. A burden for a server that others use.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use super::stage::{Guest, Stage};
+use crate::check::case::{Case, case, topic};
+use crate::check::story::shown;
+use crate::check::verdict::{Given, Step};
+
+pub(super) fn cases() -> Vec<Case<Stage>> {
+    topic(
+        "server/crowd",
+        [
+            case("two-hundred", "Two hundred clients at once are all served.", two_hundred).heavy(),
+            case("come-and-go", "Hundreds may come, say quit, and go.", come_and_go).heavy(),
+            case(
+                "turmoil",
+                "Nothing is lost where many join, talk, leave and go at once.",
+                turmoil,
+            )
+            .heavy(),
+        ],
+    )
+}
+
+/// Half of them listen, and half of them say something.
+fn two_hundred(stage: &mut Stage) -> Step {
+    const HALF: usize = 100;
+    let room = stage.name("cafe");
+    let mut eves: Vec<Guest> = Vec::new();
+    let mut bobs: Vec<Guest> = Vec::new();
+    for number in 0..HALF {
+        for (tag, guests) in [("rlogin", &mut eves), ("slogin", &mut bobs)] {
+            let mut guest = stage.connect(&format!("guest{number}x"))?;
+            guest.log_in(tag)?;
+            guest.ok(format!("join:{room}"))?;
+            guests.push(guest);
+        }
+    }
+    for bob in &mut bobs {
+        bob.say("sendall:hello")?;
+    }
+    for bob in &mut bobs {
+        bob.expect_ok()?;
+    }
+    for eve in &mut eves {
+        let mut missing: BTreeSet<_> =
+            bobs.iter().map(|bob| bob.delivery(&room, "hello")).collect();
+        for _ in 0..HALF {
+            let line = eve.line("a delivery of each sender")?;
+            if !missing.remove(line.strip_suffix(b"\r").unwrap_or(&line)) {
+                return Err(eve.fail("one delivery of each sender", shown(&line)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn come_and_go(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let mut eve = stage.receiver_in("eve", &room)?;
+    let mut bob = stage.sender_in("bob", &room)?;
+    for number in 0..300 {
+        let mut ann = stage.connect("ann")?;
+        let login = format!("slogin:{}", ann.user);
+        match number % 3 {
+            0 => ann.send("quit:\n")?,
+            1 => ann.send(format!("{login}\njoin:{room}\nleave:\nquit:\n"))?,
+            _ => {
+                ann.send(format!("{login}\njoin:{room}\nquit:\n"))?;
+                (0..2).try_for_each(|_| ann.expect_ok().map(drop))?;
+            }
+        }
+        ann.close();
+    }
+    bob.ok("sendall:all gone?")?;
+    eve.expect(bob.delivery(&room, "all gone?"))
+}
+
+/// As in the course's test of concurrency.
+fn turmoil(stage: &mut Stage) -> Step {
+    const ROUNDS: usize = 100;
+    let room = stage.name("cafe");
+    let mut eve = stage.receiver_in("eve", &room)?;
+    let bobs: Step<Vec<_>> = (0..3).map(|number| stage.sender(&format!("bob{number}x"))).collect();
+    let mut bobs = bobs?;
+    let stage = &*stage;
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for bob in &mut bobs {
+            threads.push(scope.spawn(|| talk(bob, &room, ROUNDS)));
+        }
+        for number in 0..2 {
+            let room = &room;
+            threads.push(scope.spawn(move || wander(stage, room, number, ROUNDS)));
+        }
+        threads.push(scope.spawn(|| listen_and_go(stage, &room, ROUNDS / 4)));
+        // A step does not panic.
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Ok(())))
+    })?;
+    let mut next = vec![0; bobs.len()];
+    while next.iter().any(|number| *number < ROUNDS) {
+        let line = eve.line("all texts of all who talk")?;
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        let said =
+            |(bob, number): (&Guest, &usize)| bob.delivery(&room, number.to_string()) == line;
+        match bobs.iter().zip(&next).position(said) {
+            Some(at) => next[at] += 1,
+            None => return Err(eve.fail("each sender's next text", shown(line))),
+        }
+    }
+    Ok(())
+}
+
+fn talk(bob: &mut Guest, room: &str, rounds: usize) -> Step {
+    for number in 0..rounds {
+        bob.send(format!("join:{room}\nsendall:{number}\nleave:\n"))?;
+        (0..3).try_for_each(|_| bob.expect_ok().map(drop))?;
+    }
+    Ok(())
+}
+
+/// Goes from room to room.
+fn wander(stage: &Stage, room: &str, number: usize, rounds: usize) -> Step {
+    let mut ann = stage.sender(&format!("ann{number}x"))?;
+    for _ in 0..rounds {
+        ann.send(format!("join:{room}\njoin:{room}a\njoin:{room}b\n"))?;
+        (0..3).try_for_each(|_| ann.expect_ok().map(drop))?;
+    }
+    Ok(())
+}
+
+/// Comes into the room as a receiver, and is gone again.
+fn listen_and_go(stage: &Stage, room: &str, rounds: usize) -> Step {
+    for round in 0..rounds {
+        let mut fay = stage.receiver("fay")?;
+        fay.say(format!("join:{room}"))?;
+        fay.line("anything").given()?;
+        if round % 2 == 0 { fay.reset() } else { fay.close() }
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Logins: names, and what comes after one that failed.
+
+use super::stage::Stage;
+use crate::check::case::{Case, case, topic};
+use crate::check::verdict::{Given, Step};
+
+/// What is no name of a user or a room.
+pub(super) const NO_NAMES: [&str; 8] =
+    ["a b", "a-b", "a_b", "a.b", "a:b", " ab", "a/b", "caf\u{e9}"];
+
+pub(super) fn cases() -> Vec<Case<Stage>> {
+    topic(
+        "server/login",
+        [
+            case("letters-and-digits", "A user name is letters and digits, one or more.", names),
+            case("longest-name", "It may be as long as a line has room for, 247 bytes.", longest)
+                .full(),
+            case("no-name", "Any other user name is refused with err.", no_names),
+            case("space-after-name", "So is one with a space at its end.", |stage: &mut Stage| {
+                refused(stage, &["ab "])
+            })
+            .full(),
+            case("empty-name", "An empty user name is refused with err.", |stage: &mut Stage| {
+                refused(stage, &[""])
+            }),
+            case("again", "A login that failed can be tried again on the connection.", again)
+                .full(),
+            case("as-given", "A name is told as it was given: BOB is not bob.", as_given),
+            case("same-name", "A name may be logged in any number of times.", same_name),
+        ],
+    )
+}
+
+fn names(stage: &mut Stage) -> Step {
+    for name in ["a", "Z", "7", "AZaz09", &stage.name("007")] {
+        stage.connect("bob")?.ok(format!("slogin:{name}"))?;
+        let mut eve = stage.connect("eve")?;
+        eve.receives = true;
+        eve.ok(format!("rlogin:{name}"))?;
+    }
+    Ok(())
+}
+
+fn longest(stage: &mut Stage) -> Step {
+    let name = "u".repeat(255 - "slogin:\n".len());
+    stage.connect("bob")?.ok(format!("slogin:{name}"))?;
+    let mut bob = stage.connect("bob")?;
+    bob.err(format!("slogin:{name}u"))?;
+    bob.log_in("slogin").map(drop)
+}
+
+fn no_names(stage: &mut Stage) -> Step {
+    refused(stage, &NO_NAMES)
+}
+
+/// None of these is let in, each on a connection of its own.
+fn refused(stage: &mut Stage, names: &[&str]) -> Step {
+    for name in names {
+        for tag in ["slogin", "rlogin"] {
+            stage.connect("bob")?.err(format!("{tag}:{name}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn again(stage: &mut Stage) -> Step {
+    for tag in ["slogin", "rlogin"] {
+        let mut bob = stage.connect("bob")?;
+        bob.receives = tag == "rlogin";
+        bob.err(format!("{tag}:no name")).given()?;
+        bob.log_in(tag)?;
+        bob.ok(format!("join:{}", stage.name("cafe")))?;
+    }
+    Ok(())
+}
+
+fn as_given(stage: &mut Stage) -> Step {
+    let room = stage.name("Cafe");
+    let mut eve = stage.receiver_in("eve", &room)?;
+    let mut bob = stage.connect("bob")?;
+    bob.user = stage.name("BoB");
+    bob.log_in("slogin")?;
+    bob.ok(format!("join:{room}")).given()?;
+    bob.ok("sendall:it is me").given()?;
+    eve.expect(bob.delivery(&room, "it is me"))
+}
+
+fn same_name(stage: &mut Stage) -> Step {
+    let (room, name) = (stage.name("cafe"), stage.name("ann"));
+    let enter = |tag: &str| {
+        let mut guest = stage.connect("ann")?;
+        guest.user.clone_from(&name);
+        guest.log_in(tag)?;
+        guest.ok(format!("join:{room}"))?;
+        Ok(guest)
+    };
+    let receivers: Step<Vec<_>> = (0..3).map(|_| enter("rlogin")).collect();
+    let senders: Step<Vec<_>> = (0..3).map(|_| enter("slogin")).collect();
+    let (mut receivers, mut senders) = (receivers?, senders?);
+    for bob in &mut senders {
+        bob.ok("sendall:it is me")?;
+    }
+    for eve in &mut receivers {
+        for bob in &senders {
+            eve.expect(bob.delivery(&room, "it is me"))?;
+        }
+    }
+    Ok(())
+}

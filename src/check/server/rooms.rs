@@ -1,0 +1,185 @@
+//! Rooms: their names, who is in which, and where texts do not go.
+
+use super::login::NO_NAMES;
+use super::stage::{Guest, Stage};
+use crate::check::case::{Case, case, topic};
+use crate::check::verdict::{Given, Step};
+
+pub(super) fn cases() -> Vec<Case<Stage>> {
+    topic(
+        "server/rooms",
+        [
+            case("letters-and-digits", "A room name is letters and digits, one or more.", names),
+            case("no-name", "Any other room name is refused with err.", |stage: &mut Stage| {
+                NO_NAMES.iter().try_for_each(|name| {
+                    stage.sender("bob")?.err(format!("join:{name}"))?;
+                    stage.receiver("eve")?.err(format!("join:{name}")).map(drop)
+                })
+            }),
+            case("space-after-name", "So is one with a space at its end.", |stage: &mut Stage| {
+                stage.sender("bob")?.err("join:ab ")?;
+                stage.receiver("eve")?.err("join:ab ").map(drop)
+            })
+            .full(),
+            case("empty-name", "An empty room name is refused with err.", |stage: &mut Stage| {
+                stage.sender("bob")?.err("join:")?;
+                stage.receiver("eve")?.err("join:").map(drop)
+            })
+            .full(),
+            case("again-after-no-name", "After a join that failed, another may succeed.", again)
+                .full(),
+            case("sender-stays", "A sender whose join fails stays where it was.", sender_stays),
+            case(
+                "receiver-stays",
+                "A receiver whose join fails stays where it was.",
+                receiver_stays,
+            )
+            .full(),
+            case(
+                "sender-moves",
+                "A sender that joins another room has left the first.",
+                sender_moves,
+            ),
+            case("receiver-moves", "So has a receiver.", receiver_moves).full(),
+            case("same-again", "To join the room that one is in changes nothing.", same).full(),
+            case(
+                "sender-leaves",
+                "After leave, whatever its payload, a sender can join again.",
+                leaves,
+            ),
+            case("apart", "A text goes to its room alone, however alike the names.", apart),
+            case("nobody-there", "A text to an empty room is ok.", nobody),
+            case("came-later", "Who joins does not hear what was said before.", came_later),
+        ],
+    )
+}
+
+fn names(stage: &mut Stage) -> Step {
+    for name in ["a", "Z", "7", &stage.name("AZaz09")] {
+        let mut bob = stage.sender("bob")?;
+        bob.ok(format!("join:{name}"))?;
+        // An empty room is left alone.
+        bob.ok("leave:").given()?;
+        stage.receiver("eve")?.ok(format!("join:{name}"))?;
+    }
+    Ok(())
+}
+
+fn again(stage: &mut Stage) -> Step {
+    for mut guest in [stage.sender("bob")?, stage.receiver("eve")?] {
+        guest.err("join:no room").given()?;
+        guest.ok(format!("join:{}", stage.name("cafe")))?;
+    }
+    Ok(())
+}
+
+/// A receiver and a sender in a room, of which the receiver hears.
+fn pair(stage: &Stage, names: [&str; 2], room: &str) -> Step<(Guest, Guest)> {
+    let mut eve = stage.receiver_in(names[0], room)?;
+    let mut bob = stage.sender_in(names[1], room)?;
+    let line = bob.delivery(room, "can you hear me?");
+    bob.ok("sendall:can you hear me?").given()?;
+    eve.expect(line).given()?;
+    Ok((eve, bob))
+}
+
+fn sender_stays(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let (mut eve, mut bob) = pair(stage, ["eve", "bob"], &room)?;
+    bob.err("join:no room").given()?;
+    bob.ok("sendall:still here")?;
+    eve.expect(bob.delivery(&room, "still here"))
+}
+
+fn receiver_stays(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let (mut eve, mut bob) = pair(stage, ["eve", "bob"], &room)?;
+    eve.err("join:no room").given()?;
+    bob.ok("sendall:still there?").given()?;
+    eve.expect(bob.delivery(&room, "still there?"))
+}
+
+fn sender_moves(stage: &mut Stage) -> Step {
+    let (home, away) = (stage.name("home"), stage.name("away"));
+    let (mut eve, mut bob) = pair(stage, ["eve", "bob"], &home)?;
+    let (mut fay, _dan) = pair(stage, ["fay", "dan"], &away)?;
+    let mut amy = stage.sender_in("amy", &home)?;
+    bob.ok(format!("join:{away}")).given()?;
+    bob.ok("sendall:moved")?;
+    fay.expect(bob.delivery(&away, "moved"))?;
+    amy.ok("sendall:sentinel").given()?;
+    eve.expect(amy.delivery(&home, "sentinel"))
+}
+
+fn receiver_moves(stage: &mut Stage) -> Step {
+    let (home, away) = (stage.name("home"), stage.name("away"));
+    let (mut eve, mut bob) = pair(stage, ["eve", "bob"], &home)?;
+    let (_fay, mut dan) = pair(stage, ["fay", "dan"], &away)?;
+    bob.ok("sendall:owed").given()?;
+    eve.say(format!("join:{away}"))?;
+    // What was queued in the first room is not lost.
+    eve.expect(bob.delivery(&home, "owed"))?;
+    eve.expect_ok()?;
+    bob.ok("sendall:to others").given()?;
+    dan.ok("sendall:welcome").given()?;
+    eve.expect(dan.delivery(&away, "welcome"))?;
+    eve.ok(format!("join:{home}"))?;
+    bob.ok("sendall:back again").given()?;
+    eve.expect(bob.delivery(&home, "back again"))
+}
+
+fn same(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let (mut eve, mut bob) = pair(stage, ["eve", "bob"], &room)?;
+    for guest in [&mut eve, &mut bob] {
+        guest.ok(format!("join:{room}"))?;
+    }
+    for text in ["once", "and once"] {
+        bob.ok(format!("sendall:{text}"))?;
+        eve.expect(bob.delivery(&room, text))?;
+    }
+    Ok(())
+}
+
+fn leaves(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let (mut eve, mut bob) = pair(stage, ["eve", "bob"], &room)?;
+    for (number, payload) in ["", "now", ":"].iter().enumerate() {
+        bob.ok(format!("leave:{payload}"))?;
+        bob.ok(format!("join:{room}"))?;
+        let text = format!("back {number}");
+        bob.ok(format!("sendall:{text}")).given()?;
+        eve.expect(bob.delivery(&room, text))?;
+    }
+    Ok(())
+}
+
+fn apart(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let (mut eve, mut bob) = pair(stage, ["eve", "bob"], &room)?;
+    let longer = format!("{room}1");
+    for other in [room.to_uppercase(), longer, room[..room.len() - 1].into(), stage.name("bar")] {
+        let mut fay = stage.receiver_in("fay", &other)?;
+        let mut amy = stage.sender_in("amy", &other)?;
+        let text = format!("not to {other}");
+        bob.ok(format!("sendall:{text}")).given()?;
+        amy.ok("sendall:to the other").given()?;
+        eve.expect(bob.delivery(&room, text))?;
+        fay.expect(amy.delivery(&other, "to the other"))?;
+    }
+    Ok(())
+}
+
+fn nobody(stage: &mut Stage) -> Step {
+    let mut bob = stage.sender_in("bob", &stage.name("empty"))?;
+    (0..3).try_for_each(|_| bob.ok("sendall:is there anybody?").map(drop))
+}
+
+fn came_later(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let (_first, mut bob) = pair(stage, ["first", "bob"], &room)?;
+    bob.ok("sendall:before").given()?;
+    let mut eve = stage.receiver_in("eve", &room)?;
+    bob.ok("sendall:after").given()?;
+    eve.expect(bob.delivery(&room, "after"))
+}

@@ -1,0 +1,333 @@
+//! Where the cases of a server are tried: clients that come to it, under names of their own.
+
+use std::io::{ErrorKind, Read};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::check::case::Profile;
+use crate::check::peer::{Patience, Peer};
+use crate::check::program::Program;
+use crate::check::story::Story;
+use crate::check::subject::{Started, Subject};
+use crate::check::trial::{Ground, mark};
+use crate::check::verdict::{Finding, Given, Step, Stop};
+use crate::system::descriptors;
+
+/// Where the cases of a server are tried.
+pub(crate) struct Stage {
+    subject: Subject,
+    addresses: Vec<SocketAddr>,
+    profile: Profile,
+    patience: Patience,
+    story: Story,
+    /// What makes this case's names different from all others.
+    mark: String,
+    /// How many such names there are.
+    names: AtomicUsize,
+    /// Sockets of those who were in no room, to see the server close them.
+    leaving: Arc<Mutex<Vec<TcpStream>>>,
+    /// What is known of how it treats a newcomer, and one that leaves.
+    manners: Manners,
+    /// What has become of the server, if it is gone.
+    lost: Option<String>,
+    /// This case has ended it.
+    taken: bool,
+}
+
+/// What a server was seen to do. What it never does is no sign of trouble.
+#[derive(Clone, Copy, Debug)]
+struct Manners {
+    /// It answers the login of a newcomer; not known before the first.
+    answers: Option<bool>,
+    /// It closes connections of those who have shut down their side.
+    closes: bool,
+}
+
+/// A client, with the name it logs in by.
+pub(crate) struct Guest {
+    peer: Peer,
+    pub user: String,
+    /// It receives: a server need not notice that it is gone before it writes to it.
+    pub receives: bool,
+    /// It goes away at once, whatever it has not read.
+    abrupt: bool,
+    leaving: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Stage {
+    pub(crate) fn new(subject: Subject, profile: Profile, patience: Patience) -> Self {
+        Stage {
+            subject,
+            addresses: Vec::new(),
+            profile,
+            patience,
+            story: Story::default(),
+            mark: String::new(),
+            names: AtomicUsize::new(0),
+            leaving: Arc::default(),
+            manners: Manners { answers: None, closes: true },
+            lost: None,
+            taken: false,
+        }
+    }
+
+    /// What has become of the server, if it does not answer newcomers any more.
+    fn trouble(&mut self) -> Option<String> {
+        if self.taken || self.manners.answers != Some(true) || self.is_alive() {
+            return None;
+        }
+        Some(match self.subject.end() {
+            Some(end) => format!("the server has ended, with {end}"),
+            None => "the server does not answer a newcomer's login any more".into(),
+        })
+    }
+
+    /// What a case comes to that the server has not survived.
+    fn blamed(&self, outcome: Step, came: String) -> Step {
+        match outcome {
+            Err(Stop::Fail(mut finding)) => {
+                finding.came += &format!("; {came}");
+                Err(Stop::Fail(finding))
+            }
+            _ => {
+                let expected = "a server that goes on, whatever clients do";
+                let story = self.story.last(&[]);
+                Err(Stop::Fail(Finding { story, ..Finding::new(expected, came) }))
+            }
+        }
+    }
+
+    /// Whether the server answers a newcomer's login.
+    fn is_alive(&mut self) -> bool {
+        let names = ["newcomer sends", "newcomer gets"].map(String::from);
+        let story = Story::default();
+        let answer = || {
+            let mut peer = Peer::connect(&self.addresses, names, self.patience, &story)?;
+            peer.say(format!("slogin:newcomer{}", self.mark))?;
+            peer.line("an answer")
+        };
+        answer().is_ok()
+    }
+
+    /// Waits until the server has noticed who is gone, so that it is known which case it survives.
+    fn say_goodbye(&mut self) {
+        let leaving = std::mem::take(&mut *lock(&self.leaving));
+        let deadline = Instant::now() + self.patience.0;
+        for stream in leaving.iter().filter(|_| self.manners.closes) {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+        for stream in leaving {
+            self.manners.closes = self.manners.closes && is_closed(stream, deadline);
+        }
+    }
+
+    /// Whether all of the protocol is asked.
+    pub(crate) fn is_full(&self) -> bool {
+        self.profile == Profile::Full
+    }
+
+    /// The story of this case.
+    pub(crate) fn story(&self) -> &Story {
+        &self.story
+    }
+
+    /// A name that nobody else has.
+    pub(crate) fn name(&self, word: &str) -> String {
+        format!("{word}{}", self.mark)
+    }
+
+    /// The same, and nobody else in this case has it.
+    pub(crate) fn new_name(&self, word: &str) -> String {
+        let number = self.names.fetch_add(1, Ordering::Relaxed);
+        self.name(&format!("{word}{number}x"))
+    }
+
+    /// The command that starts servers.
+    ///
+    /// # Errors
+    ///
+    /// That there is none: skip.
+    pub(crate) fn started(&self) -> Step<&Started> {
+        match &self.subject {
+            Subject::Started(started) => Ok(started),
+            Subject::Running(_) => Err(Stop::Skip("needs a command that starts the server".into())),
+        }
+    }
+
+    /// The server itself, for a case that ends it.
+    ///
+    /// # Errors
+    ///
+    /// That it was not started here: skip.
+    pub(crate) fn take_server(&mut self) -> Step<Program> {
+        self.started()?;
+        let Subject::Started(started) = &mut self.subject else { return Err(nobody()) };
+        let (mut program, _) = started.take().ok_or_else(nobody)?;
+        program.enter(&self.story);
+        self.taken = true;
+        Ok(program)
+    }
+
+    /// A client that has connected.
+    pub(crate) fn connect(&self, word: &str) -> Step<Guest> {
+        let addresses = self.addresses.clone();
+        self.connect_to(&addresses, word)
+    }
+
+    /// The same, to one server of several.
+    pub(crate) fn connect_to(&self, addresses: &[SocketAddr], word: &str) -> Step<Guest> {
+        let names = [format!("{word} sends"), format!("{word} gets")];
+        let peer = Peer::connect(addresses, names, self.patience, &self.story)?;
+        let (user, leaving) = (self.new_name(word), Arc::clone(&self.leaving));
+        Ok(Guest { peer, user, receives: false, abrupt: false, leaving })
+    }
+
+    /// A client that has logged in as a sender.
+    pub(crate) fn sender(&self, word: &str) -> Step<Guest> {
+        self.logged_in("slogin", word)
+    }
+
+    /// A client that has logged in as a receiver.
+    pub(crate) fn receiver(&self, word: &str) -> Step<Guest> {
+        self.logged_in("rlogin", word)
+    }
+
+    fn logged_in(&self, tag: &str, word: &str) -> Step<Guest> {
+        let mut guest = self.connect(word)?;
+        guest.log_in(tag).given()?;
+        Ok(guest)
+    }
+
+    /// A sender in a room.
+    pub(crate) fn sender_in(&self, word: &str, room: &str) -> Step<Guest> {
+        let mut guest = self.sender(word)?;
+        guest.ok(format!("join:{room}")).given()?;
+        Ok(guest)
+    }
+
+    /// A receiver in a room.
+    pub(crate) fn receiver_in(&self, word: &str, room: &str) -> Step<Guest> {
+        let mut guest = self.receiver(word)?;
+        guest.ok(format!("join:{room}")).given()?;
+        Ok(guest)
+    }
+}
+
+impl Ground for Stage {
+    fn begin(&mut self) -> Step {
+        self.taken = false;
+        self.story = Story::default();
+        self.mark = mark();
+        let not_there = |why| Stop::Error(Finding::new("a server that listens", why));
+        self.addresses = self.subject.addresses().map_err(not_there)?;
+        if self.manners.answers.is_none() {
+            self.manners.answers = Some(self.is_alive());
+        }
+        Ok(())
+    }
+
+    /// A server that has not survived is what the case comes to. After any trouble, the next case has
+    /// a fresh one.
+    fn end(&mut self, outcome: Step) -> Step {
+        self.say_goodbye();
+        let outcome = match self.trouble() {
+            Some(came) => {
+                self.lost = Some(came.clone());
+                self.blamed(outcome, came)
+            }
+            None => outcome,
+        };
+        if !matches!(outcome, Ok(()) | Err(Stop::Skip(_))) {
+            self.subject.renew();
+        }
+        outcome
+    }
+
+    fn is_lost(&self) -> Option<String> {
+        self.lost.clone().filter(|_| !self.subject.is_started())
+    }
+
+    fn is_renewable(&self) -> bool {
+        self.subject.is_started()
+    }
+}
+
+/// Whether the other end closes before the deadline.
+fn is_closed(mut stream: TcpStream, deadline: Instant) -> bool {
+    let mut piece = [0; 4096];
+    loop {
+        match stream.read(&mut piece) {
+            Ok(count) if count > 0 => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let mut fds = [PollFd::new(&stream, PollFlags::IN)];
+                if !descriptors::wait(&mut fds, Some(left)).unwrap_or(false) {
+                    return false;
+                }
+            }
+            _ => return true,
+        }
+    }
+}
+
+/// There is no server.
+pub(super) fn nobody() -> Stop {
+    Stop::Error(Finding::new("a server that runs", "none"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Guest {
+    /// The line that a receiver gets when this one has said that in a room.
+    pub(crate) fn delivery(&self, room: &str, text: impl AsRef<[u8]>) -> Vec<u8> {
+        [format!("delivery:{room}:{}:", self.user).as_bytes(), text.as_ref()].concat()
+    }
+
+    /// Logs in, which has to be answered with `ok`.
+    pub(crate) fn log_in(&mut self, tag: &str) -> Step<Vec<u8>> {
+        self.receives = tag == "rlogin";
+        let login = format!("{tag}:{}", self.user);
+        self.ok(login)
+    }
+
+    /// Goes away with a reset.
+    pub(crate) fn reset(mut self) {
+        self.abrupt = true;
+        self.peer.reset();
+    }
+
+    /// Goes away as a program does that ends.
+    pub(crate) fn close(mut self) {
+        self.abrupt = true;
+        self.peer.close();
+    }
+}
+
+impl Deref for Guest {
+    type Target = Peer;
+
+    fn deref(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+impl DerefMut for Guest {
+    fn deref_mut(&mut self) -> &mut Peer {
+        &mut self.peer
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if !self.abrupt && !self.receives {
+            lock(&self.leaving).extend(self.peer.socket());
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The server that is tried: one that runs, or one that is started here, and afresh after each trouble.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::peer::Patience;
+use super::program::{Program, ended};
+use super::story::Story;
+
+/// How often it is looked whether a server that was started listens.
+const LOOK: Duration = Duration::from_millis(3);
+
+/// The server that is tried.
+#[derive(Debug)]
+pub(super) enum Subject {
+    /// One that runs already.
+    Running(Vec<SocketAddr>),
+    /// One that is started here.
+    Started(Started),
+}
+
+/// A command that starts a server, and the one that it has started, if that runs.
+#[derive(Debug)]
+pub(super) struct Started {
+    words: Vec<String>,
+    patience: Patience,
+    server: Option<(Program, u16)>,
+}
+
+impl Subject {
+    /// One that this command starts, with a port behind it.
+    pub(super) fn of(words: Vec<String>, patience: Patience) -> Self {
+        Subject::Started(Started { words, patience, server: None })
+    }
+
+    /// Where it listens. One that does not run is started.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not listen.
+    pub(super) fn addresses(&mut self) -> Result<Vec<SocketAddr>, String> {
+        match self {
+            Subject::Running(addresses) => Ok(addresses.clone()),
+            Subject::Started(started) => started.port().map(loopback),
+        }
+    }
+
+    /// Whether a new one can be had.
+    pub(super) fn is_started(&self) -> bool {
+        matches!(self, Subject::Started(_))
+    }
+
+    /// Ends it if it was started here, so that the next is fresh.
+    pub(super) fn renew(&mut self) {
+        if let Subject::Started(started) = self {
+            started.server = None;
+        }
+    }
+
+    /// How it has ended, if it was started here and has.
+    pub(super) fn end(&mut self) -> Option<String> {
+        let Subject::Started(Started { server: Some((program, port)), .. }) = self else {
+            return None;
+        };
+        // One that has closed its port is about to end.
+        let status = if listens(*port) { program.status() } else { program.status_soon() }?;
+        Some(format!("{}{}", ended(status), program.last_words()))
+    }
+}
+
+impl Started {
+    fn port(&mut self) -> Result<u16, String> {
+        if let Some((_, port)) = &self.server {
+            return Ok(*port);
+        }
+        let (program, port) = self.start(&Story::default())?;
+        self.server = Some((program, port));
+        Ok(port)
+    }
+
+    /// Starts one, and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not listen.
+    fn start(&self, story: &Story) -> Result<(Program, u16), String> {
+        /// Somebody else may take a port just when it was found to be free.
+        const TRIES: usize = 3;
+        let mut why = String::new();
+        for _ in 0..TRIES {
+            let port = free_port()?;
+            let mut program = self.start_at(&[port.to_string()], story)?;
+            let deadline = Instant::now() + self.patience.0;
+            loop {
+                if listens(port) {
+                    return Ok((program, port));
+                }
+                if let Some(status) = program.status() {
+                    why = format!(
+                        "it ended before it listened, with {}{}",
+                        ended(status),
+                        program.last_words()
+                    );
+                    break;
+                }
+                if Instant::now() >= deadline {
+                    return Err(format!(
+                        "it does not listen on its port: {}",
+                        self.patience.over()
+                    ));
+                }
+                thread::sleep(LOOK);
+            }
+        }
+        Err(why)
+    }
+
+    /// Starts one more with these arguments.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be started.
+    pub(super) fn start_at(&self, args: &[String], story: &Story) -> Result<Program, String> {
+        let started = Program::start(&self.words, args, false, self.patience, story);
+        let name = self.words.first().map_or("", String::as_str);
+        started.map_err(|error| format!("cannot start {name}: {error}"))
+    }
+
+    /// Gives away the server that runs; the next one is fresh.
+    pub(super) fn take(&mut self) -> Option<(Program, u16)> {
+        self.server.take()
+    }
+
+    /// The port of the server that runs, if one does.
+    pub(super) fn taken_port(&self) -> Option<u16> {
+        self.server.as_ref().map(|(_, port)| *port)
+    }
+}
+
+/// This port on this machine.
+pub(super) fn loopback(port: u16) -> Vec<SocketAddr> {
+    vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+}
+
+/// A port that nobody uses just now.
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let address = listener.and_then(|listener| listener.local_addr());
+    address.map(|address| address.port()).map_err(|error| format!("there is no free port: {error}"))
+}
+
+fn listens(port: u16) -> bool {
+    loopback(port).iter().any(|address| TcpStream::connect(address).is_ok())
+}

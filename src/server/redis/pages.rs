@@ -1,0 +1,133 @@
+//! Gives texts back: one thread with a connection of its own, so that one who asks for much holds up
+//! nobody who says something.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use super::entry::Entry;
+use super::link::{Commands, Link, Target, Trouble, number, parts};
+use crate::server::chat::effects::Effect;
+use crate::server::chat::frame::Frame;
+use crate::server::chat::replay::{Page, PageRequest};
+use crate::server::outlet::Outlet;
+use crate::wire::position::Position;
+use crate::wire::protocol::{Stamp, append_record};
+
+/// Bytes of a page.
+const PAGE: usize = 64 * 1024;
+
+/// Bytes of a page while many are on their way.
+const SMALL_PAGE: usize = 4 * 1024;
+
+/// Entries that are fetched for one.
+const ENTRIES: &[u8] = b"16";
+
+/// Between two attempts to reach Redis.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Gives texts back.
+#[derive(Debug)]
+pub(super) struct Pages {
+    target: Target,
+    patience: Duration,
+    outlet: Arc<Outlet>,
+    link: Option<Link>,
+}
+
+impl Pages {
+    pub(super) fn new(target: Target, patience: Duration, outlet: Arc<Outlet>) -> Self {
+        Pages { target, patience, outlet, link: None }
+    }
+
+    /// Gives what is wanted until nobody can want anything any more. While Redis is away, those who
+    /// want something wait.
+    pub(super) fn run(mut self, wanted: &mpsc::Receiver<PageRequest>) {
+        for request in wanted {
+            let page = loop {
+                match self.page(&request) {
+                    Ok(page) => break page,
+                    Err(_) => {
+                        self.link = None;
+                        thread::sleep(RETRY);
+                    }
+                }
+            };
+            self.outlet.carry_out(Effect::Page(request.session, request.number, page));
+        }
+    }
+
+    /// Texts of a room; `None` if the first of them is not there.
+    fn page(&mut self, request: &PageRequest) -> Result<Option<Page>, Trouble> {
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => Link::open(&self.target, self.patience)?,
+        };
+        let first = *request.seqs.start();
+        let epoch = self.outlet.epoch.load(Ordering::SeqCst);
+        let mut entries = self.fetch(&mut link, request, epoch)?;
+        if !has(&entries, first) {
+            // It may be of an earlier epoch, the newest of which is the last.
+            let mut commands = Commands::default();
+            commands.add(&[b"LRANGE", self.target.key("epochs").as_bytes(), b"0", b"-1"]);
+            for epoch in parts(link.ask_one(commands)?).into_iter().rev().map(number) {
+                entries = self.fetch(&mut link, request, epoch)?;
+                if has(&entries, first) {
+                    break;
+                }
+            }
+        }
+        self.link = Some(link);
+        let pages = &self.outlet.pages;
+        let most = if pages.has_room() { PAGE } else { SMALL_PAGE };
+        let (lines, seq) = cut_page(&entries, request, epoch, most);
+        let page = || Page { lines: Frame::new(&lines, pages), last: Position { epoch, seq } };
+        Ok((!lines.is_empty()).then(page))
+    }
+
+    /// Entries from the one on that has the first text, if it is of that epoch.
+    fn fetch(
+        &self,
+        link: &mut Link,
+        request: &PageRequest,
+        epoch: u64,
+    ) -> Result<Vec<Entry>, Trouble> {
+        let stream = self.target.stream(request.room.as_str());
+        let from = format!("{epoch}-{}", request.seqs.start());
+        let mut commands = Commands::default();
+        commands.add(&[b"XRANGE", stream.as_bytes(), from.as_bytes(), b"+", b"COUNT", ENTRIES]);
+        Ok(Entry::read_all(link.ask_one(commands)?))
+    }
+}
+
+/// The first of the entries has that text.
+fn has(entries: &[Entry], seq: u64) -> bool {
+    entries.first().is_some_and(|entry| (entry.first..=entry.last.seq).contains(&seq))
+}
+
+/// What comes in these entries without a hole, so many bytes or a line more, and the SEQ of the last.
+fn cut_page(entries: &[Entry], request: &PageRequest, epoch: u64, most: usize) -> (Vec<u8>, u64) {
+    let (first, up_to) = (*request.seqs.start(), *request.seqs.end());
+    let (mut page, mut last) = (Vec::new(), first - 1);
+    for entry in entries {
+        let lines = entry.lines.split_inclusive(|&byte| byte == b'\n');
+        for (seq, line) in (entry.first..).zip(lines) {
+            if seq < first {
+                continue;
+            }
+            if seq != last + 1 || seq > up_to || page.len() >= most {
+                return (page, last);
+            }
+            if request.records {
+                let position = Position { epoch, seq };
+                let stamp = Stamp { position, time: entry.time };
+                append_record(&mut page, stamp, line.trim_ascii_end());
+            } else {
+                page.extend_from_slice(line);
+            }
+            last = seq;
+        }
+    }
+    (page, last)
+}

@@ -1,0 +1,28 @@
+-- Lets go of what is not to be kept of a room.
+-- KEYS: ends, the stream. ARGV: room, texts to keep, days to keep (0: for ever).
+local tail = redis.call('HGET', KEYS[1], ARGV[1])
+if not tail then
+    return 0
+end
+local epoch, seq, begin = string.match(tail, '^(%d+)-(%d+) (%d+)$')
+local cut = tonumber(seq) - ARGV[2]
+if cut > tonumber(begin) then
+    redis.call('XTRIM', KEYS[2], 'MINID', string.format('%s-%.0f', epoch, cut + 1))
+end
+if ARGV[3] ~= '0' then
+    local before = (redis.call('TIME')[1] - ARGV[3] * 86400) * 1000
+    -- A few at a time: each may be large. And not too many at once: others wait.
+    for _ = 1, 25 do
+        local gone = 0
+        for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 20)) do
+            if tonumber(entry[2][4]) >= before then
+                break
+            end
+            gone = gone + redis.call('XDEL', KEYS[2], entry[1])
+        end
+        if gone < 20 then
+            break
+        end
+    end
+end
+return 1

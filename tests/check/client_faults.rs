@@ -1,0 +1,110 @@
+//! Clients with one fault each, and the cases that find it.
+
+use std::sync::Mutex;
+use std::thread;
+
+use crate::faulty_client::command;
+use crate::run::{failed, report};
+
+/// Which client, each fault of it, and the cases that fail of it. No others do.
+const TABLE: &[(&str, &str, &[&str])] = &[
+    ("sender", "None", &[]),
+    ("sender", "TooManyTaken", &["calling/too-many-arguments"]),
+    ("sender", "BadPortPanics", &["calling/bad-port"]),
+    ("sender", "RefusedIsFine", &["calling/no-host", "calling/refused"]),
+    ("sender", "StrangeLoginHangs", &["login/strange-answer"]),
+    ("sender", "CrKept", &["answers/err-crlf", "login/reason-crlf"]),
+    ("sender", "HalfLineTaken", &["answers/in-pieces"]),
+    ("sender", "DoesNotWait", &["texts/waits"]),
+    ("sender", "NotTrimmed", &["texts/empty", "texts/trimmed"]),
+    ("sender", "EmptySent", &["texts/empty"]),
+    ("sender", "LimitTooLow", &["texts/longest"]),
+    ("sender", "LongCut", &["texts/too-long"]),
+    ("sender", "LastLineDropped", &["texts/no-end"]),
+    ("sender", "Utf8Repaired", &["texts/bytes"]),
+    ("sender", "JoinNowhere", &["commands/join-nowhere"]),
+    ("sender", "JoinFirst", &["commands/join-two"]),
+    ("sender", "SlashesKept", &["commands/two-slashes"]),
+    ("sender", "CommandsSaid", &["commands/no-space", "commands/unknown"]),
+    ("sender", "ReasonCut", &["answers/err"]),
+    ("sender", "ReasonTrimmed", &["answers/err-of-bytes"]),
+    ("sender", "OkPrinted", &["answers/silent-stdout"]),
+    ("sender", "Prompts", &["answers/silent-stdout"]),
+    ("sender", "QuitDoesNotWait", &["ending/quit-err", "ending/quit-waits"]),
+    ("sender", "EndsUnanswered", &["ending/last-answer", "ending/no-end"]),
+    ("sender", "GoneIsSilent", &["ending/server-gone"]),
+    ("sender", "LastLineLost", &["ending/no-end"]),
+    ("receiver", "None", &[]),
+    ("receiver", "JoinsAtOnce", &["login/waits"]),
+    ("receiver", "JoinRefusedIsFine", &["joining/refused"]),
+    ("receiver", "SaysMore", &["joining/quiet"]),
+    ("receiver", "NotFlushed", &["printing/at-once"]),
+    ("receiver", "ColonStops", &["printing/colons"]),
+    ("receiver", "TextTrimmed", &["printing/spaces"]),
+    ("receiver", "TextRepaired", &["printing/bytes"]),
+    ("receiver", "NulCuts", &["printing/nul"]),
+    ("receiver", "Cut255", &["printing/long"]),
+    ("receiver", "EmptyDropped", &["printing/empty"]),
+    ("receiver", "RepeatedDropped", &["printing/several"]),
+    ("receiver", "NamesChecked", &["printing/senders-name"]),
+    ("receiver", "CrKept", &["login/reason-crlf", "printing/crlf"]),
+    ("receiver", "NoColonAborts", &["strange/bytes", "strange/empty-line", "strange/no-colon"]),
+    ("receiver", "CutDeliveryAborts", &["strange/cut-delivery"]),
+    (
+        "receiver",
+        "UnknownIsSilent",
+        &["strange/late-err", "strange/late-ok", "strange/unknown-tag"],
+    ),
+    ("receiver", "IgnoresSigint", &["ending/sigint"]),
+    ("receiver", "ReadsInput", &["ending/not-before"]),
+    ("receiver", "GoneIsFine", &["ending/no-end", "ending/server-gone"]),
+    ("receiver", "GoneIsSilent", &["ending/no-end", "ending/server-gone"]),
+    ("receiver", "LastLineLost", &["ending/no-end"]),
+];
+
+/// The rows of one of the clients.
+fn find(client: &str) {
+    /// At a time: most wait for something most of the time.
+    const AT_A_TIME: usize = 4;
+    let rows = Mutex::new(TABLE.iter().filter(|(kind, ..)| *kind == client));
+    let wrong = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some((kind, fault, cases)) = { rows.lock().unwrap().next() } {
+                    wrong.lock().unwrap().extend(problem(kind, fault, cases));
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is not as the table says.
+fn problem(kind: &str, fault: &str, cases: &[&str]) -> Option<String> {
+    let command = command(kind, fault);
+    let words: Vec<_> = command.iter().map(String::as_str).collect();
+    let (status, report) = report(&[&[kind, "--timeout", "4", "--"], &words[..]].concat());
+    assert!(cases.len() <= 3, "{fault}: {cases:?}");
+    let of_kind = format!("{kind}/");
+    let found: Vec<_> =
+        failed(&report).into_iter().map(|id| id.strip_prefix(&of_kind).unwrap()).collect();
+    let right = found == cases && status == i32::from(!cases.is_empty());
+    (!right).then(|| {
+        let all = report["cases"].as_array().unwrap();
+        let bad = all.iter().filter(|case| case["verdict"] != "pass");
+        let bad: Vec<_> = bad.map(|it| format!("    {it}")).collect();
+        format!("{kind} {fault}: {status}, {found:?}\n  not {cases:?}\n{}", bad.join("\n"))
+    })
+}
+
+#[test]
+fn what_is_wrong_with_a_sender_is_found() {
+    find("sender");
+}
+
+#[test]
+fn what_is_wrong_with_a_receiver_is_found() {
+    find("receiver");
+}

@@ -1,0 +1,303 @@
+//! Small clients that are right but for one fault: this executable is one when it is told so.
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::process::{abort, exit};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What tells this executable that it is a client: its kind, its fault, and its arguments.
+const AS_PROGRAM: &str = "CHECK_CLIENT";
+
+/// The words that start one, with its arguments behind them. What the test harness prints does not
+/// get in the way: standard output is its descriptor 3.
+pub fn command(kind: &str, fault: &str) -> Vec<String> {
+    let exe = env::current_exe().unwrap().display().to_string();
+    let script = format!(
+        "IFS=,; export {AS_PROGRAM}=\"$*\"; \
+         exec \"$0\" --exact faulty_client::as_a_program --nocapture 3>&1 >/dev/null"
+    );
+    ["sh".into(), "-c".into(), script, exe, kind.into(), fault.into()].into()
+}
+
+/// No test, but that program.
+#[test]
+fn as_a_program() {
+    let Ok(words) = env::var(AS_PROGRAM) else { return };
+    let words: Vec<_> = words.split(',').collect();
+    let [kind, fault, args @ ..] = &words[..] else { return };
+    let mut client = Client::connect(*kind == "receiver", fault, args);
+    if *kind == "receiver" { client.receive() } else { client.send() }
+}
+
+struct Client {
+    fault: String,
+    input: BufReader<TcpStream>,
+    room: String,
+    unanswered: usize,
+    last: Vec<u8>,
+    printed: Vec<u8>,
+}
+
+/// Says something on standard error, and ends.
+fn fail(what: impl AsRef<[u8]>, status: i32) -> ! {
+    let _ = io::stderr().write_all(&[what.as_ref(), b"\n"].concat());
+    exit(status);
+}
+
+fn complain(what: &str) {
+    let _ = io::stderr().write_all(format!("{what}\n").as_bytes());
+}
+
+fn lossy(bytes: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(bytes).into_owned().into_bytes()
+}
+
+impl Client {
+    fn connect(receives: bool, fault: &str, args: &[&str]) -> Self {
+        let has = |name: &str| fault == name;
+        let wanted = if receives { 4 } else { 3 };
+        if args.len() < wanted || args.len() > wanted && !has("TooManyTaken") {
+            fail("usage: HOST PORT USER", 2);
+        }
+        let Some(port) = args[1].parse().ok().filter(|port: &u16| *port > 0) else {
+            let lines = if has("BadPortPanics") { "panic\nat main.rs" } else { "no port" };
+            fail(lines, 2)
+        };
+        let Ok(stream) = TcpStream::connect((args[0], port)) else {
+            fail("cannot connect", if has("RefusedIsFine") { 0 } else { 1 })
+        };
+        let room = args.get(3).copied().unwrap_or_default().to_owned();
+        let (fault, input) = (fault.to_owned(), BufReader::new(stream));
+        let mut client =
+            Client { fault, input, room, unanswered: 0, last: vec![], printed: vec![] };
+        let tag = if receives { "rlogin" } else { "slogin" };
+        client.write(format!("{tag}:{}", args[2]).as_bytes());
+        if client.has("JoinsAtOnce") {
+            client.join();
+        }
+        client.expect_ok();
+        client
+    }
+
+    fn has(&self, fault: &str) -> bool {
+        self.fault == fault
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        let _ = self.input.get_mut().write_all(&[line, b"\n"].concat());
+    }
+
+    /// The next line, without its end.
+    fn line(&mut self) -> Option<Vec<u8>> {
+        let mut line = Vec::new();
+        if self.has("HalfLineTaken") {
+            line = self.input.fill_buf().ok()?.to_vec();
+            let length =
+                line.iter().position(|byte| *byte == b'\n').map_or(line.len(), |at| at + 1);
+            line.truncate(length);
+            self.input.consume(length);
+        } else {
+            self.input.read_until(b'\n', &mut line).ok()?;
+        }
+        let ended = line.pop_if(|byte| *byte == b'\n').is_some();
+        if !self.has("CrKept") {
+            line.pop_if(|byte| *byte == b'\r');
+        }
+        let lost = self.has("LastLineLost") && !ended;
+        (!lost && (ended || !line.is_empty())).then_some(line)
+    }
+
+    /// Waits for the answer to a login or a first join.
+    fn expect_ok(&mut self) {
+        let Some(line) = self.line() else { fail("the server has closed the connection", 1) };
+        if line.starts_with(b"ok:") {
+            return;
+        }
+        match line.strip_prefix(b"err:") {
+            Some(reason) if self.has("JoinRefusedIsFine") && !self.last.is_empty() => {
+                fail(reason, 0)
+            }
+            Some(reason) => fail(reason, 1),
+            None if self.has("StrangeLoginHangs") => self.expect_ok(),
+            None => fail("the server sent an unexpected line", 1),
+        }
+    }
+}
+
+/// The sender.
+impl Client {
+    fn send(&mut self) -> ! {
+        let mut stdin = io::stdin().lock();
+        let mut line = Vec::new();
+        while {
+            if self.has("Prompts") {
+                print_out(b"> ");
+            }
+            stdin.read_until(b'\n', &mut line).is_ok_and(|count| count > 0)
+        } {
+            if line.ends_with(b"\n") || !self.has("LastLineDropped") {
+                self.take(&line);
+            }
+            line.clear();
+        }
+        if !self.has("EndsUnanswered") {
+            self.wait_for(0);
+        }
+        exit(0)
+    }
+
+    fn take(&mut self, line: &[u8]) {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = if self.has("NotTrimmed") { line } else { line.trim_ascii() };
+        if line.is_empty() && !self.has("EmptySent") {
+            return;
+        }
+        let words: Vec<_> =
+            line.split(u8::is_ascii_whitespace).filter(|it| !it.is_empty()).collect();
+        match words[..] {
+            [b"/quit"] => self.quit(),
+            [b"/leave"] => self.request(b"leave:"),
+            [b"/join", room] => self.request(&[b"join:", room].concat()),
+            [b"/join"] if self.has("JoinNowhere") => self.request(b"join:"),
+            [b"/join", room, ..] if self.has("JoinFirst") => {
+                self.request(&[b"join:", room].concat())
+            }
+            _ if line.starts_with(b"//") && !self.has("SlashesKept") => self.say(&line[1..]),
+            _ if line.starts_with(b"//") => self.say(line),
+            [b"/join", ..] => complain("/join takes a room"),
+            _ if line.starts_with(b"/") && !self.has("CommandsSaid") => complain("no such command"),
+            _ => self.say(line),
+        }
+    }
+
+    fn say(&mut self, text: &[u8]) {
+        let text = if self.has("Utf8Repaired") { lossy(text) } else { text.to_vec() };
+        let most = if self.has("LimitTooLow") { 245 } else { 246 };
+        match text.len() > most {
+            true if self.has("LongCut") => self.request(&[b"sendall:", &text[..most]].concat()),
+            true => complain("this is too long"),
+            false => self.request(&[b"sendall:", &text[..]].concat()),
+        }
+    }
+
+    fn request(&mut self, line: &[u8]) {
+        let late = self.has("EndsUnanswered");
+        if late {
+            self.wait_for(0);
+        }
+        self.write(line);
+        self.unanswered += 1;
+        self.wait_for(usize::from(late || self.has("DoesNotWait")));
+    }
+
+    fn quit(&mut self) -> ! {
+        self.write(b"quit:bye");
+        if self.has("QuitDoesNotWait") {
+            exit(0);
+        }
+        self.unanswered += 1;
+        self.wait_for(0);
+        exit(0)
+    }
+
+    /// Waits until so many answers are still to come.
+    fn wait_for(&mut self, left: usize) {
+        while self.unanswered > left {
+            self.unanswered -= 1;
+            let Some(line) = self.line() else {
+                let silent = self.has("GoneIsSilent");
+                if silent { exit(1) } else { fail("the server has closed the connection", 1) }
+            };
+            match line.strip_prefix(b"err:") {
+                Some(reason) => {
+                    let reason = match self.fault.as_str() {
+                        "ReasonCut" => reason.split(|byte| *byte == b':').next().unwrap(),
+                        "ReasonTrimmed" => reason.trim_ascii(),
+                        _ => reason,
+                    };
+                    let _ = io::stderr().write_all(&[reason, b"\n"].concat());
+                }
+                None if self.has("OkPrinted") => print_out(&line),
+                None => {}
+            }
+        }
+    }
+}
+
+/// Writes to what is standard output for those who started this.
+fn print_out(bytes: &[u8]) {
+    let stdout = std::fs::OpenOptions::new().append(true).open("/dev/fd/3");
+    let _ = stdout.unwrap().write_all(bytes);
+}
+
+/// The receiver.
+impl Client {
+    fn join(&mut self) {
+        let join = format!("join:{}", self.room);
+        self.write(join.as_bytes());
+    }
+
+    fn receive(&mut self) -> ! {
+        if self.has("IgnoresSigint") {
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal_hook::consts::SIGINT, flag).unwrap();
+        }
+        if !self.has("JoinsAtOnce") {
+            self.join();
+        }
+        self.last = b"joined".to_vec();
+        self.expect_ok();
+        if self.has("ReadsInput") {
+            std::thread::spawn(|| {
+                let _ = io::copy(&mut io::stdin(), &mut io::sink());
+                exit(0);
+            });
+        }
+        if self.has("SaysMore") {
+            self.write(b"ok:thanks");
+        }
+        while let Some(line) = self.line() {
+            self.print(&line);
+        }
+        print_out(&self.printed);
+        match self.fault.as_str() {
+            "GoneIsSilent" => exit(1),
+            "GoneIsFine" => fail("the server has closed the connection", 0),
+            _ => fail("the server has closed the connection", 1),
+        }
+    }
+
+    fn print(&mut self, line: &[u8]) {
+        let mut parts = line.splitn(4, |byte| *byte == b':');
+        let parts: Vec<_> = std::iter::from_fn(|| parts.next()).collect();
+        match parts[..] {
+            [b"delivery", _, sender, text] if line.len() < 754 => self.delivery(line, sender, text),
+            [b"delivery"] | [_] if self.has("NoColonAborts") => abort(),
+            [b"delivery", _] | [b"delivery", _, _] if self.has("CutDeliveryAborts") => abort(),
+            [_, _, ..] if parts[0] != b"delivery" && self.has("UnknownIsSilent") => {}
+            _ => complain("the server sent an unexpected line"),
+        }
+    }
+
+    fn delivery(&mut self, line: &[u8], sender: &[u8], text: &[u8]) {
+        let text = match self.fault.as_str() {
+            "ColonStops" => text.split(|byte| *byte == b':').next().unwrap().to_vec(),
+            "TextTrimmed" => text.trim_ascii().to_vec(),
+            "TextRepaired" => lossy(text),
+            "NulCuts" => text.split(|byte| *byte == 0).next().unwrap().to_vec(),
+            "Cut255" if line.len() > 254 => text[..text.len() - (line.len() - 254)].to_vec(),
+            _ => text.to_vec(),
+        };
+        if text.is_empty() && self.has("EmptyDropped")
+            || self.has("RepeatedDropped") && self.last == line
+            || self.has("NamesChecked") && !sender.iter().all(u8::is_ascii_alphanumeric)
+        {
+            return;
+        }
+        self.last = line.to_vec();
+        let printed = [sender, b": ", &text, b"\n"].concat();
+        if self.has("NotFlushed") { self.printed.extend(printed) } else { print_out(&printed) }
+    }
+}

@@ -1,0 +1,38 @@
+//! Running `chatbox check`, and reading what it reports.
+
+use std::collections::BTreeMap;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::chatbox;
+
+/// Runs it with these words. It bounds all that it waits for itself.
+pub fn check(words: &[&str]) -> Output {
+    let mut command = chatbox(["check"].iter().chain(words).copied());
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs it with `--format json`; its exit status, and its report.
+pub fn report(words: &[&str]) -> (i32, Value) {
+    let finished = check(&[&["--format", "json"], words].concat());
+    let json = serde_json::from_slice(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
+    (finished.status.code().unwrap(), json)
+}
+
+/// The verdict of each case.
+pub fn verdicts(report: &Value) -> BTreeMap<&str, &str> {
+    let cases = report["cases"].as_array().unwrap();
+    cases.iter().map(|it| (it["id"].as_str().unwrap(), it["verdict"].as_str().unwrap())).collect()
+}
+
+/// The cases with this verdict.
+pub fn with_verdict<'a>(report: &'a Value, verdict: &str) -> Vec<&'a str> {
+    let all = verdicts(report).into_iter();
+    all.filter(|(_, found)| *found == verdict).map(|(id, _)| id).collect()
+}
+
+/// The cases that failed.
+pub fn failed(report: &Value) -> Vec<&str> {
+    with_verdict(report, "fail")
+}

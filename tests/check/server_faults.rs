@@ -1,0 +1,148 @@
+//! Servers with one fault each, and the cases that find it.
+
+use std::sync::Mutex;
+use std::thread;
+
+use crate::fault::Fault;
+use crate::faulty_server::start;
+use crate::run::{failed, report, with_verdict};
+
+/// Each fault, and the cases that fail of it. No others do.
+const TABLE: &[(Fault, &[&str])] = &[
+    (Fault::Nothing, &[]),
+    (Fault::AnswersInCrlf, &[]),
+    (Fault::EmptyLineUnanswered, &["answers/empty-line"]),
+    (Fault::EmptyLineTwice, &["answers/empty-line"]),
+    (Fault::NoColonTwice, &["answers/no-colon", "strangers/http-logged-in", "strangers/not-tls"]),
+    (Fault::NoColonTaken, &["answers/no-colon"]),
+    (Fault::NoTagUnanswered, &["answers/no-tag"]),
+    (Fault::UnknownTagCloses, &["answers/half-close-err", "states/new-anything-else"]),
+    (Fault::TagsInAnyCase, &["answers/case-matters"]),
+    (Fault::LineTrimmed, &["answers/space-before-tag"]),
+    (Fault::ReservedTagsTaken, &["answers/reserved-tags"]),
+    (Fault::CrKept, &["answers/crlf"]),
+    (Fault::CrsStripped, &["texts/carriage-return"]),
+    (Fault::TextLimitTooLow, &["lines/longest", "lines/longest-crlf", "texts/longest-delivery"]),
+    (Fault::LimitTooHigh, &["lines/too-long", "login/longest-name"]),
+    (Fault::CrNotCounted, &["lines/too-long"]),
+    (Fault::LongLineSplit, &["lines/much-too-long", "lines/too-long", "login/longest-name"]),
+    (Fault::LongLineCloses, &["lines/much-too-long", "lines/too-long", "login/longest-name"]),
+    (Fault::VeryLongLineCloses, &["lines/much-too-long"]),
+    (Fault::NotClosedAfterHalfClose, &["answers/half-close-ends"]),
+    (Fault::CutLineCarriedOut, &["lines/cut"]),
+    (Fault::SenderLogsInTwice, &["states/sender-in-room-slogin", "states/sender-slogin"]),
+    (Fault::SenderBecomesReceiver, &["states/sender-in-room-rlogin", "states/sender-rlogin"]),
+    (Fault::JoinBeforeLogin, &["answers/half-close-err", "states/new-join"]),
+    (
+        Fault::TextWithoutRoom,
+        &["answers/in-order", "states/sender-in-room-leave", "states/sender-sendall"],
+    ),
+    (Fault::LeaveWithoutRoom, &["answers/in-order", "answers/unread", "states/sender-leave"]),
+    (Fault::LeaveStays, &["answers/in-order", "states/sender-in-room-leave"]),
+    (Fault::LeavePayloadRefused, &["rooms/sender-leaves"]),
+    (Fault::QuitBeforeLoginOk, &["states/new-quit"]),
+    (Fault::QuitBeforeLoginStays, &["states/new-quit"]),
+    (Fault::QuitInRoomStays, &["leaving/after-quit", "states/sender-in-room-quit"]),
+    (Fault::QuitInRoomUnanswered, &["leaving/after-quit", "states/sender-in-room-quit"]),
+    (Fault::QuitPayloadRefused, &["leaving/quit-payload"]),
+    (Fault::GoesOnAfterQuit, &["leaving/after-quit"]),
+    (Fault::ReceiverSays, &["states/receiver-in-room-sendall", "states/receiver-sendall"]),
+    (Fault::ReceiverLeaves, &["delivery/answered-in-room", "states/receiver-in-room-leave"]),
+    (Fault::UnderscoreInNames, &["login/no-name", "rooms/no-name"]),
+    (Fault::SpaceAfterName, &["login/space-after-name", "rooms/space-after-name"]),
+    (Fault::EmptyUser, &["login/empty-name"]),
+    (Fault::EmptyRoom, &["rooms/empty-name"]),
+    (Fault::OneLetterNamesRefused, &["login/letters-and-digits", "rooms/letters-and-digits"]),
+    (Fault::NamesLowered, &["login/as-given"]),
+    (Fault::NamesUnique, &["login/letters-and-digits", "login/same-name"]),
+    (Fault::FailedLoginCloses, &["login/again"]),
+    (Fault::FailedJoinLeaves, &["rooms/sender-stays"]),
+    (Fault::FailedJoinLeavesReceiver, &["rooms/receiver-stays"]),
+    (Fault::SenderDoesNotMove, &["rooms/sender-moves"]),
+    (Fault::ReceiverHearsBoth, &["delivery/nothing-after-leaving", "rooms/receiver-moves"]),
+    (Fault::SameRoomTwice, &["rooms/same-again"]),
+    (Fault::TextTrimmed, &["texts/carriage-return", "texts/spaces"]),
+    (Fault::NulCuts, &["texts/nul"]),
+    (Fault::Utf8Repaired, &["texts/high-bytes"]),
+    (Fault::ControlStripped, &["texts/control-bytes"]),
+    (Fault::EmptyTextRefused, &["texts/empty"]),
+    (Fault::ColonCuts, &["answers/colon-in-payload"]),
+    (Fault::DeliveryCut, &["lines/longest", "lines/longest-crlf", "texts/longest-delivery"]),
+    (Fault::FifthMissed, &["crowd/two-hundred", "delivery/everyone"]),
+    (Fault::RepeatedDropped, &["delivery/once"]),
+    (Fault::Text900Lost, &["delivery/in-order"]),
+    (Fault::Text900Twice, &["delivery/in-order"]),
+    (Fault::NoOrder, &["delivery/one-order"]),
+    (Fault::PrefixHears, &["rooms/apart"]),
+    (Fault::AnyCaseRooms, &["login/as-given", "rooms/apart"]),
+    (Fault::OldTextsCome, &["delivery/after-ok", "rooms/came-later", "rooms/receiver-moves"]),
+    (Fault::RegisteredBeforeOk, &["delivery/ok-first"]),
+    (Fault::RegisteredLate, &["delivery/after-ok"]),
+    (Fault::HalfClosedDropped, &["delivery/half-closed"]),
+    (Fault::HttpStays, &["strangers/http", "strangers/http-too-long"]),
+    (Fault::LongHttpStays, &["strangers/http-too-long"]),
+    (Fault::HttpClosesSender, &["strangers/http-logged-in"]),
+    (Fault::TlsStays, &["strangers/tls"]),
+    (Fault::ByteOfTlsCloses, &["strangers/not-tls"]),
+    (Fault::FewClients, &["crowd/two-hundred"]),
+    (Fault::PercentLost, &["texts/plain"]),
+    (Fault::HistoryTaken, &["history/not-offered"]),
+];
+
+/// Some of the table's rows.
+fn find(rows: impl Iterator<Item = &'static (Fault, &'static [&'static str])> + Send) {
+    /// At a time: most wait for something most of the time.
+    const AT_A_TIME: usize = 4;
+    let (rows, wrong) = (Mutex::new(rows), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some((fault, cases)) = { rows.lock().unwrap().next() } {
+                    wrong.lock().unwrap().extend(problem(*fault, cases));
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is not as the table says.
+fn problem(fault: Fault, cases: &[&str]) -> Option<String> {
+    let server = start(fault);
+    let port = server.port.to_string();
+    let (status, report) = report(&["server", "--timeout", "4", "127.0.0.1", &port]);
+    let found: Vec<_> =
+        failed(&report).into_iter().map(|id| id.strip_prefix("server/").unwrap()).collect();
+    assert!(cases.len() <= 3, "{fault:?}: {cases:?}");
+    let right = found == cases && status == i32::from(!cases.is_empty());
+    let detail = |id: &&str| {
+        let all = report["cases"].as_array().unwrap();
+        let of_it = all.iter().find(|case| case["id"] == format!("server/{id}").as_str()).unwrap();
+        format!("    {}: expected {} came {}", id, of_it["expected"], of_it["came"])
+    };
+    (!right).then(|| {
+        let other = found.iter().filter(|id| !cases.contains(id)).map(detail);
+        let other = other.collect::<Vec<_>>().join("\n");
+        let errors = with_verdict(&report, "error");
+        format!("{fault:?}: status {status}, failed {found:?}\n  not {cases:?}\n{other}\n  errors {errors:?}")
+    })
+}
+
+#[test]
+fn the_table_has_many_faults_and_each_once() {
+    assert!(TABLE.len() > 60);
+    for (at, (fault, _)) in TABLE.iter().enumerate() {
+        assert!(TABLE[..at].iter().all(|(other, _)| other != fault), "{fault:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_lines_logins_and_states_is_found() {
+    find(TABLE[..36].iter());
+}
+
+#[test]
+fn what_is_wrong_with_names_rooms_and_deliveries_is_found() {
+    find(TABLE[36..].iter());
+}

@@ -1,0 +1,106 @@
+//! What keeps a server from being started over Redis.
+
+use std::net::TcpListener;
+use std::thread;
+
+use crate::engine::Engine;
+use crate::harness::{Finished, Peer, Program, chatbox};
+
+fn refused(flags: &[&str]) -> Finished {
+    let words = ["server", "0"].iter().chain(flags).copied();
+    Program::start(chatbox(words)).finish()
+}
+
+#[test]
+fn a_redis_that_cannot_be_used_is_one_line() {
+    for url in ["", "x", "http://localhost", "redis://", "rediss://localhost", "redis://a:b:c"] {
+        let finished = refused(&["--redis", url]);
+        finished.assert_one_error(1, "--redis takes redis://");
+    }
+    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let url = format!("redis://eve:secret@{nobody}");
+    let finished = refused(&["--redis", &url, "--redis-timeout", "1"]);
+    finished.assert_one_error(1, &format!("cannot use Redis at {nobody}: "));
+    assert!(!String::from_utf8_lossy(&finished.stderr).contains("secret"), "{finished:?}");
+}
+
+#[test]
+fn one_that_says_nothing_is_not_waited_for() {
+    let mute = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("redis://{}", mute.local_addr().unwrap());
+    let finished = refused(&["--redis", &url, "--redis-timeout", "1"]);
+    finished.assert_one_error(1, "does not answer");
+}
+
+#[test]
+fn one_that_is_too_old_is_one_line() {
+    let old = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("redis://{}", old.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut peer = Peer::over(old.accept().unwrap().0);
+        peer.line();
+        let info = "redis_version:6.2.7\r\nrun_id:x\r\n";
+        peer.send(format!("${}\r\n{info}\r\n", info.len()));
+        peer.send("$1\r\nx\r\n".repeat(5));
+        while peer.next_line().is_some() {}
+    });
+    refused(&["--redis", &url]).assert_one_error(1, "version 6.2.7: 7.0 or newer is needed");
+}
+
+#[test]
+fn flags_for_redis_need_redis_and_no_file() {
+    for flags in [
+        &["--redis", "redis://localhost", "--history", "chat.db"][..],
+        &["--redis", "redis://localhost", "--fsync"],
+        &["--redis-prefix", "x"],
+        &["--redis-timeout", "1"],
+        &["--redis-password-file", "x"],
+        &["--keep-texts", "1"],
+    ] {
+        refused(flags).assert_one_error(2, "--");
+    }
+}
+
+#[test]
+fn a_password_comes_from_the_url_or_from_a_file_and_is_in_no_line() {
+    let Some(engine) = Engine::with(&["--user", "bob", "on", ">secret", "~*", "&*", "+@all"])
+    else {
+        return;
+    };
+    let with = |user: &str| engine.url().replace("redis://", &format!("redis://{user}@"));
+    let bad = refused(&["--redis", &with("bob:not the one")]);
+    bad.assert_one_error(1, "authentication failed");
+    assert!(!String::from_utf8_lossy(&bad.stderr).contains("not the one"), "{bad:?}");
+    let file = engine.folder().join("password");
+    let path = file.to_str().unwrap();
+    let from_file = ["--redis", &with("bob"), "--redis-password-file", path];
+    refused(&from_file).assert_one_error(1, "cannot read");
+    std::fs::write(&file, "secret\n").unwrap();
+    for flags in [&["--redis", &*with("bob:secret")][..], &from_file] {
+        let server = crate::harness::Server::with(flags);
+        Peer::sender(server.port, "al", "cafe").ok("sendall:hi");
+        let report = server.report();
+        assert!(!report.contains("secret"), "{report}");
+        let finished = server.stop();
+        assert!(!String::from_utf8_lossy(&finished.stderr).contains("secret"), "{finished:?}");
+    }
+}
+
+#[test]
+fn servers_that_keep_more_or_less_are_told_so() {
+    let Some(engine) = Engine::start() else { return };
+    let url = engine.url();
+    let first = engine.server(&["--keep-texts", "7"]);
+    let more = refused(&["--redis", &url]);
+    more.assert_one_error(
+        1,
+        "keep 7 texts of each room, for ever, this one would keep 10000 texts",
+    );
+    refused(&["--redis", &url, "--keep-texts", "7", "--keep-days", "2"])
+        .assert_one_error(1, "for 2 days");
+    // Another chat is another one.
+    engine.server(&["--redis-prefix", "other:"]).stop();
+    // When the others have stopped, it may be changed.
+    first.stop();
+    engine.server(&[]).stop();
+}
