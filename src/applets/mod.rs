@@ -7,7 +7,6 @@ mod bench;
 mod chat;
 mod check;
 mod receiver;
-mod security;
 mod sender;
 mod server;
 

@@ -25,7 +25,5 @@ mod pipes;
 mod readme;
 mod running;
 mod shutdown;
-mod sockets;
 mod states;
 mod terminal;
-mod tls;

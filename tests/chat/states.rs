@@ -1,14 +1,7 @@
 //! The state table of the protocol, as data: for every state of a connection and every kind of
 //! line, the answer and the state after it.
 
-use crate::harness::{Peer, Place, Server, Way};
-use crate::over_each_way;
-
-over_each_way! {
-    every_line_in_every_state
-    an_over_long_line_is_one_error_in_every_state
-    a_failed_login_can_be_tried_again
-}
+use crate::harness::{Peer, Server};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -105,11 +98,11 @@ struct Witnesses {
 }
 
 impl Witnesses {
-    fn new(place: &Place) -> Self {
+    fn new(port: u16) -> Self {
         let each = [HERE, THERE];
         Witnesses {
-            receivers: each.map(|room| (room, Peer::receiver(place, "ear", room))),
-            senders: each.map(|room| (room, Peer::sender(place, "mouth", room))),
+            receivers: each.map(|room| (room, Peer::receiver(port, "ear", room))),
+            senders: each.map(|room| (room, Peer::sender(port, "mouth", room))),
         }
     }
 
@@ -138,21 +131,21 @@ impl Witnesses {
     }
 }
 
-fn peer_in(place: &Place, state: State) -> Peer {
+fn peer_in(port: u16, state: State) -> Peer {
     match state {
-        New => Peer::connect(place),
+        New => Peer::connect(port),
         Sender => {
-            let mut peer = Peer::connect(place);
+            let mut peer = Peer::connect(port);
             peer.ok("slogin:ann");
             peer
         }
         Receiver => {
-            let mut peer = Peer::connect(place);
+            let mut peer = Peer::connect(port);
             peer.ok("rlogin:ann");
             peer
         }
-        SenderIn(room) => Peer::sender(place, "ann", room),
-        ReceiverIn(room) => Peer::receiver(place, "ann", room),
+        SenderIn(room) => Peer::sender(port, "ann", room),
+        ReceiverIn(room) => Peer::receiver(port, "ann", room),
         Closed | Dismissed => panic!("nobody starts closed"),
     }
 }
@@ -181,12 +174,13 @@ fn state_of(peer: &mut Peer, witnesses: &mut Witnesses) -> State {
     }
 }
 
-fn every_line_in_every_state(way: Way) {
-    let server = Server::over(way, &[]);
-    let mut witnesses = Witnesses::new(&server.place());
+#[test]
+fn every_line_in_every_state() {
+    let server = Server::with(&[]);
+    let mut witnesses = Witnesses::new(server.port);
     for (line, outcomes) in TABLE {
         for (state, outcome) in STATES.into_iter().zip(outcomes) {
-            let mut peer = peer_in(&server.place(), state);
+            let mut peer = peer_in(server.port, state);
             let answer = peer.ask(line);
             let tag = if matches!(outcome, None | Some(Dismissed)) { "err:" } else { "ok:" };
             assert!(answer.starts_with(tag), "{line:?} in {state:?} was answered {answer:?}");
@@ -203,12 +197,13 @@ fn every_line_in_every_state(way: Way) {
     }
 }
 
-fn an_over_long_line_is_one_error_in_every_state(way: Way) {
-    let server = Server::over(way, &[]);
-    let mut witnesses = Witnesses::new(&server.place());
+#[test]
+fn an_over_long_line_is_one_error_in_every_state() {
+    let server = Server::with(&[]);
+    let mut witnesses = Witnesses::new(server.port);
     for state in STATES {
         for length in [256, 257, 1000, 70_000] {
-            let mut peer = peer_in(&server.place(), state);
+            let mut peer = peer_in(server.port, state);
             peer.err(&format!("sendall:{}", "x".repeat(length - "sendall:\n".len())));
             let after = state_of(&mut peer, &mut witnesses);
             assert_eq!(after, state, "after a line of {length} bytes");
@@ -216,19 +211,20 @@ fn an_over_long_line_is_one_error_in_every_state(way: Way) {
     }
 }
 
-fn a_failed_login_can_be_tried_again(way: Way) {
-    let server = Server::over(way, &[]);
-    let mut peer = Peer::connect(server.place());
+#[test]
+fn a_failed_login_can_be_tried_again() {
+    let server = Server::with(&[]);
+    let mut peer = Peer::connect(server.port);
     peer.err("slogin:not a name");
     peer.err("rlogin:");
     peer.ok("slogin:ann");
-    let mut peer = Peer::connect(server.place());
+    let mut peer = Peer::connect(server.port);
     peer.err("join:cafe");
     peer.err("rlogin:not a name");
     peer.ok("rlogin:ann");
     peer.err("join:");
     peer.ok("join:cafe");
-    Peer::sender(server.place(), "bob", "cafe").ok("sendall:hi");
+    Peer::sender(server.port, "bob", "cafe").ok("sendall:hi");
     peer.expect("delivery:cafe:bob:hi");
 }
 

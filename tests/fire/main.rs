@@ -12,7 +12,6 @@ mod addresses;
 mod bugs;
 mod crowds;
 mod floods;
-mod handshakes;
 mod limits;
 mod slow;
 mod turmoil;

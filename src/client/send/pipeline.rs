@@ -285,7 +285,6 @@ impl<'a> Pipeline<'a> {
         if !self.output.is_empty() {
             wanted |= PollFlags::OUT;
         }
-        wanted |= self.link.connection.wanted();
         let mut fds = vec![PollFd::new(&self.link.connection, wanted)];
         if exhausted {
             fds.extend(self.source.pipe().map(|input| PollFd::new(input, PollFlags::IN)));
@@ -308,7 +307,6 @@ impl<'a> Pipeline<'a> {
                 Err(loss) => self.lose(loss)?,
             }
         }
-        self.link.connection.flush();
         Ok(())
     }
 

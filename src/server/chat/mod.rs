@@ -33,4 +33,3 @@ pub(crate) mod session_queue;
 pub(crate) mod sync;
 pub(crate) mod tally;
 pub(crate) mod turn;
-pub(crate) mod vouched;

@@ -9,13 +9,11 @@
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 
-use log::debug;
 use mio::event::Event;
 
-use super::door::Newcomer;
-use super::got::Got;
-use super::transport::Transport;
+use super::transport::{Got, Transport};
 use crate::server::chat::admission::Permit;
+use crate::server::chat::id::Peer;
 use crate::server::chat::outbox::Drained;
 use crate::server::chat::session::Session;
 use crate::server::chat::turn::{Step, Turn};
@@ -50,8 +48,6 @@ pub(crate) struct Connection {
     output: Output,
     /// The system has said that the client neither sends nor takes anything any more.
     hung_up: bool,
-    /// What is wrong with the client's TLS.
-    pub trouble: Option<Box<str>>,
 }
 
 /// Bytes that were read, the first of them used already.
@@ -111,14 +107,11 @@ pub(crate) enum Loss {
     TimedOut,
     /// It speaks TLS, which we do not.
     Tls,
-    /// It does not speak TLS as it should.
-    BadTls,
 }
 
 impl From<io::Error> for Loss {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            ErrorKind::InvalidData => Loss::BadTls,
             // The system gives up after the same time, and says what it has heard on the way.
             ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
                 Loss::TimedOut
@@ -141,10 +134,9 @@ pub(crate) enum Served {
 
 impl Connection {
     /// A client that has just connected.
-    pub(crate) fn new(newcomer: Newcomer, permit: Permit) -> Self {
-        let Newcomer { transport, peer, vouched } = newcomer;
+    pub(crate) fn new(transport: Transport, peer: Peer, permit: Permit) -> Self {
         Connection {
-            session: Session::new(peer, vouched, permit),
+            session: Session::new(peer, permit),
             transport,
             lines: LineSplitter::new(MAX_REQUEST),
             tls: Some(0),
@@ -153,7 +145,6 @@ impl Connection {
             input: Input::Idle,
             output: Output::Open,
             hung_up: false,
-            trouble: None,
         }
     }
 
@@ -225,8 +216,7 @@ impl Connection {
             || session.awaited() >= AWAITED
             || session.is_opening()
             || session.is_waiting()
-            || self.parked.is_some()
-                && (session.is_awaiting() || session.is_in_debt() || session.is_nameless())
+            || self.parked.is_some() && (session.is_awaiting() || session.is_in_debt())
     }
 
     /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the
@@ -306,9 +296,7 @@ impl Connection {
 
     /// Reads what is there, once; returns how many bytes.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let got = self.transport.read(buffer, self.input == Input::Thorough);
-        self.know_client();
-        match got {
+        match self.transport.read(buffer, self.input == Input::Thorough) {
             Ok(Got::Some(count)) => count,
             Ok(Got::Last(count)) => {
                 self.input = Input::Idle;
@@ -327,28 +315,9 @@ impl Connection {
             }
             Err(error) => {
                 self.input = Input::Ended;
-                if error.kind() == ErrorKind::InvalidData {
-                    debug!("{}: {error}", self.session);
-                    self.trouble = Some(error.to_string().into());
-                }
                 self.lose(error.into());
                 0
             }
-        }
-    }
-
-    /// Takes up what the transport has found out about who it is, as long as that may be news.
-    fn know_client(&mut self) {
-        if self.session.is_logged_in() {
-            return;
-        }
-        if self.transport.is_tls() {
-            self.session.comes_over_tls();
-        }
-        if self.session.is_nameless()
-            && let Some(vouched) = self.transport.vouched()
-        {
-            self.session.vouch(vouched);
         }
     }
 

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
-use super::door::Newcomer;
 use super::stall::Stall;
+use super::transport::Transport;
 use crate::server::chat::admission::Permit;
+use crate::server::chat::id::Peer;
 use crate::server::chat::placement::Assignment;
 
 static SERIALS: AtomicU64 = AtomicU64::new(0);
@@ -14,8 +15,10 @@ static SERIALS: AtomicU64 = AtomicU64::new(0);
 /// A client that has just connected.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// Who it is.
-    pub newcomer: Newcomer,
+    /// The way to it.
+    pub transport: Transport,
+    /// Where it is.
+    pub peer: Peer,
     /// Its place.
     pub permit: Permit,
     /// Its share of the load of the worker that it is given to.
@@ -33,8 +36,6 @@ pub(crate) struct Slot {
     pub assignment: Assignment,
     /// When the client has to have logged in.
     pub login_deadline: Option<Instant>,
-    /// When its handshake has to be over.
-    pub handshake_deadline: Option<Instant>,
     /// The receiver's queue is above its mark, or has been of late.
     pub stall: Option<Box<Stall>>,
 }
@@ -42,13 +43,12 @@ pub(crate) struct Slot {
 impl Slot {
     /// A client that has to log in until then.
     pub(crate) fn new(client: Client, login_deadline: Instant) -> Self {
-        let Client { newcomer, permit, assignment } = client;
+        let Client { transport, peer, permit, assignment } = client;
         Slot {
             serial: SERIALS.fetch_add(1, Ordering::Relaxed),
-            connection: Connection::new(newcomer, permit),
+            connection: Connection::new(transport, peer, permit),
             assignment,
             login_deadline: Some(login_deadline),
-            handshake_deadline: None,
             stall: None,
         }
     }

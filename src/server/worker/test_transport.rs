@@ -10,7 +10,7 @@ use std::net::Shutdown;
 
 use mio::net::TcpStream;
 
-use super::got::Got;
+use super::transport::Got;
 
 /// What each side says first.
 const HELLO: u8 = b'H';

@@ -1,4 +1,4 @@
-//! Opens the TCP sockets that clients connect to.
+//! Opens the sockets that clients connect to.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -8,8 +8,11 @@ use log::{Level, log};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
-use super::error::ListenError;
+use super::error::ServerError;
 use crate::system::sockets;
+
+/// Clients that may have connected and wait to be accepted.
+const BACKLOG: i32 = 4096;
 
 /// How long data may wait for a client whose system confirms nothing and takes nothing.
 const UNCONFIRMED: Duration = Duration::from_secs(25);
@@ -23,12 +26,12 @@ const TRIES: usize = 20;
 ///
 /// # Errors
 ///
-/// [`ListenError`] if a host is unknown or has no address of this machine, or if an address cannot
+/// [`ServerError`] if a host is unknown or has no address of this machine, or if an address cannot
 /// be used.
-pub(super) fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>, ListenError> {
+pub(crate) fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>, ServerError> {
     let mut addresses = Vec::new();
     for host in hosts {
-        let unknown = |source| ListenError::UnknownHost { host: host.clone(), source };
+        let unknown = |source| ServerError::UnknownHost { host: host.clone(), source };
         addresses
             .push((without_brackets(host), port).to_socket_addrs().map_err(unknown)?.collect());
     }
@@ -58,7 +61,7 @@ fn without_brackets(host: &str) -> &str {
 fn listen_at_all(
     hosts: &[Vec<SocketAddr>],
     mut port: u16,
-) -> Result<Vec<TcpListener>, ListenError> {
+) -> Result<Vec<TcpListener>, ServerError> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     for addresses in hosts {
         let mut missing = Vec::new();
@@ -74,7 +77,7 @@ fn listen_at_all(
                     port = local_port(&listener, address)?;
                     listeners.push(listener);
                 }
-                Err(ListenError::Address { source, .. }) if is_missing(&source) => {
+                Err(ServerError::Listen { source, .. }) if is_missing(&source) => {
                     missing.push((address, source));
                 }
                 Err(error) => return Err(error),
@@ -89,11 +92,11 @@ fn listen_at_all(
 fn pass_over(
     mut missing: Vec<(SocketAddr, io::Error)>,
     addresses: &[SocketAddr],
-) -> Result<(), ListenError> {
+) -> Result<(), ServerError> {
     if missing.len() == addresses.len()
         && let Some((address, source)) = missing.pop()
     {
-        return Err(ListenError::Address { address, source });
+        return Err(ServerError::Listen { address, source });
     }
     for (address, error) in missing {
         log!(level_of_missing(address), "cannot listen on {address}: {error}");
@@ -112,13 +115,13 @@ fn is_missing(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| missing.contains(&errno))
 }
 
-fn local_port(listener: &TcpListener, address: SocketAddr) -> Result<u16, ListenError> {
+fn local_port(listener: &TcpListener, address: SocketAddr) -> Result<u16, ServerError> {
     let local = listener.local_addr();
-    Ok(local.map_err(|source| ListenError::Address { address, source })?.port())
+    Ok(local.map_err(|source| ServerError::Listen { address, source })?.port())
 }
 
-fn listen_at(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    open(address).map_err(|error| ListenError::Address { address, source: error.into() })
+fn listen_at(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    open(address).map_err(|error| ServerError::Listen { address, source: error.into() })
 }
 
 fn open(address: SocketAddr) -> rustix::io::Result<TcpListener> {
@@ -139,7 +142,7 @@ fn open(address: SocketAddr) -> rustix::io::Result<TcpListener> {
     sockopt::set_socket_oobinline(&socket, true)?;
     sockopt::set_tcp_user_timeout(&socket, UNCONFIRMED.as_millis() as u32)?;
     bind(&socket, &address)?;
-    listen(&socket, sockets::BACKLOG)?;
+    listen(&socket, BACKLOG)?;
     Ok(socket.into())
 }
 
