@@ -1,5 +1,5 @@
-//! Keys at a prompt that do what the editor would not: Ctrl-C, Ctrl-Z, and what is pasted, which the
-//! terminal marks. It is inserted, whatever it holds.
+//! Keys at a prompt that do what the editor would not: Ctrl-C, Ctrl-Z, those that would wait for
+//! another, and what is pasted, which the terminal marks. It is inserted, whatever it holds.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -120,6 +120,8 @@ impl ConditionalEventHandler for Keys {
                 // The prompt is shown again by whoever hears of the signal that continues.
                 Some(Cmd::Noop)
             }
+            // What waits for another key would hold up all lines above until there is one.
+            (None, _) if ['S', 'Q', 'V', 'X', ']'].into_iter().any(is_ctrl) => Some(Cmd::Noop),
             (None, _) => None,
         }
     }

@@ -44,8 +44,8 @@ pub(crate) struct Printer {
 pub(crate) struct Returned {
     /// What was entered.
     pub line: String,
-    /// The line that says why, if that has not been said.
-    pub reason: Option<String>,
+    /// The line that says why.
+    pub reason: String,
     /// The line that says all of that, if there is no place for what was entered.
     pub notice: String,
 }
@@ -186,6 +186,12 @@ impl Printer {
         drop(self.queue.news.wait_timeout_while(state, LONGEST, not_yet));
         let returned = self.queue.lock().returned.take();
         returned.into_iter().for_each(|returned| self.tell(returned.notice));
+        let state = self.queue.lock();
+        let is_on_prompt = state.reading && !state.waiting.is_empty();
+        drop(state);
+        if is_on_prompt {
+            let _ = output::print("\n");
+        }
         while self.queue.print(true) {}
     }
 
@@ -207,7 +213,7 @@ impl Printer {
     pub(super) fn take_back(&self) -> String {
         let returned = self.queue.lock().returned.take();
         let Some(Returned { line, reason, .. }) = returned else { return String::new() };
-        reason.into_iter().for_each(|reason| self.tell(reason));
+        self.tell(reason);
         line
     }
 

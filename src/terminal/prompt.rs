@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustyline::completion::{Completer, Pair};
+use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
@@ -26,6 +27,9 @@ use super::printer::Printer;
 use super::settings::{self, Hold, Holder};
 use super::visible::visible;
 use crate::system::signals::{self, Effect};
+
+/// So many milliseconds after Esc, it was that key, and not the start of another.
+const ESCAPE: u16 = 500;
 
 /// What the Tab key completes.
 pub(crate) trait Completion {
@@ -59,7 +63,10 @@ impl<C: Completion> Prompt<C> {
     /// [`TerminalError::Thread`].
     pub(crate) fn open(completion: C) -> Result<Self, TerminalError> {
         // The mark of a paste is asked for all the time, and not only while a line is read.
-        let config = Config::builder().bracketed_paste(false).max_history_size(1000);
+        let mut config = Config::builder().bracketed_paste(false).keyseq_timeout(Some(ESCAPE));
+        // Whatever ends the process, the terminal shows what comes after it.
+        config.enable_synchronized_output(false);
+        let config = config.max_history_size(1000);
         // The lines above come through the highlighter, which the editor leaves out with NO_COLOR set.
         // What has a colour is decided elsewhere.
         let config = config.map(|config| config.color_mode(ColorMode::Forced));

@@ -4,7 +4,7 @@
 //! terminal as it was.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -125,7 +125,7 @@ pub(crate) fn release() {
         && held.holder != Holder::Nobody
     {
         // The prompt stands on the line.
-        let _ = io::stderr().write_all(b"\n");
+        write(b"\n");
     }
 }
 

@@ -204,8 +204,36 @@ fn a_refused_text_does_not_come_back_into_a_line_that_is_begun() {
     chat.keys("hello\rnext");
     sender.expect("sendall:hello");
     sender.send("err:no\n");
-    chat.expect_line("chat: not sent: hello");
+    chat.expect_line("chat: not sent: hello: no");
     chat.expect_at_cursor("cafe> next");
+    let told = shown(&chat).iter().filter(|line| line.starts_with("no")).count();
+    assert_eq!(told, 0, "in one line: {chat:?}");
+}
+
+#[test]
+fn nobody_is_told_that_a_text_was_not_sent_if_it_may_have_been() {
+    let script = Script::new();
+    let (mut chat, mut sender, _receiver) = scripted(&script, "chat-begun-unsure");
+    chat.keys("hello\rnext");
+    sender.expect("sendall:hello");
+    drop(sender);
+    chat.expect_line("chat: the answer got lost: unsure whether it was sent: hello");
+    let _both = let_in(&script, "cafe");
+    chat.expect_start_of_line("chat: connected again after ");
+    chat.expect_at_cursor("cafe> next");
+    let lines = chat.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains("unsure")).count(), 1, "{chat:?}");
+    assert!(!lines.join("\n").contains("not sent"), "{chat:?}");
+}
+
+/// As a room may be held back.
+#[test]
+fn one_is_told_that_an_answer_takes_long() {
+    let script = Script::new();
+    let (mut chat, mut sender, _receiver) = scripted(&script, "chat-takes-long");
+    chat.keys("hello\r");
+    sender.expect("sendall:hello");
+    chat.expect_line("chat: no answer from the server for 5 s; still waiting");
 }
 
 #[test]
@@ -287,15 +315,14 @@ fn a_bell_rings_as_one_wishes() {
         let server = Server::start();
         let mut chat = chat(server.port, &["cafe", "--bell", when], "chat-bells");
         chat.expect_at_cursor("cafe>");
+        chat.keys("alice\r");
+        chat.expect("alice: alice");
+        assert!(!chat.bytes().contains(&7), "for oneself");
         Peer::sender(server.port, "bob", "cafe").ok("sendall:not to her");
         chat.expect("bob: not to her");
         Peer::sender(server.port, "bob", "cafe").ok("sendall:alice");
         chat.expect("bob: alice");
         assert_eq!(chat.bytes().contains(&7), rings, "{when}");
-        let before = chat.bytes().len();
-        chat.keys("alice\r");
-        chat.expect("alice: alice");
-        assert!(!chat.bytes()[before..].contains(&7), "for oneself");
     }
 }
 
@@ -405,7 +432,7 @@ fn raw_shows_control_characters_as_they_are() {
 #[test]
 fn what_a_server_delivers_before_it_stops_is_shown() {
     let script = Script::new();
-    let (chat, sender, mut receiver) = scripted(&script, "chat-last");
+    let (chat, sender, mut receiver) = scripted(&script, "chat-good-night");
     drop(sender);
     receiver.send("delivery:cafe:bob:good night\n");
     drop(receiver);

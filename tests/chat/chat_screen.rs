@@ -1,9 +1,11 @@
 //! `chatbox chat` and its terminal: what stands there, where, and when; and how it is left.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::chat::{CTRL_C, CTRL_D, chat, in_cafe, scripted, shown};
+use crate::chat::{CTRL_C, CTRL_D, chat, in_cafe, let_in, scripted, shown};
 use crate::command_line::scratch;
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
@@ -36,6 +38,8 @@ fn what_is_said_appears_above_the_line_in_which_one_types() {
         assert!(!bytes.contains(sequence), "{sequence}: {bytes}");
     }
     assert!(!chat.look(vt100::Screen::alternate_screen));
+    // Nothing that would hold the screen back after the end.
+    assert!(!bytes.contains("\\x1b[?2026h"), "{bytes}");
 }
 
 #[test]
@@ -137,6 +141,39 @@ fn a_search_does_not_hold_up_the_room_and_what_was_left_out_is_told() {
     expect_newest_of_flood(&chat);
 }
 
+/// Neither Esc nor one that a terminal may take for itself.
+#[test]
+fn no_key_holds_up_what_is_said() {
+    let server = Server::start();
+    let mut chat = in_cafe(&server, "chat-keys");
+    let mut bob = Peer::sender(server.port, "bob", "cafe");
+    let mut typed = String::new();
+    for (number, keys) in ["\x1b", "\x13\x11", "\x16", "\x18", "\x1d"].into_iter().enumerate() {
+        chat.keys(format!("x{keys}"));
+        typed.push('x');
+        chat.expect_at_cursor(&format!("cafe> {typed}"));
+        bob.ok(&format!("sendall:{number}"));
+        chat.expect_line(&format!("bob: {number}"));
+        chat.expect_at_cursor(&format!("cafe> {typed}"));
+    }
+}
+
+#[test]
+fn what_waits_for_a_search_when_it_ends_stands_on_lines_of_its_own() {
+    let script = Script::new();
+    let mut chat = chat(&script.port, &["cafe", "--no-timestamps", "--no-reconnect"], "chat-below");
+    let [_sender, mut receiver] = let_in(&script, "cafe");
+    chat.expect_at_cursor("cafe>");
+    chat.keys("/help\r");
+    chat.expect_at_cursor("cafe>");
+    chat.keys(CTRL_R);
+    chat.expect("reverse-i-search");
+    receiver.send("delivery:cafe:bob:hi\n");
+    drop(receiver);
+    assert_eq!(chat.finish().code(), Some(1), "{chat:?}");
+    chat.expect_line("bob: hi");
+}
+
 #[test]
 fn a_terminal_that_takes_nothing_does_not_hold_up_the_room_either() {
     let server = strict_server();
@@ -157,6 +194,18 @@ fn a_line_survives_ctrl_z() {
     chat.signal(Signal::CONT);
     chat.keys("a line\r");
     chat.expect_line("alice: half a line");
+}
+
+#[test]
+fn without_its_errors_on_the_screen_the_shells_prompt_is_on_a_line_of_its_own() {
+    let server = Server::start();
+    let folder = scratch("chat-log");
+    let words = format!("chat --no-reconnect localhost {} alice cafe", server.port);
+    let script = format!("XDG_STATE_HOME={0} \"$chatbox\" {words} 2>{0}/log", folder.display());
+    let chat = Terminal::start(&bash(&format!("{script}; echo ended")));
+    chat.expect_at_cursor("cafe>");
+    drop(server);
+    chat.expect_line("ended");
 }
 
 #[test]
@@ -260,18 +309,33 @@ fn a_terminal_that_can_do_nothing_gets_plain_lines() {
     assert_eq!(chat.finish().code(), Some(0), "{chat:?}");
 }
 
+/// A tmux of the test's own, at this socket. It does not outlive the test.
+struct Tmux(PathBuf);
+
+impl Tmux {
+    /// Has it do something. Returns what it prints.
+    fn run(&self, args: &[&str]) -> io::Result<String> {
+        let mut tmux = Command::new("tmux");
+        tmux.arg("-S").arg(&self.0).args(["-f", "/dev/null"]).args(args);
+        // It runs in no other locale, and starts a shell for what it runs.
+        tmux.env("LC_ALL", "C.UTF-8").env("SHELL", "/bin/sh");
+        tmux.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        let _ = self.run(&["kill-server"]);
+    }
+}
+
 /// Looked at after the next key, as a window that changes is drawn anew by tmux, too.
 #[test]
 fn a_half_typed_line_survives_a_window_that_gets_narrow_and_wide_again() {
     let folder = scratch("chat-tmux");
     let server = Server::start();
-    let tmux = |args: &[&str]| {
-        let mut tmux = Command::new("tmux");
-        tmux.arg("-S").arg(folder.join("socket")).args(["-f", "/dev/null"]).args(args);
-        // It runs in no other locale, and starts a shell for what it runs.
-        tmux.env("LC_ALL", "C.UTF-8").env("SHELL", "/bin/sh");
-        tmux.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-    };
+    let tmux = Tmux(folder.join("socket"));
+    let tmux = |args: &[&str]| tmux.run(args);
     let command = format!(
         "env XDG_STATE_HOME={} {} chat --no-timestamps localhost {} alice cafe",
         folder.display(),
@@ -304,5 +368,4 @@ fn a_half_typed_line_survives_a_window_that_gets_narrow_and_wide_again() {
     wait(&format!("bob: {text}"));
     tmux(&["send-keys", "Enter"]).unwrap();
     wait(&format!("alice: {typed}"));
-    tmux(&["kill-server"]).unwrap();
 }

@@ -38,6 +38,9 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// Said of what cannot be sent now.
 const AWAY: &str = "the server is away: that was not sent";
 
+/// Said of what cannot be sent yet.
+const BUSY: &str = "still waiting for the answer to the line before";
+
 /// Who carries out what is entered.
 pub(super) struct Speaking {
     pair: Pair,
@@ -94,11 +97,13 @@ impl Speaking {
         let (shared, network, reports) = (Arc::clone(&progress), pair.clone(), printer.clone());
         let work = move || {
             for job in queue {
-                let result = carry_out(&network, &job);
+                let result = carry_out(&network, &job, &reports);
                 let mut state = shared.lock();
                 *state = match mem::take(&mut *state) {
                     State::Left(line) => {
-                        report_late(&reports, &line, result);
+                        if let Some(lost) = what_became(&line, &result) {
+                            reports.give_back(lost);
+                        }
                         State::Idle
                     }
                     _ => State::Done(result),
@@ -135,12 +140,6 @@ impl Speaking {
         }
     }
 
-    /// Brings back a line that was not sent, for a reason that has been said.
-    fn give_back(&self, line: &str) -> Done {
-        give_back(&self.printer, line, None, &format_args!("not sent: {line}"));
-        Done::Lost
-    }
-
     fn quit(&self) -> Done {
         self.end();
         if let Some(mut sender) = self.pair.sender()
@@ -160,7 +159,9 @@ impl Speaking {
         drop(self.wait(SOON));
         self.pair.hear_out(SOON);
         self.pair.end();
-        if let State::Left(line) = &*self.progress.lock() {
+        let left = mem::take(&mut *self.progress.lock());
+        // From now on, the thread has nothing to report.
+        if let State::Left(line) = left {
             notice(&format_args!("{UNSURE}: {line}"));
         }
     }
@@ -200,60 +201,56 @@ Anything else is sent to the room. Tab completes commands, rooms and names.
         // Whoever joins wants to know where the next line goes.
         let longest = if alone && room.is_none() { MOMENT } else { Duration::from_secs(3600) };
         if self.wait(longest).is_busy() {
-            notice(&"still waiting for the answer to the line before");
-            return Ok(self.give_back(line));
+            self.printer.give_back(not_sent(line, &BUSY));
+            return Ok(Done::Lost);
         }
-        let Some(result) = self.hand_over(job, line, longest) else { return Ok(Done::All) };
-        match result {
-            Ok(Outcome::Answered(Ok(_))) => {
-                if let Some(room) = room {
-                    if let Some(words) = prompt.completion() {
-                        words.add_room(&room);
-                    }
-                    self.room = room;
-                }
-                return Ok(Done::All);
+        let result = match self.hand_over(job, line, longest) {
+            None => return Ok(Done::All),
+            Some(Err(error)) if !matches!(error, ClientError::Unsendable(_)) => return Err(error),
+            Some(result) => result,
+        };
+        if let Some(lost) = what_became(line, &result) {
+            if self.room.is_empty() && room.is_none() {
+                notice(&ENTER);
             }
-            Ok(Outcome::Answered(Err(reason))) => {
-                pass_on(&reason);
-                if self.room.is_empty() && room.is_none() {
-                    notice(&ENTER);
-                }
-            }
-            Ok(Outcome::NotSent) => notice(&AWAY),
-            Ok(Outcome::Unsure) => notice(&UNSURE),
-            Err(ClientError::Unsendable(reason)) => notice(&reason),
-            Err(error) => return Err(error),
+            self.printer.give_back(lost);
+            return Ok(Done::Lost);
         }
-        Ok(self.give_back(line))
+        if let Some(room) = room {
+            if let Some(words) = prompt.completion() {
+                words.add_room(&room);
+            }
+            self.room = room;
+        }
+        Ok(Done::All)
     }
 }
 
-/// Carries out a job.
-fn carry_out(pair: &Pair, job: &Job) -> Result<Outcome> {
+/// Carries out a job, and says if that takes long.
+fn carry_out(pair: &Pair, job: &Job, printer: &Printer) -> Result<Outcome> {
     let Some(mut sender) = pair.sender() else { return Ok(Outcome::NotSent) };
     if sender.has_ended() {
         return Ok(Outcome::NotSent);
     }
     match job {
-        Job::Say(text) => match ask(&mut sender, &Request::SendAll(text)) {
+        Job::Say(text) => match ask(&mut sender, &Request::SendAll(text), printer) {
             Err(loss) if loss.is_loss() => Ok(Outcome::Unsure),
             answer => answer.map(Outcome::Answered),
         },
-        Job::Join(room) => match join(pair, &mut sender, room) {
+        Job::Join(room) => match join(pair, &mut sender, room, printer) {
             Err(loss) if loss.is_loss() => Ok(Outcome::NotSent),
             answer => answer.map(Outcome::Answered),
         },
     }
 }
 
-fn ask(sender: &mut Connection, request: &Request<'_>) -> Result<Answer> {
-    sender.request(request, &mut |_| ())
+fn ask(sender: &mut Connection, request: &Request<'_>, printer: &Printer) -> Result<Answer> {
+    sender.request(request, &mut |what| printer.notice(what))
 }
 
 /// Moves both connections into a room, or neither.
-fn join(pair: &Pair, sender: &mut Connection, room: &[u8]) -> Result<Answer> {
-    if let Err(reason) = ask(sender, &Request::Join(room))? {
+fn join(pair: &Pair, sender: &mut Connection, room: &[u8], printer: &Printer) -> Result<Answer> {
+    if let Err(reason) = ask(sender, &Request::Join(room), printer)? {
         return Ok(Err(reason));
     }
     let Ok(answer) = pair.order(room).recv_timeout(LONGEST) else {
@@ -263,7 +260,7 @@ fn join(pair: &Pair, sender: &mut Connection, room: &[u8]) -> Result<Answer> {
     if let Err(reason) = answer {
         let back = pair.room();
         let back = back.as_deref().map_or(Request::Leave, Request::Join);
-        if ask(sender, &back)?.is_err() {
+        if ask(sender, &back, printer)?.is_err() {
             return Err(sender.give_up());
         }
         return Ok(Err(reason));
@@ -271,22 +268,29 @@ fn join(pair: &Pair, sender: &mut Connection, room: &[u8]) -> Result<Answer> {
     Ok(answer)
 }
 
-/// Says what became of a line that took long, and brings it back unless all is well.
-fn report_late(printer: &Printer, line: &str, result: Result<Outcome>) {
-    let (reason, notice) = match result {
-        Ok(Outcome::Answered(Ok(_))) => return,
+/// What is to be entered again of a line, and said of it; `None` if all is well.
+fn what_became(line: &str, result: &Result<Outcome>) -> Option<Returned> {
+    match result {
+        Ok(Outcome::Answered(Ok(_))) => None,
         Ok(Outcome::Answered(Err(reason))) => {
-            let reason = visible(&reason);
-            (reason.clone(), format!("not sent: {line}: {reason}"))
+            let reason = visible(reason);
+            let notice = notice_line(&format_args!("not sent: {line}: {reason}"));
+            Some(Returned { line: line.into(), reason, notice })
         }
-        Ok(Outcome::Unsure) => (notice_line(&UNSURE), format!("{UNSURE}: {line}")),
-        Ok(Outcome::NotSent) => (notice_line(&AWAY), format!("not sent: {line}")),
-        Err(error) => (notice_line(&error), format!("not sent: {line}: {error}")),
-    };
-    give_back(printer, line, Some(reason), &notice);
+        Ok(Outcome::Unsure) => {
+            let notice = notice_line(&format_args!("{UNSURE}: {line}"));
+            Some(Returned { line: line.into(), reason: notice_line(&UNSURE), notice })
+        }
+        Ok(Outcome::NotSent) => {
+            let notice = notice_line(&format_args!("not sent: {line}: the server is away"));
+            Some(Returned { line: line.into(), reason: notice_line(&AWAY), notice })
+        }
+        Err(error) => Some(not_sent(line, error)),
+    }
 }
 
-/// Brings back a line that was not sent; `reason` is a line that says why, and `notice` says it all.
-fn give_back(printer: &Printer, line: &str, reason: Option<String>, notice: &dyn Display) {
-    printer.give_back(Returned { line: line.into(), reason, notice: notice_line(notice) });
+/// A line that was certainly not sent, and why.
+fn not_sent(line: &str, reason: &dyn Display) -> Returned {
+    let notice = notice_line(&format_args!("not sent: {line}: {reason}"));
+    Returned { line: line.into(), reason: notice_line(reason), notice }
 }
