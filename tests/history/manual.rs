@@ -1,5 +1,6 @@
 //! What the document says one can do with the file works as it is written there.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::harness::{Peer, left_out};
@@ -11,7 +12,8 @@ const DOCUMENT: &str = include_str!("../../src/server/history/HISTORY.md");
 fn commands() -> impl Iterator<Item = &'static str> {
     let spans = DOCUMENT.split('`').skip(1).step_by(2);
     let blocks = DOCUMENT.split("```").skip(1).step_by(2).flat_map(str::lines);
-    blocks.chain(spans).filter(|line| line.starts_with("sqlite3 "))
+    let is_call = |line: &&str| line.starts_with("sqlite3 ") || line.starts_with("(umask ");
+    blocks.chain(spans).filter(is_call)
 }
 
 /// Runs the one command of the document that holds this; returns what it prints.
@@ -57,7 +59,10 @@ fn the_commands_of_the_document_do_what_it_says_on_a_running_server() {
     assert!(records(&mut peer, 3).iter().all(|record| record.text.is_empty()));
     assert_eq!(scratch.texts("tea"), [(1, "elsewhere".into())]);
     run(&scratch, ".backup");
-    let copy = rusqlite::Connection::open(scratch.folder().join("copy.db")).unwrap();
+    let copy = scratch.folder().join("copy.db");
+    let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "others can read the copy");
+    let copy = rusqlite::Connection::open(copy).unwrap();
     let count = copy.query_row("SELECT count(*) FROM texts", [], |row| row.get(0));
     assert_eq!(count, Ok(4_i64));
     server.stop();

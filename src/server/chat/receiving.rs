@@ -118,11 +118,14 @@ impl Receiving {
         if !self.outbox.backlog().lags() {
             return false;
         }
-        let Some(lag) = self.room.as_ref().and_then(Membership::lag) else {
-            return false;
-        };
-        self.replay().debt = Debt::Until(lag.published.seq);
-        true
+        match self.room.as_ref().and_then(Membership::lag) {
+            // What its queue has comes before all that is to come.
+            Some(Lag { after, published }) if after < published.seq => {
+                self.replay().debt = Debt::Until(published.seq);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// It has not been given yet what it has to be given before it goes on.
@@ -149,6 +152,8 @@ impl Receiving {
             return replay.reached(u64::MAX);
         };
         let up_to = match replay.debt {
+            // There is no page of that.
+            Debt::Until(owed) if owed <= after => return replay.reached(after),
             Debt::Until(owed) => owed.min(published.seq),
             Debt::None => published.seq,
             Debt::Paid => return,

@@ -49,6 +49,11 @@ impl Start {
         };
         from.max(self.floor).min(published)
     }
+
+    /// Another epoch has begun since, in which the receiver may be somewhere else.
+    pub(crate) fn is_outdated(self, published: Position) -> bool {
+        matches!(self.asked, Asked::After(_)) && self.epoch < published.epoch
+    }
 }
 
 /// Texts of a room that a session wants.

@@ -58,8 +58,10 @@ struct State {
     failed: Option<(Failure, Vec<Entry>)>,
     /// Those who wait for the store, or until nothing waits any more.
     waiters: usize,
-    /// Those among them who wait for the store: they come first.
+    /// Those among them who wait for the store: they come first, but not twice in a row.
     takers: usize,
+    /// The last who had the store is one of them.
+    was_taker: bool,
 }
 
 /// The store, which is given back when this is dropped, for whatever reason.
@@ -100,6 +102,18 @@ impl State {
     fn has_work(&self) -> bool {
         !self.waiting.is_empty() || self.failed.is_some()
     }
+
+    /// It is the turn of the thread that commits.
+    fn is_writers_turn(&self) -> bool {
+        self.has_work() && (self.takers == 0 || self.was_taker || self.failed.is_some())
+    }
+
+    /// Takes the store out, if it is there.
+    fn take(&mut self, is_taker: bool) -> Option<Box<Store>> {
+        let store = self.store.take()?;
+        self.was_taker = is_taker;
+        Some(store)
+    }
 }
 
 impl Desk {
@@ -113,6 +127,7 @@ impl Desk {
             failed: None,
             waiters: 0,
             takers: 0,
+            was_taker: false,
         };
         Desk {
             state: Mutex::new(state),
@@ -128,8 +143,7 @@ impl Desk {
 
     /// Wakes the thread that commits if it has something to do. To wake one costs more than a commit.
     fn wake_writer(&self, state: &State) {
-        let is_first = state.takers == 0 || state.failed.is_some();
-        if state.has_work() && state.store.is_some() && is_first {
+        if state.is_writers_turn() && state.store.is_some() {
             self.work.notify_one();
         }
     }
@@ -152,7 +166,7 @@ impl Desk {
         let may = !state.is_troubled
             && state.waiters == 0
             && state.store.as_ref().is_some_and(|store| store.pace() < SHORT);
-        let store = if may { state.store.take() } else { None };
+        let store = if may { state.take(false) } else { None };
         self.wake_writer(&state);
         Ok(store.map(|store| self.taken(store)))
     }
@@ -163,7 +177,7 @@ impl Desk {
         if !state.has_work()
             && !state.is_troubled
             && state.takers == 0
-            && let Some(store) = state.store.take()
+            && let Some(store) = state.take(false)
         {
             return Some(self.taken(store));
         }
@@ -214,15 +228,16 @@ impl Desk {
         self.lock().failed.take()
     }
 
-    /// Takes the store as soon as it is there; `None` at the end.
+    /// Takes the store as soon as it is there, and what has waited while it was taken last is
+    /// committed; `None` at the end.
     pub(super) fn take_store(&self) -> Option<Taken<'_>> {
         let mut state = self.lock();
         loop {
             if state.is_closed {
                 return None;
             }
-            if state.failed.is_none()
-                && let Some(store) = state.store.take()
+            if !(state.failed.is_some() || state.was_taker && state.has_work())
+                && let Some(store) = state.take(true)
             {
                 return Some(self.taken(store));
             }
@@ -241,9 +256,8 @@ impl Desk {
             if state.is_closed {
                 return None;
             }
-            if state.has_work()
-                && (state.takers == 0 || state.failed.is_some())
-                && let Some(store) = state.store.take()
+            if state.is_writers_turn()
+                && let Some(store) = state.take(false)
             {
                 return Some(self.taken(store));
             }
@@ -307,5 +321,34 @@ impl Desk {
         state.is_closed = true;
         [&self.work, &self.free, &self.due].iter().for_each(|waits| waits.notify_all());
         state.store.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::history::store_tests::{Scratch, batch};
+
+    #[test]
+    fn who_takes_the_store_again_and_again_lets_others_commit_in_between() {
+        let scratch = Scratch::new("turns");
+        let desk = Desk::new(scratch.store());
+        let taken = desk.take_store().unwrap();
+        assert!(desk.add([Entry::Batch(batch("a", 1))].into_iter()).unwrap().is_none());
+        drop(taken);
+        thread::scope(|scope| {
+            let again = scope.spawn(|| desk.take_store().is_some());
+            while desk.lock().takers == 0 {
+                assert!(!again.is_finished(), "it comes first once more");
+                thread::yield_now();
+            }
+            let store = desk.wait_for_work().unwrap();
+            assert_eq!(desk.next().len(), 1);
+            // Now others have to wait.
+            assert!(desk.add([Entry::Batch(batch("a", 1))].into_iter()).unwrap().is_none());
+            drop(store);
+            assert!(again.join().unwrap());
+        });
+        assert!(desk.wait_for_work().is_some());
     }
 }

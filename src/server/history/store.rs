@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::warn;
 use rusqlite::config::DbConfig;
-use rusqlite::ffi::SQLITE_IOERR_WRITE;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::ffi::{SQLITE_BUSY, SQLITE_IOERR_WRITE};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ffi, params};
 
 use super::error::HistoryError;
 use super::file::{self, APPLICATION_ID, Claim, VERSION};
@@ -28,6 +28,12 @@ const PAGES_EACH: usize = 2;
 
 /// Bytes of texts that fill a page, about.
 const BYTES_A_PAGE: usize = 1024;
+
+/// Texts on a page, about, where it is not known how long they are.
+const TEXTS_A_PAGE: usize = 2;
+
+/// How long the end waits for others who read.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Pages that may be written ahead before they are to go into the database. The more, the fewer of the
 /// texts come while that goes on.
@@ -329,15 +335,24 @@ impl Store {
         self.connection.busy_timeout(Duration::ZERO)?;
         let sql = "DELETE FROM texts WHERE room = ?1 AND seq <= ?2 AND seq < ?3 + \
                    (SELECT min(seq) FROM texts WHERE room = ?1)";
-        self.connection.prepare_cached(sql)?.execute(params![room, up_to as i64, most as i64])
+        let mut delete = self.connection.prepare_cached(sql)?;
+        let trimmed = delete.execute(params![room, up_to as i64, most as i64])?;
+        self.changes += PAGES_EACH + trimmed / TEXTS_A_PAGE;
+        Ok(trimmed)
     }
 
-    /// The end: nothing is missing.
+    /// The end: nothing is missing, and nothing is left beside the file.
     pub(super) fn close(self) -> rusqlite::Result<()> {
-        self.connection.busy_timeout(Duration::ZERO)?;
+        self.connection.busy_timeout(LAST_PATIENCE)?;
         self.connection.execute("UPDATE state SET clean = 1", [])?;
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        // That it was not possible is said in a row, too, and is no error.
+        let is_busy =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if is_busy {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(SQLITE_BUSY), None));
+        }
+        Ok(())
     }
 }
 

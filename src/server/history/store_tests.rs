@@ -177,3 +177,17 @@ fn one_step_of_trimming_is_a_small_one_from_the_front() {
     assert_eq!(left(), Ok([91, 100, 10]));
     assert_eq!(store.trim("a", 90, 40), Ok(0));
 }
+
+#[test]
+fn an_end_that_leaves_changes_beside_the_file_is_no_clean_one() {
+    for is_read in [false, true] {
+        let scratch = Scratch::new(&format!("end-{is_read}"));
+        let mut store = scratch.store();
+        let other = rusqlite::Connection::open(scratch.file()).unwrap();
+        if is_read {
+            other.execute_batch("BEGIN; SELECT * FROM texts").unwrap();
+        }
+        store.commit(&[batch("a", 1)], Duration::ZERO).unwrap();
+        assert_eq!(store.close().is_err(), is_read);
+    }
+}

@@ -23,6 +23,9 @@ const TRIM: Duration = Duration::from_secs(10);
 /// Texts that go in one step.
 const STEP: u64 = 500;
 
+/// How long to wait for those who read, while nobody can say anything.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 /// Pages written ahead that are too many.
 const TOO_MANY: i64 = 32_000;
 
@@ -34,7 +37,7 @@ pub(super) struct Upkeep {
     view: View,
     keep: Keep,
     trimmed: Option<Instant>,
-    /// The last time, not all could be written into the database.
+    /// The last time, changes could not be cut off.
     is_stuck: bool,
     readers: Warning,
     failures: Warning,
@@ -64,17 +67,17 @@ impl Upkeep {
     /// Writes what is written ahead into the database: most of it while others write, the rest while
     /// nobody does, so that the next change begins at the front.
     fn checkpoint(&mut self, desk: &Desk) -> rusqlite::Result<()> {
-        let begun = self.checkpoint_once();
+        let begun = self.checkpoint_once("PASSIVE");
         let Some(mut store) = desk.take_store() else {
             return Ok(());
         };
-        let done = begun.and_then(|_| self.checkpoint_once());
+        // The history's own reader is at it again and again, but never for long.
+        let done = begun.and_then(|_| self.checkpoint_once("RESTART"));
         // Also if that has failed: it is tried again after a pause, and not at once.
         store.forget_changes();
         drop(store);
-        let (pages, written) = done?;
-        // The history's own reader is never long at it.
-        let was_stuck = mem::replace(&mut self.is_stuck, pages > TOO_MANY && written < pages);
+        let (is_blocked, pages) = done?;
+        let was_stuck = mem::replace(&mut self.is_stuck, is_blocked && pages > TOO_MANY);
         if was_stuck && self.is_stuck {
             self.readers.warn(format_args!(
                 "another program reads the history and does not end: {pages} pages of changes \
@@ -84,10 +87,13 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Pages that were written ahead, and how many of them are in the database now.
-    fn checkpoint_once(&mut self) -> rusqlite::Result<(i64, i64)> {
-        let sql = "PRAGMA wal_checkpoint(PASSIVE)";
-        self.view.read(|it| it.query_row(sql, [], |row| Ok((row.get(1)?, row.get(2)?))))
+    /// Whether somebody who reads is in the way, and how many pages were written ahead.
+    fn checkpoint_once(&mut self, mode: &str) -> rusqlite::Result<(bool, i64)> {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        self.view.read(|it| {
+            it.busy_timeout(PATIENCE)?;
+            it.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        })
     }
 
     /// Lets old texts go.
@@ -104,9 +110,13 @@ impl Upkeep {
                 };
                 let trimmed = store.trim(&room, up_to, STEP);
                 store.is_well = trimmed.is_ok();
+                let is_due = store.has_many_changes();
                 drop(store);
                 if trimmed? == 0 {
                     break;
+                }
+                if is_due {
+                    self.checkpoint(desk)?;
                 }
             }
         }
@@ -148,33 +158,43 @@ impl Upkeep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::chat::batch::Batch;
-    use crate::server::chat::room::Room;
-    use crate::server::chat::sync::Arc;
+    use crate::server::history::file;
     use crate::server::history::store::Store;
-    use crate::wire::protocol::Name;
+    use crate::server::history::store_tests::{Scratch, batch};
 
     /// As on a full disk, where changes can still be written ahead: else it would be tried again and
     /// again, without a pause.
     #[test]
     fn what_cannot_be_written_into_the_database_is_tried_again_after_a_pause() {
-        let name = format!("chatbox-{}-upkeep", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("chat.db");
-        let mut store = Store::open(&path, false).unwrap();
-        let room = Room::new(Name::parse(b"cafe").unwrap(), 0, 1);
-        let mut batch = Batch::new(Arc::new(room), None, 0, Vec::new());
-        batch.add(&[b"delivery:cafe:bob:hi\n"], None);
-        store.commit(&[batch], Duration::ZERO).unwrap();
+        let scratch = Scratch::new("upkeep");
+        let path = scratch.file();
+        let mut store = scratch.store();
+        store.commit(&[batch("a", 1)], Duration::ZERO).unwrap();
         assert!(store.changes() > 0);
         let desk = Desk::new(store);
         let mut upkeep = Upkeep::new(&path, Keep::default()).unwrap();
         // Within a transaction of its own it cannot, nor where there is no such file.
         upkeep.view.read(|it| it.execute_batch("BEGIN; SELECT * FROM texts")).unwrap();
-        std::fs::rename(&path, folder.join("elsewhere")).unwrap();
+        std::fs::rename(&path, file::beside(&path, "-elsewhere")).unwrap();
         assert!(upkeep.checkpoint(&desk).is_err());
         assert_eq!(desk.take_store().unwrap().changes(), 0);
-        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_let_go_of_is_written_into_the_database_meanwhile() {
+        let scratch = Scratch::new("let-go");
+        let mut store = Store::open(&scratch.file(), true).unwrap();
+        let texts = 100_000;
+        store.commit(&[batch("a", texts)], Duration::ZERO).unwrap();
+        let connection = rusqlite::Connection::open(scratch.file()).unwrap();
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        store.forget_changes();
+        let desk = Desk::new(store);
+        let keep = Keep { texts: Some(1), ..Keep::default() };
+        Upkeep::new(&scratch.file(), keep).unwrap().trim(&desk).unwrap();
+        let left = connection.query_row("SELECT count(*) FROM texts", [], |row| row.get(0));
+        assert_eq!(left, Ok(1));
+        let ahead = std::fs::metadata(file::beside(&scratch.file(), "-wal")).unwrap().len();
+        assert!(ahead < 1024 * 1024, "{ahead} bytes");
     }
 }

@@ -291,6 +291,15 @@ fn a_receiver_that_joins_moves_and_lags_hears_each_text_once_in_any_order_of_ste
     }
 }
 
+#[test]
+fn one_that_enters_while_an_epoch_begins_goes_on_where_it_was() {
+    let mut model = Model::new(true);
+    model.ask("history:after=1-1\njoin:here\n");
+    model.server.step_all();
+    [Step::Lose, Step::Open, Step::Open].into_iter().for_each(|step| model.take(step));
+    assert!(model.heard.contains("ok:joined room here @2-1.."), "{}", model.heard);
+}
+
 /// A receiver has to be given something before its next line is carried out, and in a stop there is no
 /// next line.
 #[test]

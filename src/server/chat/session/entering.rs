@@ -72,9 +72,15 @@ impl Session {
             return;
         }
         let membership = self.arriving.take();
-        match outcome {
-            Ok(start) => self.begin(membership, start, turn),
-            Err(reason) => self.err(&reason),
+        let room = membership.as_ref().map(Membership::room).or(self.room());
+        let published = room.and_then(|room| room.published()).unwrap_or_default();
+        match (outcome, &self.role) {
+            (Ok(start), Role::Receiver(receiving)) if start.is_outdated(published) => {
+                let resume = receiving.resume();
+                self.open(membership, resume, turn);
+            }
+            (Ok(start), _) => self.begin(membership, start, turn),
+            (Err(reason), _) => self.err(&reason),
         }
     }
 
