@@ -81,6 +81,12 @@ impl Terminal {
         self.keyboard.write_all(keys.as_ref()).unwrap();
     }
 
+    /// Ctrl-C is a signal, and throws nothing away.
+    pub fn keeps_output(&self) -> bool {
+        let wanted = LocalModes::ISIG | LocalModes::NOFLSH;
+        tcgetattr(&self.keyboard).unwrap().local_modes.contains(wanted)
+    }
+
     /// Waits until a line of the screen is this.
     pub fn expect_line(&self, line: &str) {
         self.wait(line, |output| lines(output).iter().any(|shown| shown == line));
