@@ -1,7 +1,6 @@
 //! `sender` and `receiver` at a real pseudo-terminal: keys in, screen out.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
