@@ -12,6 +12,17 @@ use super::chat::tally::Tally;
 /// Bytes of pages on their way to receivers, above which pages are small.
 pub(crate) const PAGES: usize = 16 * 1024 * 1024;
 
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 64 * 1024;
+
+/// Bytes of a page while many are on their way.
+pub(crate) const SMALL_PAGE: usize = 4 * 1024;
+
+/// Bytes of the next page, where these are on their way.
+pub(crate) fn page_size(pages: &Budget) -> usize {
+    if pages.has_room() { PAGE } else { SMALL_PAGE }
+}
+
 /// Where the threads of a log say what they have to say.
 pub(crate) struct Outlet {
     carry_out: Box<dyn Fn(Effect) + Send + Sync>,

@@ -58,6 +58,37 @@ pub fn records(peer: &mut Peer, count: usize) -> Vec<Record> {
     (0..count).map(|_| Record::parse(&peer.line())).collect()
 }
 
+/// Texts "1" to "N".
+pub fn numbers(count: usize) -> impl Iterator<Item = String> {
+    (1..=count).map(|number| number.to_string())
+}
+
+/// What a receiver asks for in a room where "1" to "10" have been said in that epoch, and after which of
+/// them it begins then.
+pub fn beginnings(epoch: u64) -> [(String, u64); 8] {
+    [
+        ("".into(), 10),
+        ("last=0".into(), 10),
+        ("last=3".into(), 7),
+        ("last=99".into(), 0),
+        (format!("after={epoch}-4"), 4),
+        (format!("after={epoch}-10"), 10),
+        (format!("after={epoch}-11"), 0),
+        ("after=5-4".into(), 0),
+    ]
+}
+
+/// Asks for that in such a room, and is given that.
+pub fn begins(port: u16, epoch: u64, history: &str, from: u64) -> Peer {
+    let (mut peer, span) = receiver(port, history, "cafe");
+    assert_eq!(span, Span { epoch, from, to: 10 }, "{history}");
+    let texts = records(&mut peer, 10 - from as usize);
+    let texts: Vec<_> = texts.into_iter().map(|it| (it.epoch, it.seq, it.text)).collect();
+    let expected: Vec<_> = (from + 1..=10).map(|seq| (epoch, seq, seq.to_string())).collect();
+    assert_eq!(texts, expected, "{history}");
+    peer
+}
+
 /// Sends texts, so many at a time before their answers are read.
 pub fn say(sender: &mut Peer, texts: impl IntoIterator<Item = String>) {
     let texts: Vec<_> = texts.into_iter().collect();

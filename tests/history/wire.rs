@@ -1,12 +1,8 @@
 //! The extension's lines, one by one (protocol, *`+history`: rooms that remember*).
 
+use crate::harness::records::{beginnings, begins, numbers};
 use crate::harness::{Peer, Server, wait_until};
 use crate::scratch::{Scratch, Span, receiver, records, say};
-
-/// Texts "1" to "N".
-fn numbers(count: usize) -> impl Iterator<Item = String> {
-    (1..=count).map(|number| number.to_string())
-}
 
 #[test]
 fn a_server_that_keeps_nothing_does_not_know_of_histories() {
@@ -52,22 +48,8 @@ fn a_receiver_begins_where_it_asks_to() {
     let mut sender = Peer::sender(server.port, "bob", "cafe");
     say(&mut sender, numbers(10));
     let epoch = scratch.epoch();
-    for (history, from) in [
-        ("", 10),
-        ("last=0", 10),
-        ("last=3", 7),
-        ("last=99", 0),
-        (&format!("after={epoch}-4"), 4),
-        (&format!("after={epoch}-10"), 10),
-        (&format!("after={epoch}-11"), 0),
-        ("after=5-4", 0),
-    ] {
-        let (mut peer, span) = receiver(server.port, history, "cafe");
-        assert_eq!(span, Span { epoch, from, to: 10 }, "{history}");
-        let texts: Vec<_> = records(&mut peer, 10 - from as usize);
-        let expected: Vec<_> = (from + 1..=10).map(|seq| (epoch, seq, seq.to_string())).collect();
-        let texts: Vec<_> = texts.into_iter().map(|it| (it.epoch, it.seq, it.text)).collect();
-        assert_eq!(texts, expected, "{history}");
+    for (history, from) in beginnings(epoch) {
+        let mut peer = begins(server.port, epoch, &history, from);
         // What is asked for holds for one `join`.
         peer.send("join:cafe\njoin:cafe\n");
         for _ in 0..2 {

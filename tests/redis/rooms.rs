@@ -2,13 +2,8 @@
 
 use crate::engine::Engine;
 use crate::harness::Peer;
-use crate::harness::records::{Span, receiver, records, say};
+use crate::harness::records::{Span, beginnings, begins, numbers, receiver, records, say};
 use crate::load::Load;
-
-/// Texts "1" to "N".
-fn numbers(count: usize) -> impl Iterator<Item = String> {
-    (1..=count).map(|number| number.to_string())
-}
 
 #[test]
 fn what_is_said_on_one_server_is_heard_on_all() {
@@ -59,24 +54,9 @@ fn a_receiver_begins_where_it_asks_to_on_any_server() {
     let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
     say(&mut sender, numbers(10));
     let epoch = engine.epoch();
-    for (history, from) in [
-        ("", 10),
-        ("last=0", 10),
-        ("last=3", 7),
-        ("last=99", 0),
-        (&format!("after={epoch}-4"), 4),
-        (&format!("after={epoch}-10"), 10),
-        (&format!("after={epoch}-11"), 0),
-        ("after=5-4", 0),
-    ] {
+    for (history, from) in beginnings(epoch) {
         for server in &servers {
-            let (mut peer, span) = receiver(server.port, history, "cafe");
-            assert_eq!(span, Span { epoch, from, to: 10 }, "{history}");
-            let texts = records(&mut peer, 10 - from as usize);
-            let texts: Vec<_> = texts.into_iter().map(|it| (it.epoch, it.seq, it.text)).collect();
-            let expected: Vec<_> =
-                (from + 1..=10).map(|seq| (epoch, seq, seq.to_string())).collect();
-            assert_eq!(texts, expected, "{history}");
+            begins(server.port, epoch, &history, from);
         }
     }
 }

@@ -16,6 +16,9 @@ use super::room::Room;
 use super::sync::Arc;
 use crate::wire::position::Resume;
 
+/// What those are answered to whom a log can say nothing more.
+pub(crate) const STOPS: &str = "the server stops";
+
 /// Keeps texts, and decides in which order they are published.
 ///
 /// Of each batch that it is given, a log says once what became of it, on any thread: with

@@ -31,7 +31,7 @@ use log::{info, warn};
 use super::chat::batch::{Batch, Publisher};
 use super::chat::effects::{Effect, Effects};
 use super::chat::id::SessionId;
-use super::chat::log::{Log, Opened};
+use super::chat::log::{Log, Opened, STOPS};
 use super::chat::replay::{PageRequest, Start};
 use super::chat::room::Room;
 use super::chat::rooms::Rooms;
@@ -341,7 +341,7 @@ impl Log for History {
             Err(entries) => {
                 for entry in entries {
                     if let Entry::Batch(batch) = entry {
-                        batch.refused("the server stops".into(), publisher.effects);
+                        batch.refused(STOPS.into(), publisher.effects);
                     }
                 }
             }

@@ -17,16 +17,10 @@ use crate::server::chat::effects::Effect;
 use crate::server::chat::frame::{Budget, Frame};
 use crate::server::chat::id::SessionId;
 use crate::server::chat::replay::{Asked, Page, PageRequest, Start};
-use crate::server::outlet::Outlet;
+use crate::server::outlet::{Outlet, page_size};
 use crate::system::rate_limited::Warning;
 use crate::wire::position::{Position, Resume};
 use crate::wire::protocol::{Delivery, MAX_REQUEST, MAX_TEXT, Name, Reply, Stamp};
-
-/// Bytes of a page.
-const PAGE: usize = 64 * 1024;
-
-/// Bytes of one where many receivers lag.
-const SMALL_PAGE: usize = 4 * 1024;
 
 /// The longest name of a sender, in bytes, that fits the line with which one logs in.
 const MAX_SENDER: usize = MAX_REQUEST - "slogin:\n".len();
@@ -146,7 +140,7 @@ impl Texts<'_> {
         let mut texts = self.connection.prepare_cached(sql)?;
         let room = request.room.as_str();
         let mut rows = texts.query(params![room, first as i64, up_to as i64])?;
-        let most = if self.pages.has_room() { PAGE } else { SMALL_PAGE };
+        let most = page_size(self.pages);
         let (mut lines, mut next) = (Vec::new(), first);
         while let Some(row) = rows.next()?
             && lines.len() < most
@@ -194,7 +188,7 @@ mod tests {
     use super::*;
     use crate::server::history::store::Store;
     use crate::server::history::store_tests::{Scratch, batch};
-    use crate::server::outlet::PAGES;
+    use crate::server::outlet::{PAGE, PAGES, SMALL_PAGE};
 
     /// A reader of a history with so many texts in room `a`.
     fn reader(scratch: &Scratch, texts: usize) -> (Store, Reader) {

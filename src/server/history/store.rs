@@ -275,8 +275,9 @@ impl Store {
         }
         // Whatever fails does so before there are any numbers.
         for room in batches.iter().map(|batch| batch.room().name()) {
-            let last = self.last(room)?;
-            self.last.entry(room.clone()).or_insert(last);
+            if !self.last.contains_key(room) {
+                self.last.insert(room.clone(), last(&self.connection, room)?);
+            }
         }
         let (epoch, time) = (self.epoch, now().as_millis() as u64);
         let stamp = |batch: &Batch| {
@@ -346,13 +347,7 @@ impl Store {
         self.connection.busy_timeout(LAST_PATIENCE)?;
         self.connection.execute("UPDATE state SET clean = 1", [])?;
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        // That it was not possible is said in a row, too, and is no error.
-        let is_busy =
-            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if is_busy {
-            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(SQLITE_BUSY), None));
-        }
-        Ok(())
+        checkpoint(&self.connection, "TRUNCATE")
     }
 }
 
@@ -410,6 +405,16 @@ fn last(connection: &Connection, room: &Name) -> rusqlite::Result<u64> {
     let mut select = connection.prepare_cached("SELECT last FROM rooms WHERE room = ?1")?;
     let last: Option<i64> = select.query_row([room.as_str()], |row| row.get(0)).optional()?;
     Ok(last.map_or(0, number))
+}
+
+/// Writes all that is written ahead into the database; an error, too, if somebody is in the way, which
+/// SQLite says in a row.
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    if connection.query_row(&sql, [], |row| row.get(0))? {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(SQLITE_BUSY), None));
+    }
+    Ok(())
 }
 
 /// Notes where the old epoch has ended; returns the new one, which is more.

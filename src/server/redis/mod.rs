@@ -27,7 +27,7 @@ use log::info;
 
 use super::chat::batch::{Batch, Publisher};
 use super::chat::id::SessionId;
-use super::chat::log::{Log, Opened};
+use super::chat::log::{Log, Opened, STOPS};
 use super::chat::replay::{PageRequest, Start};
 use super::chat::room::Room;
 use super::config::RedisConfig;
@@ -40,9 +40,6 @@ use presence::{Arrival, Presence};
 use status::Status;
 use want::Want;
 use writer::Writer;
-
-/// The answer to texts at the end.
-const STOPS: &str = "the server stops";
 
 /// A reply of Redis may take so long, if the time-out is not shorter; then it is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -11,15 +11,9 @@ use super::link::{Commands, Link, Target, Trouble, number, parts};
 use crate::server::chat::effects::Effect;
 use crate::server::chat::frame::Frame;
 use crate::server::chat::replay::{Page, PageRequest};
-use crate::server::outlet::Outlet;
+use crate::server::outlet::{Outlet, page_size};
 use crate::wire::position::Position;
 use crate::wire::protocol::{Stamp, append_record};
-
-/// Bytes of a page.
-const PAGE: usize = 64 * 1024;
-
-/// Bytes of a page while many are on their way.
-const SMALL_PAGE: usize = 4 * 1024;
 
 /// Entries that are fetched for one.
 const ENTRIES: &[u8] = b"16";
@@ -80,8 +74,7 @@ impl Pages {
         }
         self.link = Some(link);
         let pages = &self.outlet.pages;
-        let most = if pages.has_room() { PAGE } else { SMALL_PAGE };
-        let (lines, seq) = cut_page(&entries, request, epoch, most);
+        let (lines, seq) = cut_page(&entries, request, epoch, page_size(pages));
         let page = || Page { lines: Frame::new(&lines, pages), last: Position { epoch, seq } };
         Ok((!lines.is_empty()).then(page))
     }

@@ -19,6 +19,7 @@ use super::room::Followed;
 use super::status::Status;
 use super::want::Want;
 use crate::server::chat::effects::{Effect, Effects};
+use crate::server::chat::log::STOPS;
 use crate::server::outlet::Outlet;
 use crate::system::rate_limited::Warning;
 use crate::wire::position::Position;
@@ -238,12 +239,8 @@ impl Writer {
             warn!("Redis at {address} is back after {} s", since.elapsed().as_secs());
         }
         self.take(Want::Look);
-        for (name, followed) in &mut self.rooms {
-            if !followed.is_due {
-                followed.is_due = true;
-                self.due.push_back(name.clone());
-            }
-        }
+        let names: Vec<_> = self.rooms.keys().cloned().collect();
+        names.iter().for_each(|name| self.set_due(name));
     }
 
     /// Something was lost, and the rooms go on after what is left.
@@ -373,7 +370,7 @@ impl Writer {
         if Instant::now() < until {
             return false;
         }
-        let reason = "the server stops".into();
+        let reason = STOPS.into();
         for followed in self.rooms.values_mut() {
             followed.refuse_waiting(&reason, &self.effects);
         }

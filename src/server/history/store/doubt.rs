@@ -1,9 +1,8 @@
 //! What became of a commit that has failed: the file says so.
 
 use log::warn;
-use rusqlite::ffi::{self, SQLITE_BUSY};
 
-use super::{Store, connect_to_write, last, new_epoch, set_synchronous};
+use super::{Store, checkpoint, connect_to_write, last, new_epoch, set_synchronous};
 use crate::server::chat::batch::Batch;
 use crate::wire::position::Position;
 use crate::wire::protocol::Stamp;
@@ -58,11 +57,7 @@ impl Store {
             return Ok(());
         }
         // A sync that has failed is not tried again: what it was for is written into the database.
-        let sql = "PRAGMA wal_checkpoint(FULL)";
-        if self.connection.query_row(sql, [], |row| row.get(0))? {
-            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(SQLITE_BUSY), None));
-        }
-        Ok(())
+        checkpoint(&self.connection, "FULL")
     }
 
     /// Writes over what a commit that is not there may have written ahead, with one that changes
@@ -89,7 +84,7 @@ mod tests {
     use std::time::Duration;
 
     use rusqlite::Connection;
-    use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE};
+    use rusqlite::ffi::{self, SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE};
 
     use super::*;
     use crate::server::history::file::beside;
