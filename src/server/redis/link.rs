@@ -81,6 +81,11 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// Redis has refused in these words.
+    pub(super) fn refused(words: &str) -> Self {
+        Trouble::Refused(one_line(words))
+    }
+
     /// Redis has refused, and would again on a new connection, on which the scripts are there.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Trouble::Refused(words) if !words.starts_with("NOSCRIPT"))
@@ -103,7 +108,7 @@ fn trouble(error: ::redis::RedisError) -> Trouble {
         ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
             let code = error.code().unwrap_or_default();
             let detail = error.detail().unwrap_or(error.category());
-            Trouble::Refused(one_line(&format!("{code} {detail}")))
+            Trouble::refused(&format!("{code} {detail}"))
         }
         _ if error.is_timeout() => Trouble::Silent("it does not answer".into()),
         _ => Trouble::Silent(one_line(&error.to_string())),

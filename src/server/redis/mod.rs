@@ -115,13 +115,13 @@ impl Redis {
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(run).map(drop)
         };
-        let target = presence.target.clone();
+        let (wants, server, target) =
+            (self.wants.clone(), presence.name.clone(), presence.target.clone());
         let pages = Pages::new(target.clone(), PATIENCE.min(timeout), Arc::clone(&outlet));
         let writer = Writer::new(presence, timeout, outlet, status, wanted);
-        let wants = self.wants.clone();
         start("redis pages", Box::new(move || pages.run(&wanted_pages)))?;
         start("redis writer", Box::new(move || writer.run()))?;
-        start("redis news", Box::new(move || news::listen(&target, &wants)))
+        start("redis news", Box::new(move || news::listen(&target, &server, &wants)))
     }
 }
 

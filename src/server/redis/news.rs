@@ -15,25 +15,26 @@ const RETRY: Duration = Duration::from_millis(100);
 /// After so long without news, Redis is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Says what there is to hear, until nobody hears it any more.
-pub(super) fn listen(target: &Target, wants: &mpsc::Sender<Want>) {
+/// Says what there is to hear of other servers than that one, until nobody hears it any more.
+pub(super) fn listen(target: &Target, server: &str, wants: &mpsc::Sender<Want>) {
     let mut is_heard = true;
     while is_heard {
         // If this connection is broken, the writer's may be, which has not noticed it.
-        is_heard = listen_once(target, wants).unwrap_or_else(|| wants.send(Want::Arrive).is_ok());
+        is_heard =
+            listen_once(target, server, wants).unwrap_or_else(|| wants.send(Want::Arrive).is_ok());
         thread::sleep(RETRY);
     }
 }
 
 /// Listens until the connection breaks; `Some(false)` if nobody hears it any more.
-fn listen_once(target: &Target, wants: &mpsc::Sender<Want>) -> Option<bool> {
+fn listen_once(target: &Target, server: &str, wants: &mpsc::Sender<Want>) -> Option<bool> {
     let mut connection = target.connect(SILENCE).ok()?;
     let mut news = connection.as_pubsub();
     news.subscribe(target.key("news")).ok()?;
     // What came before is found out.
-    let mut want = Want::Look;
+    let mut want = Some(Want::Look);
     loop {
-        if wants.send(want).is_err() {
+        if want.is_some_and(|want| wants.send(want).is_err()) {
             return Some(false);
         }
         let message = loop {
@@ -43,16 +44,48 @@ fn listen_once(target: &Target, wants: &mpsc::Sender<Want>) -> Option<bool> {
                 Err(_) => return None,
             }
         };
-        want = read(message.get_payload_bytes());
+        want = read(message.get_payload_bytes(), server);
     }
 }
 
-/// `ROOM SEQ`, or anything else: then it is better to look.
-fn read(news: &[u8]) -> Want {
-    let space = news.iter().position(|&byte| byte == b' ');
-    let parse = |space: usize| {
-        let seq = std::str::from_utf8(&news[space + 1..]).ok()?.parse().ok()?;
-        Some(Want::Heard(Name::parse(&news[..space]).ok()?, seq))
-    };
-    space.and_then(parse).unwrap_or(Want::Arrive)
+/// `SERVER ROOM SEQ ROOM SEQ …`, or anything else: then it is better to look. What that server itself
+/// has said is no news.
+fn read(news: &[u8], server: &str) -> Option<Want> {
+    let news = String::from_utf8_lossy(news);
+    let mut words = news.split(' ');
+    if words.next() == Some(server) {
+        return None;
+    }
+    let words: Vec<_> = words.collect();
+    let heard = words.chunks(2).map(|pair| match pair {
+        [room, seq] => Name::parse(room.as_bytes()).ok().zip(seq.parse().ok()),
+        _ => None,
+    });
+    let heard = heard.collect::<Option<Vec<_>>>().filter(|heard| !heard.is_empty());
+    Some(heard.map_or(Want::Arrive, Want::Heard))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_have_said_is_news() {
+        let heard = |news: &[u8]| match read(news, "me") {
+            Some(Want::Heard(rooms)) => {
+                rooms.iter().map(|(room, seq)| format!("{}={seq}", room.as_str())).collect()
+            }
+            Some(Want::Arrive) => vec!["anything".to_owned()],
+            Some(other) => panic!("{other:?}"),
+            None => Vec::new(),
+        };
+        assert_eq!(heard(b"other cafe 5"), ["cafe=5"]);
+        assert_eq!(heard(b"other cafe 5 bar 9"), ["cafe=5", "bar=9"]);
+        assert_eq!(heard(b"me cafe 5 bar 9"), [""; 0]);
+        for news in
+            [&b""[..], b"!", b"other", b"other cafe", b"other cafe x", b"other c-f 1", b"\xff"]
+        {
+            assert_eq!(heard(news), ["anything"], "{news:?}");
+        }
+    }
 }

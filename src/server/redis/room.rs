@@ -25,6 +25,8 @@ pub(super) struct Sent {
     pub number: u64,
     /// They are one entry.
     pub batches: Vec<Batch>,
+    /// It was given to Redis before, and there was no reply: it may be kept, or be kept yet.
+    pub is_in_doubt: bool,
 }
 
 impl Sent {
@@ -111,14 +113,22 @@ impl Followed {
             let count = self.waiting.iter().take_while(fits).count();
             *number += 1;
             let batches = self.waiting.drain(..count).collect();
-            self.sent = Some(Sent { number: *number, batches });
+            self.sent = Some(Sent { number: *number, batches, is_in_doubt: false });
         }
         self.sent.as_ref()
     }
 
-    /// What was given to Redis is surely not kept, and waits again.
+    /// The reply to what was given to Redis does not come any more.
+    pub(super) fn doubt(&mut self) {
+        if let Some(sent) = &mut self.sent {
+            sent.is_in_doubt = true;
+        }
+    }
+
+    /// What was given to Redis is surely not kept, and waits again; unless an earlier attempt may have
+    /// kept it.
     pub(super) fn take_back(&mut self) {
-        if let Some(sent) = self.sent.take() {
+        if let Some(sent) = self.sent.take_if(|sent| !sent.is_in_doubt) {
             sent.batches.into_iter().rev().for_each(|batch| self.waiting.push_front(batch));
         }
     }

@@ -14,8 +14,8 @@ pub(super) enum Want {
     Keep(Vec<Batch>),
     /// Let this receiver in.
     Open(Open),
-    /// In that room there are texts up to that SEQ.
-    Heard(Name, u64),
+    /// In each of these rooms there are texts up to that SEQ.
+    Heard(Vec<(Name, u64)>),
     /// There may be something new in any room.
     Look,
     /// Another epoch may have begun.

@@ -5,6 +5,8 @@
 //! What has had no reply is in doubt. It is given to Redis again, under the same number, until there is
 //! one.
 
+mod appends;
+mod astray;
 mod turn;
 
 use std::collections::{HashMap, VecDeque};
@@ -170,7 +172,7 @@ impl Writer {
                 followed.opens.push_back(open);
                 self.set_due(&name);
             }
-            Want::Heard(name, seq) => self.hear(&name, seq),
+            Want::Heard(news) => news.iter().for_each(|(name, seq)| self.hear(name, *seq)),
             Want::Look => self.rooms.keys().cloned().collect::<Vec<_>>().iter().for_each(|name| {
                 self.hear(name, u64::MAX);
             }),
@@ -200,6 +202,7 @@ impl Writer {
     /// Redis does not do what it should: it has to be reached anew.
     fn lose(&mut self, trouble: &Trouble) {
         self.presence.link = None;
+        self.rooms.values_mut().for_each(Followed::doubt);
         let reason = trouble.to_string();
         let since = Instant::now();
         let away = self.away.get_or_insert(Away { since, reason: String::new(), is_long: false });

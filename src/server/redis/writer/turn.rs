@@ -4,40 +4,37 @@ use std::sync::Arc;
 
 use ::redis::Value;
 
+use super::appends::ROOMS_OF_A_CALL;
+use super::astray::Astray;
 use super::{ROOMS, Writer, seq_of_end};
 use crate::server::chat::batch::Publisher;
 use crate::server::chat::effects::Effect;
 use crate::server::chat::replay::{Asked, Start};
 use crate::server::redis::entry::Entry;
-use crate::server::redis::link::{Commands, Link, Script, Trouble, number, parts, text};
+use crate::server::redis::link::{Commands, Link, Script, Trouble, parts, text};
 use crate::wire::position::{Position, Resume};
-use crate::wire::protocol::{Name, Stamp};
+use crate::wire::protocol::Name;
 
 /// Entries that are fetched at a time.
 const ENTRIES: usize = 64;
 
 /// What Redis is asked in a turn.
-#[derive(Clone, Copy)]
 enum Question {
-    /// Keep texts.
-    Append,
+    /// Keep texts of these rooms.
+    Append(Vec<Name>),
     /// What is there after what was published?
-    Fetch,
+    Fetch(Name),
     /// What is there for a receiver?
-    Open,
+    Open(Name),
 }
 
-/// A reply that leads elsewhere.
-enum Astray {
-    /// The connection is of no use any more.
-    Broken(Trouble),
-    /// The epoch has to be found out.
-    Elsewhere,
-}
-
-impl From<Trouble> for Astray {
-    fn from(trouble: Trouble) -> Self {
-        Astray::Broken(trouble)
+impl Question {
+    /// The rooms that it is about.
+    fn rooms(&self) -> &[Name] {
+        match self {
+            Question::Append(rooms) => rooms,
+            Question::Fetch(room) | Question::Open(room) => std::slice::from_ref(room),
+        }
     }
 }
 
@@ -54,19 +51,19 @@ impl Writer {
         let asked = link.ask(commands, |_, reply| replies.push(reply));
         let mut astray = None;
         let mut replies = replies.into_iter();
-        for (question, name) in &questions {
-            let done = match (replies.next(), question) {
-                (None, _) => Err(None),
-                (Some(reply), Question::Append) => self.appended(name, reply, &mut link),
-                (Some(reply), Question::Fetch) => self.fetched(name, reply),
-                (Some(reply), Question::Open) => self.opened(name, reply, &mut link),
+        for question in &questions {
+            let done = match replies.next() {
+                None => Err(None),
+                Some(reply) => self.replied(question, reply, &mut link),
             }
             .map_err(|new| astray = new.or(astray.take()));
-            let has_more = self.rooms.get(name).is_some_and(|room| {
-                room.is_behind() || !room.waiting.is_empty() || !room.opens.is_empty()
-            });
-            if done.is_err() || has_more {
-                self.set_due(name);
+            for name in question.rooms() {
+                let has_more = self.rooms.get(name).is_some_and(|room| {
+                    room.is_behind() || !room.waiting.is_empty() || !room.opens.is_empty()
+                });
+                if done.is_err() || has_more {
+                    self.set_due(name);
+                }
             }
         }
         match (asked, astray) {
@@ -79,105 +76,60 @@ impl Writer {
         }
     }
 
-    /// What there is to ask, and which room it is about.
-    fn questions(&mut self, link: &Link) -> (Commands, Vec<(Question, Name)>) {
-        let (mut commands, mut questions) = (Commands::default(), Vec::new());
-        let count = self.due.len().min(ROOMS);
-        for name in self.due.drain(..count) {
-            let Some(followed) = self.rooms.get_mut(&name) else { continue };
-            followed.is_due = false;
-            let target = &self.presence.target;
-            let stream = target.stream(name.as_str());
-            let have = followed.position.map_or("-1".into(), |position| position.seq.to_string());
-            let (epoch, after) = (self.presence.epoch.to_string(), followed.after().to_string());
-            if let Some(sent) = followed.send_next(&mut self.number) {
-                let (number, texts) = (sent.number.to_string(), sent.texts().to_string());
-                let keys = ["state", "ends"].map(|key| target.key(key));
-                let (record, news) = (self.presence.record(), target.key("news"));
-                let keys = [&*keys[0], &*keys[1], &record, &stream, &news];
-                let words = [&*epoch, &link.run, name.as_str(), &number, &texts];
-                let mut words = words.map(str::as_bytes).to_vec();
-                let lines = sent.lines();
-                words.extend([&*lines, have.as_bytes(), after.as_bytes()]);
-                commands.call(link, Script::Append, &keys, &words);
-                questions.push((Question::Append, name.clone()));
-            } else if followed.is_behind() {
-                commands.add(&fetch(&stream, &format!("({after}"), "+"));
-                questions.push((Question::Fetch, name.clone()));
-            }
-            if let Some((_, resume, _)) = followed.opens.front() {
-                let earlier = match resume {
-                    Some(Resume::After(position)) => position.epoch.to_string(),
-                    _ => String::new(),
-                };
-                let keys = ["ends", "epochs"].map(|key| target.key(key));
-                let words = [name.as_str().as_bytes(), earlier.as_bytes()];
-                commands.call(link, Script::Open, &[&keys[0], &stream, &keys[1]], &words);
-                questions.push((Question::Open, name));
-            }
-        }
-        (commands, questions)
-    }
-
-    fn appended(
+    fn replied(
         &mut self,
-        name: &Name,
+        question: &Question,
         reply: Result<Value, Trouble>,
         link: &mut Link,
     ) -> Result<(), Option<Astray>> {
-        let value = match reply {
-            Ok(value) => value,
-            Err(trouble) => return self.refused(name, trouble),
-        };
-        let mut reply = parts(value).into_iter();
-        let mut next = || reply.next().unwrap_or_default();
-        let word = text(next());
-        let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
-        match &*word {
-            "kept" => {}
-            "used" => {
-                let reason = "it is not known whether this text is kept".into();
-                followed.refuse_sent(&reason, &self.effects);
-                return Ok(());
-            }
-            word => {
-                followed.take_back();
-                self.presence.has_lost |= word == "lost";
-                return Err(Some(Astray::Elsewhere));
-            }
+        match question {
+            Question::Append(names) => self.appended(names, reply, link),
+            Question::Fetch(name) => self.fetched(name, reply),
+            Question::Open(name) => self.opened(name, reply, link),
         }
-        let (first, time, total) = (number(next()), number(next()), number(next()));
-        let missing = Entry::read_all(next());
-        followed.is_touched = true;
-        self.presence.total = self.presence.total.max(total);
-        self.publish(name, missing)?;
-        self.catch_up(name, first - 1, link)?;
-        let position = Position { epoch: self.presence.epoch, seq: first };
-        let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
-        let (tally, budget) = (&*self.outlet.tally, &self.outlet.budget);
-        let publisher = &mut Publisher { here: None, effects: &self.effects, tally, budget };
-        followed.publish_sent(Stamp { position, time }, publisher);
-        Ok(())
     }
 
-    /// Redis has refused texts.
-    fn refused(&mut self, name: &Name, trouble: Trouble) -> Result<(), Option<Astray>> {
-        let Trouble::Refused(words) = &trouble else {
-            return Err(Some(trouble.into()));
-        };
-        if !trouble.is_final() {
-            return Err(Some(trouble.into()));
+    /// What there is to ask.
+    fn questions(&mut self, link: &Link) -> (Commands, Vec<Question>) {
+        let (mut commands, mut questions) = (Commands::default(), Vec::new());
+        let count = self.due.len().min(ROOMS);
+        let due: Vec<_> = self.due.drain(..count).collect();
+        let (mut keep, mut behind) = (Vec::new(), Vec::new());
+        for name in &due {
+            let Some(followed) = self.rooms.get_mut(name) else { continue };
+            followed.is_due = false;
+            if followed.send_next(&mut self.number).is_some() {
+                keep.push(name.clone());
+            } else if followed.is_behind() {
+                behind.push((name.clone(), followed.after()));
+            }
         }
-        let address = &self.presence.target.address;
-        self.refusals.warn(format_args!("Redis at {address} keeps nothing: {words}"));
-        if let Some(followed) = self.rooms.get_mut(name) {
-            followed.refuse_sent(&format!("not kept: {trouble}").into(), &self.effects);
+        for names in keep.chunks(ROOMS_OF_A_CALL) {
+            self.ask_to_keep(names, link, &mut commands);
+            questions.push(Question::Append(names.to_vec()));
         }
-        // Another one may have taken over.
-        if words.starts_with("READONLY") || words.starts_with("MASTERDOWN") {
-            return Err(Some(trouble.into()));
+        let target = &self.presence.target;
+        for (name, after) in behind {
+            let stream = target.stream(name.as_str());
+            commands.add(&fetch(&stream, &format!("({after}"), "+"));
+            questions.push(Question::Fetch(name));
         }
-        Ok(())
+        for name in due {
+            let Some((_, resume, _)) = self.rooms.get(&name).and_then(|room| room.opens.front())
+            else {
+                continue;
+            };
+            let earlier = match resume {
+                Some(Resume::After(position)) => position.epoch.to_string(),
+                _ => String::new(),
+            };
+            let stream = target.stream(name.as_str());
+            let keys = ["ends", "epochs"].map(|key| target.key(key));
+            let words = [name.as_str().as_bytes(), earlier.as_bytes()];
+            commands.call(link, Script::Open, &[&keys[0], &stream, &keys[1]], &words);
+            questions.push(Question::Open(name));
+        }
+        (commands, questions)
     }
 
     fn fetched(
@@ -194,7 +146,11 @@ impl Writer {
         self.publish(name, entries)
     }
 
-    fn publish(&mut self, name: &Name, entries: Vec<Entry>) -> Result<(), Option<Astray>> {
+    pub(super) fn publish(
+        &mut self,
+        name: &Name,
+        entries: Vec<Entry>,
+    ) -> Result<(), Option<Astray>> {
         let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
         let (tally, budget) = (&*self.outlet.tally, &self.outlet.budget);
         let publisher = &mut Publisher { here: None, effects: &self.effects, tally, budget };
@@ -208,7 +164,12 @@ impl Writer {
     }
 
     /// Publishes what is there up to that SEQ, if the room is followed.
-    fn catch_up(&mut self, name: &Name, up_to: u64, link: &mut Link) -> Result<(), Option<Astray>> {
+    pub(super) fn catch_up(
+        &mut self,
+        name: &Name,
+        up_to: u64,
+        link: &mut Link,
+    ) -> Result<(), Option<Astray>> {
         loop {
             let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
             if followed.position.is_none_or(|position| position.seq >= up_to) {
