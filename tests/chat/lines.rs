@@ -88,6 +88,33 @@ fn the_longest_names_and_text_make_a_delivery_of_754_bytes() {
 }
 
 #[test]
+fn an_over_long_line_is_one_error_in_every_state() {
+    let server = Server::with(&[]);
+    let port = server.port;
+    let logged_in = |login: &str| {
+        let mut peer = Peer::connect(port);
+        peer.ok(login);
+        peer
+    };
+    for length in [256, 257, 1000, 70_000] {
+        let states = [
+            (Peer::connect(port), "slogin:ann"),
+            (logged_in("slogin:ann"), "join:here"),
+            (logged_in("rlogin:ann"), "join:here"),
+            (Peer::sender(port, "ann", "here"), "sendall:here"),
+        ];
+        for (mut peer, next) in states {
+            peer.err(&format!("sendall:{}", "x".repeat(length - "sendall:\n".len())));
+            peer.ok(next);
+        }
+        let mut receiver = Peer::receiver(port, "ann", "there");
+        receiver.err(&format!("sendall:{}", "x".repeat(length - "sendall:\n".len())));
+        Peer::sender(port, "bob", "there").ok("sendall:there");
+        receiver.expect("delivery:there:bob:there");
+    }
+}
+
+#[test]
 fn the_rest_of_an_over_long_line_is_thrown_away_up_to_its_end() {
     let server = Server::with(&[]);
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
