@@ -57,10 +57,25 @@ impl Engine {
 
     /// Starts it, and waits until it has loaded what it has on the disk.
     pub fn run(&mut self) {
+        self.begin(&[]);
+        self.wait();
+    }
+
+    /// Starts it; to load what it has on the disk takes it seconds.
+    pub fn run_slowly(&mut self) {
+        self.begin(&["--key-load-delay", "1000"]);
+    }
+
+    fn begin(&mut self, flags: &[&str]) {
         let mut command = Command::new("redis-server");
         command.current_dir(&self.folder).args(["--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--port", &self.port.to_string()]).args(&self.flags);
-        let mut program = Program::start(command);
+        command.args(["--port", &self.port.to_string()]).args(&self.flags).args(flags);
+        self.program = Some(Program::start(command));
+    }
+
+    /// Waits until it has loaded what it has, or has ended.
+    pub fn wait(&mut self) {
+        let Some(mut program) = self.program.take() else { return };
         let mut runs = true;
         let is_there = || {
             runs = program.is_running();

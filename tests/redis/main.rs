@@ -8,6 +8,8 @@ mod harness;
 mod clients;
 mod engine;
 mod load;
+mod refusals;
 mod rooms;
 mod start;
 mod trouble;
+mod way;

@@ -2,11 +2,8 @@
 //! 64 texts each without an answer.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,63 +13,7 @@ use crate::engine::Engine;
 use crate::harness::records::{receiver, records};
 use crate::harness::{Peer, Server};
 use crate::load::{Load, Outcome};
-
-/// A way to Redis that can be broken.
-struct Way {
-    port: u16,
-    open: Arc<Mutex<(bool, Vec<TcpStream>)>>,
-}
-
-impl Way {
-    fn to(engine: &Engine) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let open = Arc::new(Mutex::new((true, Vec::new())));
-        let (goes_to, streams) = (engine.port, Arc::clone(&open));
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let client = client.unwrap();
-                let mut open = streams.lock().unwrap();
-                let Ok(redis) = TcpStream::connect(("127.0.0.1", goes_to)) else { continue };
-                if !open.0 {
-                    continue;
-                }
-                for (from, to) in [(&client, &redis), (&redis, &client)] {
-                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    thread::spawn(move || pass_on(from, to));
-                }
-                open.1.extend([client, redis]);
-            }
-        });
-        Way { port, open }
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Breaks all connections.
-    fn cut(&self) {
-        for stream in self.open.lock().unwrap().1.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    /// Lets new ones through, or does not.
-    fn set_open(&self, is_open: bool) {
-        self.open.lock().unwrap().0 = is_open;
-    }
-}
-
-fn pass_on(mut from: TcpStream, mut to: TcpStream) {
-    let mut piece = [0; 16 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut piece) {
-        if to.write_all(&piece[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
-}
+use crate::way::Way;
 
 /// All was kept, and heard by everybody, once and in one order.
 fn assert_as_if_nothing(outcome: &Outcome) {
@@ -278,68 +219,6 @@ fn if_a_server_cannot_say_whether_all_is_there_a_new_epoch_begins() {
 }
 
 #[test]
-fn what_redis_refuses_is_refused_for_as_long_as_it_does() {
-    let Some(engine) = Engine::start() else { return };
-    let servers: [_; 2] = engine.servers(&[]);
-    let load = Load::start(&servers);
-    load.go_on(1000);
-    engine.ask(&["CONFIG", "SET", "maxmemory", "1"]);
-    let mut sender = Peer::sender(servers[0].port, "bob", "bar");
-    let refused = sender.ask("sendall:hi");
-    assert!(refused.starts_with("err:not kept: Redis says: OOM "), "{refused}");
-    engine.ask(&["CONFIG", "SET", "maxmemory", "0"]);
-    sender.ok("sendall:hi");
-    load.go_on(1000);
-    // A replica takes nothing.
-    engine.ask(&["REPLICAOF", "127.0.0.1", "1"]);
-    let refused = sender.ask("sendall:hi");
-    assert!(refused.contains("READONLY"), "{refused}");
-    engine.ask(&["REPLICAOF", "NO", "ONE"]);
-    load.go_on(1000);
-    // A user who may not any more.
-    engine.ask(&["ACL", "SETUSER", "default", "-evalsha"]);
-    let refused = sender.ask("sendall:hi");
-    assert!(refused.contains("NOPERM"), "{refused}");
-    engine.ask(&["ACL", "SETUSER", "default", "+evalsha"]);
-    load.go_on(1000);
-    // It has forgotten the scripts: nobody notices.
-    engine.ask(&["SCRIPT", "FLUSH"]);
-    sender.ok("sendall:hi");
-    engine.ask(&["SCRIPT", "FLUSH"]);
-    Peer::receiver(servers[1].port, "eve", "elsewhere");
-    let outcome = load.end();
-    assert!(outcome.refused.iter().all(|(_, why)| why.starts_with("not kept: ")));
-    outcome.assert_exact();
-    let stderr = servers[0].program.stderr();
-    assert!(stderr.matches("keeps nothing").count() < 20, "{stderr}");
-}
-
-/// The disk is full, or is none.
-#[test]
-fn what_redis_cannot_write_to_the_disk_is_refused() {
-    let Some(engine) = Engine::start() else { return };
-    let server = engine.server(&[]);
-    let mut peer = Peer::receiver(server.port, "eve", "cafe");
-    let mut sender = Peer::sender(server.port, "bob", "cafe");
-    sender.ok("sendall:1");
-    // As after a snapshot that has failed.
-    fs::create_dir(engine.folder().join("dump.rdb")).unwrap();
-    engine.ask(&["CONFIG", "SET", "save", "10000 1000000"]);
-    engine.ask(&["BGSAVE"]);
-    let refused = std::cell::RefCell::new(String::new());
-    let is_refused = || {
-        *refused.borrow_mut() = sender.ask("sendall:2");
-        *refused.borrow() != "ok:sent"
-    };
-    crate::harness::wait_until(is_refused, || "it is not refused".into());
-    assert!(refused.borrow().starts_with("err:not kept: Redis says: MISCONF "), "{refused:?}");
-    engine.ask(&["CONFIG", "SET", "save", ""]);
-    sender.ok("sendall:3");
-    peer.expect("delivery:cafe:bob:1");
-    while peer.line() != "delivery:cafe:bob:3" {}
-}
-
-#[test]
 fn the_others_do_not_notice_that_a_server_dies() {
     let Some(engine) = Engine::start() else { return };
     let [dies, one, two] = engine.servers::<3>(&[]);
@@ -390,7 +269,7 @@ fn a_server_that_is_cut_off_is_alone_with_that() {
 }
 
 /// Says something until it is kept: before that, it may be in doubt.
-fn say_until_kept(sender: &mut Peer, text: &str) {
+pub fn say_until_kept(sender: &mut Peer, text: &str) {
     let is_kept = || sender.ask(&format!("sendall:{text}")) == "ok:sent";
     crate::harness::wait_until(is_kept, || "it is not kept".into());
 }

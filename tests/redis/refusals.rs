@@ -1,0 +1,118 @@
+//! Redis does not keep what it is given, and says so.
+
+use std::fs;
+
+use crate::engine::Engine;
+use crate::harness::{Peer, Server, wait_until};
+use crate::load::Load;
+use crate::trouble::say_until_kept;
+use crate::way::Way;
+
+#[test]
+fn what_redis_refuses_is_refused_for_as_long_as_it_does() {
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let load = Load::start(&servers);
+    load.go_on(1000);
+    engine.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let mut sender = Peer::sender(servers[0].port, "bob", "bar");
+    let refused = sender.ask("sendall:hi");
+    assert!(refused.starts_with("err:not kept: Redis says: OOM "), "{refused}");
+    engine.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    sender.ok("sendall:hi");
+    load.go_on(1000);
+    // A replica takes nothing.
+    engine.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    let refused = sender.ask("sendall:hi");
+    assert!(refused.contains("READONLY"), "{refused}");
+    engine.ask(&["REPLICAOF", "NO", "ONE"]);
+    load.go_on(1000);
+    // A user who may not any more.
+    engine.ask(&["ACL", "SETUSER", "default", "-evalsha"]);
+    let refused = sender.ask("sendall:hi");
+    assert!(refused.contains("NOPERM"), "{refused}");
+    engine.ask(&["ACL", "SETUSER", "default", "+evalsha", "-xadd"]);
+    let refused = sender.ask("sendall:hi");
+    assert!(refused.contains("The user executing the script"), "{refused}");
+    // What is kept is not refused because nobody could be told.
+    engine.ask(&["ACL", "SETUSER", "default", "+xadd", "-publish"]);
+    sender.ok("sendall:hi");
+    engine.ask(&["ACL", "SETUSER", "default", "+publish"]);
+    load.go_on(1000);
+    // It has forgotten the scripts: nobody notices.
+    engine.ask(&["SCRIPT", "FLUSH"]);
+    sender.ok("sendall:hi");
+    engine.ask(&["SCRIPT", "FLUSH"]);
+    Peer::receiver(servers[1].port, "eve", "elsewhere");
+    let outcome = load.end();
+    assert!(outcome.refused.iter().all(|(_, why)| why.starts_with("not kept: ")));
+    outcome.assert_exact();
+    let stderr = servers[0].program.stderr();
+    assert!(stderr.matches("keeps nothing").count() < 20, "{stderr}");
+}
+
+#[test]
+fn what_is_in_doubt_is_not_refused_for_what_a_later_attempt_meets() {
+    let Some(engine) = Engine::start() else { return };
+    let way = Way::to(&engine);
+    let server = Server::with(&["--redis", &way.url()]);
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    sender.ok("sendall:1");
+    engine.ask(&["ACL", "SETUSER", "default", "-xadd"]);
+    // It is on its way for so long that it is given to Redis again, which refuses it.
+    way.hold();
+    sender.send("sendall:2\n");
+    server.program.expect_stderr("keeps nothing: ");
+    engine.ask(&["ACL", "SETUSER", "default", "+xadd"]);
+    way.release();
+    sender.expect("ok:sent");
+    sender.ok("sendall:3");
+    for text in ["1", "2", "3"] {
+        receiver.expect(&format!("delivery:cafe:bob:{text}"));
+    }
+}
+
+#[test]
+fn while_redis_loads_what_it_has_it_is_away() {
+    let Some(mut engine) = Engine::durable() else { return };
+    let servers: [_; 2] = engine.servers(&["--redis-timeout", "1"]);
+    let epoch = engine.epoch();
+    let load = Load::start(&servers);
+    load.go_on(1000);
+    engine.ask(&["EVAL", "for i = 1, 6000 do redis.call('SET', i, i) end", "0"]);
+    engine.kill();
+    engine.run_slowly();
+    let mut sender = Peer::sender(servers[0].port, "bob", "bar");
+    wait_until(|| sender.ask("sendall:hi").contains("LOADING"), || "it does not say so".into());
+    engine.wait();
+    say_until_kept(&mut sender, "again");
+    load.go_on(1000);
+    load.end().assert_exact();
+    assert_eq!(engine.epoch(), epoch);
+}
+
+/// The disk is full, or is none.
+#[test]
+fn what_redis_cannot_write_to_the_disk_is_refused() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&[]);
+    let mut peer = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    sender.ok("sendall:1");
+    // As after a snapshot that has failed.
+    fs::create_dir(engine.folder().join("dump.rdb")).unwrap();
+    engine.ask(&["CONFIG", "SET", "save", "10000 1000000"]);
+    engine.ask(&["BGSAVE"]);
+    let refused = std::cell::RefCell::new(String::new());
+    let is_refused = || {
+        *refused.borrow_mut() = sender.ask("sendall:2");
+        *refused.borrow() != "ok:sent"
+    };
+    wait_until(is_refused, || "it is not refused".into());
+    assert!(refused.borrow().starts_with("err:not kept: Redis says: MISCONF "), "{refused:?}");
+    engine.ask(&["CONFIG", "SET", "save", ""]);
+    sender.ok("sendall:3");
+    peer.expect("delivery:cafe:bob:1");
+    while peer.line() != "delivery:cafe:bob:3" {}
+}
