@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use crate::engine::Engine;
+use crate::harness::terminal::Terminal;
 use crate::harness::{Peer, Program, Server, chatbox, left_out};
 
 /// A server at one address.
@@ -73,5 +74,32 @@ fn a_client_goes_on_at_the_next_address_of_its_host() {
     let heard = String::from_utf8(receiver.stdout()).unwrap();
     for round in 0..4 {
         assert_eq!(heard.matches(&format!("al: round {round}\n")).count(), 1, "{heard}");
+    }
+}
+
+#[test]
+fn a_chat_goes_on_at_the_next_address_of_its_host() {
+    let Some(engine) = Engine::start() else { return };
+    let Some(mut command) = with_both(&engine, &chatbox(["chat", "both"])) else {
+        return left_out("there can be no host with two addresses");
+    };
+    let mut one = server_at(&engine, "127.0.0.1", 0);
+    let port = one.port;
+    let mut other = server_at(&engine, "::1", port);
+    command.args([&port.to_string(), "eve", "cafe"]).env("XDG_STATE_HOME", engine.folder());
+    let mut chat = Terminal::start(&command);
+    chat.keys("hello\r");
+    chat.expect("eve: hello");
+    for round in 0..2 {
+        let (dies, address, lives) = match round {
+            0 => (&mut one, "127.0.0.1", "::1"),
+            _ => (&mut other, "::1", "127.0.0.1"),
+        };
+        dies.program.kill();
+        sender_at(lives, port).ok(&format!("sendall:round {round}"));
+        chat.expect(&format!("al: round {round}"));
+        chat.keys(format!("I am there, {round}\r"));
+        chat.expect(&format!("eve: I am there, {round}"));
+        *dies = server_at(&engine, address, port);
     }
 }
