@@ -41,7 +41,7 @@ fn one_that_is_too_old_is_one_line() {
         peer.line();
         let info = "redis_version:6.2.7\r\nrun_id:x\r\n";
         peer.send(format!("${}\r\n{info}\r\n", info.len()));
-        peer.send("$1\r\nx\r\n".repeat(5));
+        peer.send("$1\r\nx\r\n".repeat(6));
         while peer.next_line().is_some() {}
     });
     refused(&["--redis", &url]).assert_one_error(1, "version 6.2.7: 7.0 or newer is needed");

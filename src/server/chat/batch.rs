@@ -83,6 +83,11 @@ impl Batch {
         self.texts
     }
 
+    /// Whose texts it has, if they are to be answered later.
+    pub(crate) fn senders(&self) -> impl Iterator<Item = SessionId> {
+        self.senders.iter().map(|(sender, _)| *sender)
+    }
+
     /// Its memory, for another one.
     pub(crate) fn into_buffer(self) -> Vec<u8> {
         self.lines

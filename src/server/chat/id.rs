@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 /// Names one session, and never another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SessionId {
     /// The worker that owns the session.
     pub worker: usize,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ::redis::{
     Client, Cmd, Connection, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion, Value,
+    io::tcp::TcpSettings,
 };
 
 use super::error::RedisError;
@@ -45,7 +46,8 @@ impl Target {
             ConnectionAddr::Unix(path) => path.display().to_string(),
             _ => return Err(RedisError::Url),
         };
-        let info = info.set_redis_settings(settings);
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
         let client = Client::open(info).map_err(|_| RedisError::Url)?;
         Ok(Target { client, address, prefix: prefix.to_owned() })
     }
@@ -90,6 +92,11 @@ impl Trouble {
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Trouble::Refused(words) if !words.starts_with("NOSCRIPT"))
     }
+
+    /// It will be otherwise in a moment, as if Redis were away: it reads what it has.
+    pub(super) fn is_loading(&self) -> bool {
+        matches!(self, Trouble::Refused(words) if words.starts_with("LOADING"))
+    }
 }
 
 impl std::fmt::Display for Trouble {
@@ -103,7 +110,7 @@ impl std::fmt::Display for Trouble {
 }
 
 /// What the crate says of an error, in one short line.
-fn trouble(error: ::redis::RedisError) -> Trouble {
+pub(super) fn trouble(error: ::redis::RedisError) -> Trouble {
     match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
             let code = error.code().unwrap_or_default();
@@ -193,12 +200,15 @@ impl Link {
         let mut link = Link { connection, hashes: Vec::new(), run: String::new() };
         let mut commands = Commands::default();
         commands.add(&[b"INFO", b"server"]);
+        // Whoever may not announce anything is not to find that out later.
+        commands.add(&[b"PUBLISH", target.key("news").as_bytes(), b"-"]);
         SCRIPTS.iter().for_each(|script| commands.add(&[b"SCRIPT", b"LOAD", script.as_bytes()]));
         let mut replies = Vec::new();
         link.ask(commands, |_, reply| replies.push(reply))?;
         let texts: Result<Vec<_>, _> = replies.into_iter().map(|reply| reply.map(text)).collect();
         let mut texts = texts?.into_iter();
         let info = texts.next().unwrap_or_default();
+        let _receivers = texts.next();
         let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
         let version = field("redis_version:").unwrap_or_default();
         let major = version.split('.').next().and_then(|major| major.parse().ok());

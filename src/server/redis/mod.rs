@@ -93,6 +93,9 @@ impl Redis {
                 }
             }
         }
+        if let Err(trouble) = news::try_it(&presence.target) {
+            return Err(RedisError::Unusable { address, reason: trouble.to_string() });
+        }
         let (wants, wanted) = mpsc::channel();
         let (pages, wanted_pages) = mpsc::channel();
         let unstarted = Unstarted { presence, timeout: config.timeout, wanted, wanted_pages };

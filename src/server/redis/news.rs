@@ -5,8 +5,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::link::Target;
+use ::redis::{Connection, PubSub, Value};
+
+use super::link::{Target, Trouble, trouble};
 use super::want::Want;
+use crate::system::rate_limited::Warning;
 use crate::wire::protocol::Name;
 
 /// Between two attempts to connect.
@@ -15,45 +18,78 @@ const RETRY: Duration = Duration::from_millis(100);
 /// After so long without news, Redis is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// Tries whether there may be something to hear.
+///
+/// # Errors
+///
+/// If not, what Redis says.
+pub(super) fn try_it(target: &Target) -> Result<(), Trouble> {
+    let mut connection = target.connect(SILENCE)?;
+    subscribe(&mut connection, target).map(drop)
+}
+
 /// Says what there is to hear of other servers than that one, until nobody hears it any more.
 pub(super) fn listen(target: &Target, server: &str, wants: &mpsc::Sender<Want>) {
-    let mut is_heard = true;
-    while is_heard {
-        // If this connection is broken, the writer's may be, which has not noticed it.
-        is_heard =
-            listen_once(target, server, wants).unwrap_or_else(|| wants.send(Want::Arrive).is_ok());
-        thread::sleep(RETRY);
+    let mut refusals = Warning::default();
+    loop {
+        let (want, pause) = match listen_once(target, server, wants) {
+            Ok(()) => return,
+            // Nothing can be heard: what is new has to be looked for.
+            Err(trouble @ Trouble::Refused(_)) if !trouble.is_loading() => {
+                let address = &target.address;
+                refusals.warn(format_args!("Redis at {address} lets nothing be heard: {trouble}"));
+                (Want::Look, SILENCE)
+            }
+            // If this connection is broken, the writer's may be, which has not noticed it.
+            Err(_) => (Want::Arrive, RETRY),
+        };
+        if wants.send(want).is_err() {
+            return;
+        }
+        thread::sleep(pause);
     }
 }
 
-/// Listens until the connection breaks; `Some(false)` if nobody hears it any more.
-fn listen_once(target: &Target, server: &str, wants: &mpsc::Sender<Want>) -> Option<bool> {
-    let mut connection = target.connect(SILENCE).ok()?;
-    let mut news = connection.as_pubsub();
-    news.subscribe(target.key("news")).ok()?;
+/// Listens until the connection breaks, or nobody hears it any more.
+fn listen_once(target: &Target, server: &str, wants: &mpsc::Sender<Want>) -> Result<(), Trouble> {
+    let mut connection = target.connect(SILENCE)?;
+    let mut news = subscribe(&mut connection, target)?;
     // What came before is found out.
     let mut want = Some(Want::Look);
     loop {
         if want.is_some_and(|want| wants.send(want).is_err()) {
-            return Some(false);
+            return Ok(());
         }
         let message = loop {
             match news.get_message() {
                 Ok(message) => break message,
-                Err(error) if error.is_timeout() => news.ping::<::redis::Value>().ok().map(drop)?,
-                Err(_) => return None,
+                Err(error) if error.is_timeout() => {
+                    news.ping::<Value>().map_err(trouble)?;
+                }
+                Err(error) => return Err(trouble(error)),
             }
         };
         want = read(message.get_payload_bytes(), server);
     }
 }
 
+/// Subscribes, and makes sure of it: only who has subscribed is answered a ping with two words.
+fn subscribe<'a>(connection: &'a mut Connection, target: &Target) -> Result<PubSub<'a>, Trouble> {
+    let channel = target.key("news");
+    let mut news = connection.as_pubsub();
+    news.subscribe(&channel).map_err(trouble)?;
+    match news.ping().map_err(trouble)? {
+        Value::Array(_) => Ok(news),
+        _ => Err(Trouble::refused(&format!("NOPERM no right to subscribe to {channel}"))),
+    }
+}
+
 /// `SERVER ROOM SEQ ROOM SEQ …`, or anything else: then it is better to look. What that server itself
-/// has said is no news.
+/// has said is no news, and neither is `-`.
 fn read(news: &[u8], server: &str) -> Option<Want> {
     let news = String::from_utf8_lossy(news);
     let mut words = news.split(' ');
-    if words.next() == Some(server) {
+    if words.next() == Some(server) || news == "-" {
         return None;
     }
     let words: Vec<_> = words.collect();
@@ -82,6 +118,7 @@ mod tests {
         assert_eq!(heard(b"other cafe 5"), ["cafe=5"]);
         assert_eq!(heard(b"other cafe 5 bar 9"), ["cafe=5", "bar=9"]);
         assert_eq!(heard(b"me cafe 5 bar 9"), [""; 0]);
+        assert_eq!(heard(b"-"), [""; 0]);
         for news in
             [&b""[..], b"!", b"other", b"other cafe", b"other cafe x", b"other c-f 1", b"\xff"]
         {

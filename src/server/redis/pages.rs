@@ -42,6 +42,8 @@ impl Pages {
             let page = loop {
                 match self.page(&request) {
                     Ok(page) => break page,
+                    // It would be refused again: those who want something else do not wait for that.
+                    Err(trouble) if trouble.is_final() && !trouble.is_loading() => break None,
                     Err(_) => {
                         self.link = None;
                         thread::sleep(RETRY);
@@ -61,13 +63,13 @@ impl Pages {
         let first = *request.seqs.start();
         let epoch = self.outlet.epoch.load(Ordering::SeqCst);
         let mut entries = self.fetch(&mut link, request, epoch)?;
-        if !has(&entries, first) {
+        if !has(&entries, first, epoch) {
             // It may be of an earlier epoch, the newest of which is the last.
             let mut commands = Commands::default();
             commands.add(&[b"LRANGE", self.target.key("epochs").as_bytes(), b"0", b"-1"]);
             for epoch in parts(link.ask_one(commands)?).into_iter().rev().map(number) {
                 entries = self.fetch(&mut link, request, epoch)?;
-                if has(&entries, first) {
+                if has(&entries, first, epoch) {
                     break;
                 }
             }
@@ -94,16 +96,17 @@ impl Pages {
     }
 }
 
-/// The first of the entries has that text.
-fn has(entries: &[Entry], seq: u64) -> bool {
-    entries.first().is_some_and(|entry| (entry.first..=entry.last.seq).contains(&seq))
+/// The first of the entries has that text, and is not of a later epoch.
+fn has(entries: &[Entry], seq: u64, epoch: u64) -> bool {
+    let is_it = |entry: &Entry| (entry.first..=entry.last.seq).contains(&seq);
+    entries.first().is_some_and(|entry| entry.last.epoch <= epoch && is_it(entry))
 }
 
 /// What comes in these entries without a hole, so many bytes or a line more, and the SEQ of the last.
 fn cut_page(entries: &[Entry], request: &PageRequest, epoch: u64, most: usize) -> (Vec<u8>, u64) {
     let (first, up_to) = (*request.seqs.start(), *request.seqs.end());
     let (mut page, mut last) = (Vec::new(), first - 1);
-    for entry in entries {
+    for entry in entries.iter().take_while(|entry| entry.last.epoch <= epoch) {
         let lines = entry.lines.split_inclusive(|&byte| byte == b'\n');
         for (seq, line) in (entry.first..).zip(lines) {
             if seq < first {
@@ -115,7 +118,7 @@ fn cut_page(entries: &[Entry], request: &PageRequest, epoch: u64, most: usize) -
             if request.records {
                 let position = Position { epoch, seq };
                 let stamp = Stamp { position, time: entry.time };
-                append_record(&mut page, stamp, line.trim_ascii_end());
+                append_record(&mut page, stamp, line.strip_suffix(b"\n").unwrap_or(line));
             } else {
                 page.extend_from_slice(line);
             }

@@ -1,6 +1,6 @@
 //! What the writer knows of a room that it follows.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::mem;
 use std::sync::{Arc, Weak};
 
@@ -89,6 +89,14 @@ impl Followed {
         self.position.is_some_and(|position| position.seq < self.heard)
     }
 
+    /// Texts that are known to be there, and were not fetched yet.
+    pub(super) fn behind(&self) -> u64 {
+        match self.position {
+            Some(position) if self.heard != u64::MAX => self.heard.saturating_sub(position.seq),
+            _ => 0,
+        }
+    }
+
     /// Nobody is interested any more.
     pub(super) fn is_over(&self) -> bool {
         let is_idle = self.sent.is_none() && self.waiting.is_empty() && self.opens.is_empty();
@@ -140,13 +148,20 @@ impl Followed {
         }
     }
 
-    /// Receivers that wait are refused, and so are texts if none is in doubt: a sender's answers are
-    /// in order.
+    /// Receivers that wait are refused, and so are texts, but for those of senders who have one in
+    /// doubt: a sender's answers are in order.
     pub(super) fn refuse_waiting(&mut self, reason: &Arc<str>, effects: &Effects) {
-        if self.sent.is_none() && !self.waiting.is_empty() {
-            let reason: Arc<str> = format!("not kept: {reason}").into();
+        if !self.waiting.is_empty() {
+            let text: Arc<str> = format!("not kept: {reason}").into();
+            let in_doubt = self.sent.iter().flat_map(|sent| &sent.batches);
+            let mut in_doubt: HashSet<_> = in_doubt.flat_map(Batch::senders).collect();
             for batch in mem::take(&mut self.waiting) {
-                batch.refused(Arc::clone(&reason), effects);
+                if batch.senders().any(|sender| in_doubt.contains(&sender)) {
+                    in_doubt.extend(batch.senders());
+                    self.waiting.push_back(batch);
+                } else {
+                    batch.refused(Arc::clone(&text), effects);
+                }
             }
         }
         for (_, _, session) in mem::take(&mut self.opens) {

@@ -8,6 +8,7 @@
 mod appends;
 mod astray;
 mod turn;
+mod upkeep;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, mpsc};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
-use super::link::{Commands, Link, Script, Trouble, parts, text};
+use super::link::{Commands, Trouble, parts, text};
 use super::presence::{Arrival, Presence};
 use super::room::Followed;
 use super::status::Status;
@@ -26,15 +27,13 @@ use crate::server::outlet::Outlet;
 use crate::system::rate_limited::Warning;
 use crate::wire::position::Position;
 use crate::wire::protocol::Name;
+use upkeep::Upkeep;
 
 /// Between two attempts to reach Redis.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// How often to let go of old texts.
-const TRIM: Duration = Duration::from_secs(1);
-
-/// How often to tell the others that this server is there.
-const BEAT: Duration = Duration::from_secs(5);
+/// How often to look after what is to be done now and then.
+const UPKEEP: Duration = Duration::from_secs(1);
 
 /// Wants that are taken in before something is done.
 const WANTS: usize = 4096;
@@ -56,15 +55,14 @@ pub(super) struct Writer {
     rooms: HashMap<Name, Followed>,
     /// Rooms for which something is to be done.
     due: VecDeque<Name>,
+    /// More of those, for which that is to be done a little later, and since when they wait.
+    postponed: (Vec<Name>, Instant),
     /// The number of the last entry that was given to Redis.
     number: u64,
     away: Option<Away>,
     refusals: Warning,
     finish: Option<(Instant, mpsc::Sender<()>)>,
-    trimmed: Instant,
-    beaten: Instant,
-    /// How far the look through all rooms for old texts is.
-    cursor: String,
+    upkeep: Upkeep,
 }
 
 /// Redis is away.
@@ -72,8 +70,19 @@ pub(super) struct Writer {
 struct Away {
     since: Instant,
     reason: String,
-    /// What is said is refused.
+    /// It says so itself, and what is said is refused at once.
+    is_refusing: bool,
+    /// What is said is refused, and the log has said so.
     is_long: bool,
+    /// It has let this server in again, and has yet to show that it does more than that.
+    has_arrived: bool,
+}
+
+impl Away {
+    fn now() -> Self {
+        let (since, reason) = (Instant::now(), String::new());
+        Away { since, reason, is_refusing: false, is_long: false, has_arrived: false }
+    }
 }
 
 impl Writer {
@@ -98,13 +107,12 @@ impl Writer {
             effected,
             rooms: HashMap::new(),
             due: VecDeque::new(),
+            postponed: (Vec::new(), now),
             number: 0,
             away: None,
             refusals: Warning::default(),
             finish: None,
-            trimmed: now,
-            beaten: now,
-            cursor: "0".into(),
+            upkeep: Upkeep::new(),
         }
     }
 
@@ -113,31 +121,40 @@ impl Writer {
         loop {
             self.take_wants();
             self.refuse_if_long();
-            if self.away.is_some() {
+            if self.away.as_ref().is_some_and(|away| !away.has_arrived) {
                 self.try_to_return();
             }
-            if self.away.is_none() {
+            if self.away.as_ref().is_none_or(|away| away.has_arrived) {
                 self.turn();
             }
+            self.carry_out();
             if self.away.is_none() {
                 self.look_after();
             }
             self.refuse_if_long();
             let is_over = self.is_over();
-            self.effected.try_iter().for_each(|effect| self.outlet.carry_out(effect));
+            self.carry_out();
             if is_over {
                 return self.end();
             }
         }
     }
 
+    fn carry_out(&mut self) {
+        self.effected.try_iter().for_each(|effect| self.outlet.carry_out(effect));
+    }
+
     /// Takes what is wanted, and waits for that if there is nothing to do.
     fn take_wants(&mut self) {
+        if self.postponed.1.elapsed() >= RETRY {
+            self.due.extend(self.postponed.0.drain(..));
+        }
+        let is_waited_for = self.finish.is_some() || !self.postponed.0.is_empty();
         let wait = match (&self.away, self.due.is_empty()) {
-            (Some(_), _) => RETRY,
-            (None, true) if self.finish.is_some() => RETRY,
-            (None, true) => TRIM,
-            (None, false) => Duration::ZERO,
+            (Some(Away { has_arrived: false, .. }), _) => RETRY,
+            (_, true) if is_waited_for => RETRY,
+            (_, true) => UPKEEP,
+            (_, false) => Duration::ZERO,
         };
         match self.wants.recv_timeout(wait) {
             Ok(want) => self.take(want),
@@ -199,20 +216,49 @@ impl Writer {
         }
     }
 
+    /// Redis refuses something of a room, and is asked for it again a little later.
+    fn postpone(&mut self, name: &Name) {
+        if let Some(followed) = self.rooms.get_mut(name)
+            && !followed.is_due
+        {
+            followed.is_due = true;
+            if self.postponed.0.is_empty() {
+                self.postponed.1 = Instant::now();
+            }
+            self.postponed.0.push(name.clone());
+        }
+    }
+
     /// Redis does not do what it should: it has to be reached anew.
     fn lose(&mut self, trouble: &Trouble) {
         self.presence.link = None;
         self.rooms.values_mut().for_each(Followed::doubt);
-        let reason = trouble.to_string();
-        let since = Instant::now();
-        let away = self.away.get_or_insert(Away { since, reason: String::new(), is_long: false });
-        away.reason = reason;
+        let away = self.away.get_or_insert_with(Away::now);
+        away.has_arrived = false;
+        away.reason = trouble.to_string();
+        away.is_refusing = trouble.is_final() && !trouble.is_loading();
+        if away.is_refusing {
+            let address = &self.presence.target.address;
+            self.refusals.warn(format_args!("Redis at {address} keeps nothing: {trouble}"));
+        }
         self.status.set_away(Some(away.since));
+    }
+
+    /// Redis has answered all that it was asked: if it was away, it is back.
+    fn is_back(&mut self) {
+        if let Some(away) = self.away.take() {
+            self.status.set_away(None);
+            if away.is_long {
+                let (address, seconds) =
+                    (&self.presence.target.address, away.since.elapsed().as_secs());
+                warn!("Redis at {address} is back after {seconds} s");
+            }
+        }
     }
 
     /// The epoch may be another one.
     fn arrive_again(&mut self) {
-        if self.away.is_none() {
+        if self.away.as_ref().is_none_or(|away| away.has_arrived) {
             let link = self.presence.link.take();
             self.lose(&Trouble::Silent("another epoch may have begun".into()));
             self.presence.link = link;
@@ -236,10 +282,8 @@ impl Writer {
         if let Err(trouble) = arrived {
             return self.lose(&trouble);
         }
-        self.status.set_away(None);
-        if let Some(Away { since, is_long: true, .. }) = self.away.take() {
-            let address = &self.presence.target.address;
-            warn!("Redis at {address} is back after {} s", since.elapsed().as_secs());
+        if let Some(away) = &mut self.away {
+            away.has_arrived = true;
         }
         self.take(Want::Look);
         let names: Vec<_> = self.rooms.keys().cloned().collect();
@@ -282,86 +326,22 @@ impl Writer {
     /// If Redis has been away for long, refuses what is surely not kept.
     fn refuse_if_long(&mut self) {
         let Some(away) = &mut self.away else { return };
-        if away.since.elapsed() < self.timeout {
+        let is_long = away.since.elapsed() >= self.timeout;
+        if !is_long && !away.is_refusing {
             return;
         }
-        if !away.is_long {
+        if is_long && !away.is_long {
             away.is_long = true;
             warn!(
                 "Redis at {} is away: {}; until it is back, what is said is refused",
                 self.presence.target.address, away.reason
             );
         }
-        let reason = format!("Redis is away: {}", away.reason).into();
+        let what = if away.is_refusing { "" } else { "Redis is away: " };
+        let reason = format!("{what}{}", away.reason).into();
         for followed in self.rooms.values_mut() {
             followed.refuse_waiting(&reason, &self.effects);
         }
-    }
-
-    /// Now and then: lets old texts go, and tells the others that this server is there.
-    fn look_after(&mut self) {
-        if self.trimmed.elapsed() < TRIM {
-            return;
-        }
-        self.trimmed = Instant::now();
-        self.note();
-        let Some(mut link) = self.presence.link.take() else { return };
-        match self.look_after_over(&mut link) {
-            Ok(()) => self.presence.link = Some(link),
-            Err(trouble) => self.lose(&trouble),
-        }
-    }
-
-    fn look_after_over(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        let touched = self.rooms.iter_mut().filter(|(_, followed)| followed.is_touched);
-        let mut names: Vec<_> = touched
-            .map(|(name, followed)| {
-                followed.is_touched = false;
-                name.as_str().to_owned()
-            })
-            .collect();
-        if self.presence.keep.days.is_some() {
-            names.extend(self.some_rooms(link)?);
-        }
-        let target = &self.presence.target;
-        let keep = |most: Option<usize>| most.unwrap_or(0).to_string();
-        let (texts, days) = (keep(self.presence.keep.texts), keep(self.presence.keep.days));
-        let mut commands = Commands::default();
-        for name in &names {
-            let (ends, stream) = (target.key("ends"), target.stream(name));
-            let words = [name.as_bytes(), texts.as_bytes(), days.as_bytes()];
-            commands.call(link, Script::Trim, &[&ends, &stream], &words);
-        }
-        if self.beaten.elapsed() >= BEAT {
-            self.beaten = Instant::now();
-            self.rooms.retain(|_, followed| followed.is_due || !followed.is_over());
-            let (servers, record) = (target.key("servers"), self.presence.record());
-            let name = self.presence.name.as_bytes();
-            commands.call(link, Script::Beat, &[&servers, &record], &[name]);
-        }
-        if commands.is_empty() {
-            return Ok(());
-        }
-        // If it refuses, texts are kept for longer.
-        link.ask(commands, |_, _| {})
-    }
-
-    /// Some rooms after those of the last time.
-    fn some_rooms(&mut self, link: &mut Link) -> Result<Vec<String>, Trouble> {
-        let ends = self.presence.target.key("ends");
-        let mut commands = Commands::default();
-        let cursor = self.cursor.as_bytes();
-        commands.add(&[b"HSCAN", ends.as_bytes(), cursor, b"COUNT", b"100"]);
-        let Ok(reply) = link.ask_one(commands) else { return Ok(Vec::new()) };
-        let mut reply = parts(reply).into_iter();
-        self.cursor = reply.next().map_or("0".into(), text);
-        let rooms = reply.next().map(parts).unwrap_or_default();
-        Ok(rooms.into_iter().step_by(2).map(text).collect())
-    }
-
-    fn note(&self) {
-        let waiting = self.rooms.values().map(Followed::texts).sum();
-        self.status.set(self.rooms.len() as u64, waiting);
     }
 
     /// It was to finish, and has, or has no more time. Then what is surely not kept is refused.

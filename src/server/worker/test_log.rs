@@ -155,7 +155,7 @@ impl TestLog {
             let line = &kept[&request.room][seq as usize - 1];
             let stamp = Stamp { position: self.position(seq), time: 0 };
             if request.records {
-                append_record(&mut lines, stamp, line.trim_ascii_end());
+                append_record(&mut lines, stamp, line.strip_suffix(b"\n").unwrap_or(line));
             } else {
                 lines.extend(line);
             }

@@ -28,11 +28,10 @@ local function enter()
     redis.call('HSET', KEYS[1], 'keep', ARGV[6])
 end
 local function begin()
-    local fresh = string.format('%.0f', t[1] * 1000000 + t[2])
+    -- Later than each that is known, whatever the clock says.
+    local least = math.max(tonumber(epoch or 0), tonumber(known) or 0) + 1
+    local fresh = string.format('%.0f', math.max(t[1] * 1000000 + t[2], least))
     if epoch then
-        if tonumber(fresh) <= tonumber(epoch) then
-            fresh = string.format('%.0f', epoch + 1)
-        end
         -- Where the rooms ended then, for those who come with a position of that epoch.
         if redis.call('COPY', KEYS[4], KEYS[4] .. ':' .. epoch, 'REPLACE') == 1 then
             redis.call('RPUSH', KEYS[5], epoch)
@@ -55,7 +54,12 @@ if known == '' and state[5] and state[5] ~= ARGV[6] then
         end
     end
 end
-if not epoch or ARGV[7] == epoch then
+-- There is nothing, something of it is lost, or it is a copy from an earlier epoch.
+if not epoch or ARGV[7] == epoch or tonumber(epoch) < (tonumber(known) or 0) then
+    return begin()
+end
+-- It has less than this server has seen.
+if known == epoch and seen > total then
     return begin()
 end
 local function here()
@@ -68,9 +72,6 @@ if state[2] == run then
     end
     return here()
 end
-if known == epoch and seen > total then
-    return begin()
-end
 -- Redis was started anew. All servers that were there before have to find what they have seen.
 if redis.call('HGET', KEYS[3], ':run') ~= run then
     redis.call('DEL', KEYS[3])
@@ -81,10 +82,12 @@ if redis.call('HGET', KEYS[3], ':run') ~= run then
         end
     end
 end
-redis.call('HSET', KEYS[3], me, 'yes')
+-- One that has just started has seen nothing, and can confirm nothing.
+redis.call('HSET', KEYS[3], me, known == epoch and 'yes' or 'new')
 local votes = redis.call('HGETALL', KEYS[3])
-local missing = {}
+local missing, is_confirmed = {}, false
 for i = 1, #votes, 2 do
+    is_confirmed = is_confirmed or votes[i + 1] == 'yes'
     if votes[i + 1] == 'no' then
         table.insert(missing, votes[i])
     end
@@ -94,6 +97,9 @@ if #missing > 0 then
         return {'wait'}
     end
     redis.call('HDEL', KEYS[2], unpack(missing))
+    return begin()
+end
+if not is_confirmed then
     return begin()
 end
 redis.call('DEL', KEYS[3])

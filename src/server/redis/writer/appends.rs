@@ -49,9 +49,16 @@ impl Writer {
     ) -> Result<(), Option<Astray>> {
         let mut done = Ok(());
         match reply {
-            Ok(Value::Array(replies)) if replies.len() == names.len() => {
+            Ok(Value::Array(mut replies)) if replies.len() >= names.len() => {
+                if let Some(why) = replies.drain(names.len()..).next() {
+                    let why = Trouble::refused(&text(why));
+                    self.refusals.warn(format_args!("the other servers are not told: {why}"));
+                }
                 for (name, reply) in names.iter().zip(replies) {
                     done = self.room_appended(name, reply, link).and(done);
+                    if matches!(done, Err(Some(Astray::Broken(_)))) {
+                        break;
+                    }
                 }
             }
             Ok(_) => {
@@ -124,9 +131,10 @@ impl Writer {
         let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
         // What it was given before may be kept, or be kept yet.
         if followed.sent.as_ref().is_some_and(|sent| sent.is_in_doubt) {
-            return astray();
+            self.postpone(name);
+        } else {
+            followed.refuse_sent(&format!("not kept: {trouble}").into(), &self.effects);
         }
-        followed.refuse_sent(&format!("not kept: {trouble}").into(), &self.effects);
         // Another one may have taken over.
         if words.starts_with("READONLY") || words.starts_with("MASTERDOWN") {
             return astray();

@@ -12,6 +12,7 @@ use crate::server::chat::effects::Effect;
 use crate::server::chat::replay::{Asked, Start};
 use crate::server::redis::entry::Entry;
 use crate::server::redis::link::{Commands, Link, Script, Trouble, parts, text};
+use crate::server::redis::room::Open;
 use crate::wire::position::{Position, Resume};
 use crate::wire::protocol::Name;
 
@@ -45,7 +46,7 @@ impl Writer {
         let (commands, questions) = self.questions(&link);
         if questions.is_empty() {
             self.presence.link = Some(link);
-            return;
+            return self.is_back();
         }
         let mut replies = Vec::with_capacity(questions.len());
         let asked = link.ask(commands, |_, reply| replies.push(reply));
@@ -53,8 +54,10 @@ impl Writer {
         let mut replies = replies.into_iter();
         for question in &questions {
             let done = match replies.next() {
-                None => Err(None),
-                Some(reply) => self.replied(question, reply, &mut link),
+                Some(reply) if !matches!(astray, Some(Astray::Broken(_))) => {
+                    self.replied(question, reply, &mut link)
+                }
+                _ => Err(None),
             }
             .map_err(|new| astray = new.or(astray.take()));
             for name in question.rooms() {
@@ -72,7 +75,10 @@ impl Writer {
                 self.presence.link = Some(link);
                 self.arrive_again();
             }
-            (Ok(()), None) => self.presence.link = Some(link),
+            (Ok(()), None) => {
+                self.presence.link = Some(link);
+                self.is_back();
+            }
         }
     }
 
@@ -115,14 +121,10 @@ impl Writer {
             questions.push(Question::Fetch(name));
         }
         for name in due {
-            let Some((_, resume, _)) = self.rooms.get(&name).and_then(|room| room.opens.front())
-            else {
+            let Some(open) = self.rooms.get(&name).and_then(|room| room.opens.front()) else {
                 continue;
             };
-            let earlier = match resume {
-                Some(Resume::After(position)) => position.epoch.to_string(),
-                _ => String::new(),
-            };
+            let earlier = earlier_epoch(open).map_or(String::new(), |epoch| epoch.to_string());
             let stream = target.stream(name.as_str());
             let keys = ["ends", "epochs"].map(|key| target.key(key));
             let words = [name.as_str().as_bytes(), earlier.as_bytes()];
@@ -137,7 +139,17 @@ impl Writer {
         name: &Name,
         reply: Result<Value, Trouble>,
     ) -> Result<(), Option<Astray>> {
-        let entries = Entry::read_all(reply.map_err(|trouble| Some(trouble.into()))?);
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(trouble) if trouble.is_final() => {
+                let address = &self.presence.target.address;
+                self.refusals.warn(format_args!("Redis at {address} gives nothing: {trouble}"));
+                self.postpone(name);
+                return Ok(());
+            }
+            Err(trouble) => return Err(Some(trouble.into())),
+        };
+        let entries = Entry::read_all(reply);
         if let Some(followed) = self.rooms.get_mut(name)
             && entries.len() < ENTRIES
         {
@@ -226,19 +238,33 @@ impl Writer {
         let kept = first.parse().map_or(seq, |first: u64| first.saturating_sub(1));
         let most = self.presence.keep.texts.map_or(0, |most| seq.saturating_sub(most as u64));
         let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
-        let Some((_, resume, session)) = followed.opens.pop_front() else { return Ok(()) };
-        let asked = match resume {
-            None => Asked::Now,
-            Some(Resume::Last(count)) => Asked::Last(count),
-            Some(Resume::After(position)) if position.epoch == epoch => Asked::After(position.seq),
-            Some(Resume::After(position)) if is_known => {
-                Asked::After(position.seq.min(seq_of_end(&ended)))
-            }
-            Some(Resume::After(_)) => Asked::First,
-        };
-        let start = Start { epoch, floor: kept.max(most), asked };
-        self.effects.add(Effect::Opened(session, Ok(start)));
+        let earlier = followed.opens.front().and_then(earlier_epoch);
+        // The reply is one for all who asked for the same, or for nothing of an earlier epoch.
+        while let Some(open) = followed.opens.front()
+            && [None, earlier].contains(&earlier_epoch(open))
+        {
+            let Some((_, resume, session)) = followed.opens.pop_front() else { break };
+            let asked = match resume {
+                None => Asked::Now,
+                Some(Resume::Last(count)) => Asked::Last(count),
+                Some(Resume::After(after)) if after.epoch == epoch => Asked::After(after.seq),
+                Some(Resume::After(after)) if is_known => {
+                    Asked::After(after.seq.min(seq_of_end(&ended)))
+                }
+                Some(Resume::After(_)) => Asked::First,
+            };
+            let start = Start { epoch, floor: kept.max(most), asked };
+            self.effects.add(Effect::Opened(session, Ok(start)));
+        }
         Ok(())
+    }
+}
+
+/// The epoch of the position that a receiver comes with, if it comes with one.
+fn earlier_epoch((_, resume, _): &Open) -> Option<u64> {
+    match resume {
+        Some(Resume::After(position)) => Some(position.epoch),
+        _ => None,
     }
 }
 
