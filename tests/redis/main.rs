@@ -8,6 +8,7 @@ mod harness;
 mod clients;
 mod engine;
 mod load;
+mod losses;
 mod refusals;
 mod rooms;
 mod start;

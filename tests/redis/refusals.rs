@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+
 use crate::engine::Engine;
 use crate::harness::{Peer, Server, wait_until};
 use crate::load::Load;
@@ -115,4 +117,75 @@ fn what_redis_cannot_write_to_the_disk_is_refused() {
     sender.ok("sendall:3");
     peer.expect("delivery:cafe:bob:1");
     while peer.line() != "delivery:cafe:bob:3" {}
+}
+
+#[test]
+fn a_key_that_makes_no_sense_is_the_trouble_of_its_room_alone() {
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let mut eve = Peer::receiver(servers[1].port, "eve", "good");
+    let speaks = |room| Peer::sender(servers[0].port, "bob", room);
+    let (mut first, mut good, mut bad) = (speaks("first"), speaks("good"), speaks("bad"));
+    engine.ask(&["SET", "chatbox:room:bad", "x"]);
+    // They are given to Redis together, when it has answered what came before; mostly.
+    for _ in 0..20 {
+        engine.signal(Signal::STOP);
+        for peer in [&mut first, &mut good, &mut bad] {
+            peer.send("sendall:hello\n");
+        }
+        engine.signal(Signal::CONT);
+        first.expect("ok:sent");
+        good.expect("ok:sent");
+        eve.expect("delivery:good:bob:hello");
+        let refused = bad.line();
+        assert!(refused.starts_with("err:not kept: Redis says: WRONGTYPE"), "{refused}");
+    }
+    good.ok("sendall:and more");
+    eve.expect("delivery:good:bob:and more");
+    assert!(!servers[0].report().contains("away"), "{}", servers[0].report());
+    engine.ask(&["DEL", "chatbox:room:bad"]);
+    bad.ok("sendall:hello");
+}
+
+#[test]
+fn who_has_nothing_in_doubt_is_refused_at_once_also_where_others_have() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&["--redis-timeout", "1"]);
+    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
+    let mut doubtful = Peer::sender(server.port, "bob", "cafe");
+    engine.signal(Signal::STOP);
+    doubtful.send("sendall:1\nsendall:2\n");
+    server.program.expect_stderr("is away: ");
+    for _ in 0..200 {
+        let mut visitor = Peer::sender(server.port, "al", "cafe");
+        visitor.err("sendall:hello?");
+    }
+    // Nothing of them is left.
+    server.wait_for_report("texts wait", |texts| texts <= 2);
+    engine.signal(Signal::CONT);
+    doubtful.expect("ok:sent");
+    doubtful.expect("ok:sent");
+    doubtful.ok("sendall:3");
+    for text in ["1", "2", "3"] {
+        receiver.expect(&format!("delivery:cafe:bob:{text}"));
+    }
+}
+
+#[test]
+fn a_redis_that_lets_a_server_in_and_does_nothing_more_is_away() {
+    let Some(engine) = Engine::start() else { return };
+    let way = Way::to(&engine);
+    let server = Server::with(&["--redis", &way.url(), "--redis-timeout", "2"]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    sender.ok("sendall:1");
+    way.swallow("room:cafe");
+    sender.send("sendall:2\n");
+    server.program.expect_stderr("is away: ");
+    assert!(server.report().contains(", away for "), "{}", server.report());
+    let mut other = Peer::sender(server.port, "al", "bar");
+    other.err("sendall:hello?");
+    way.swallow("");
+    sender.expect("ok:sent");
+    server.program.expect_stderr("is back after ");
+    other.ok("sendall:hello");
 }

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::harness::Peer;
 use crate::harness::records::{Span, beginnings, begins, numbers, receiver, records, say};
 use crate::load::Load;
+use crate::trouble::say_until_kept;
 
 #[test]
 fn what_is_said_on_one_server_is_heard_on_all() {
@@ -180,4 +181,47 @@ fn a_report_says_how_it_is_with_the_log() {
     let expected =
         format!("log: Redis at 127.0.0.1:{}: 0 rooms followed, 0 texts wait", engine.port);
     assert!(report.contains(&expected), "{report}");
+}
+
+#[test]
+fn what_is_given_back_is_what_was_said_to_the_byte() {
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let (mut live, _) = receiver(servers[1].port, "", "cafe");
+    let texts = ["  blanks  ", "\ttabs\t", "a\0b\0", "\u{e9}:\u{1b}[m ", " \r ", ""];
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    texts.iter().for_each(|text| sender.ok(&format!("sendall:{text}")));
+    let (mut late, _) = receiver(servers[1].port, "last=9", "cafe");
+    for peer in [&mut live, &mut late] {
+        let heard: Vec<_> = records(peer, texts.len()).into_iter().map(|it| it.text).collect();
+        assert_eq!(heard, texts.map(|text| text.as_bytes().escape_ascii().to_string()));
+    }
+}
+
+#[test]
+fn texts_of_earlier_epochs_are_not_kept_beside_those_of_this() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&["--keep-texts", "5"]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    for number in 1..=12 {
+        sender.ok(&format!("sendall:{number}"));
+        if number % 4 == 0 {
+            engine.ask(&["DEL", "chatbox:state"]);
+            say_until_kept(&mut sender, "once more");
+        }
+    }
+    let length = || engine.ask(&["XLEN", "chatbox:room:cafe"]);
+    crate::harness::wait_until(|| length() == redis::Value::Int(5), || format!("{:?}", length()));
+}
+
+/// Not for ever: it ends with the server, a while later.
+#[test]
+fn what_a_server_has_given_is_remembered_for_days() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&[]);
+    Peer::sender(server.port, "bob", "cafe").ok("sendall:hello");
+    server.program.signal(rustix::process::Signal::KILL);
+    let script = "return redis.call('TTL', redis.call('KEYS', 'chatbox:writer:*')[1])";
+    let redis::Value::Int(seconds) = engine.ask(&["EVAL", script, "0"]) else { panic!() };
+    assert!((6 * 86400..=7 * 86400).contains(&seconds), "{seconds}");
 }

@@ -104,3 +104,15 @@ fn servers_that_keep_more_or_less_are_told_so() {
     first.stop();
     engine.server(&[]).stop();
 }
+
+#[test]
+fn who_may_not_hear_or_announce_is_told_so() {
+    let may = |rights: &[&str]| {
+        Engine::with(&[&["--user", "bob", "on", ">secret", "~*"], rights].concat())
+    };
+    for rights in [&["+@all"][..], &["&*", "+@all", "-publish"], &["&*", "+@all", "-subscribe"]] {
+        let Some(engine) = may(rights) else { return };
+        let url = engine.url().replace("redis://", "redis://bob:secret@");
+        refused(&["--redis", &url]).assert_one_error(1, "NOPERM");
+    }
+}

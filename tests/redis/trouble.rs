@@ -1,9 +1,6 @@
 //! What happens when Redis does not do what it should, or a server does not, while four senders have
 //! 64 texts each without an answer.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -128,94 +125,6 @@ fn a_redis_that_sleeps_over_a_command_makes_everybody_wait() {
     engine.ask(&["DEBUG", "SLEEP", "0.9"]);
     load.go_on(1000);
     assert_as_if_nothing(&load.end());
-}
-
-#[test]
-fn a_redis_that_has_lost_everything_begins_a_new_epoch() {
-    let Some(mut engine) = Engine::start() else { return };
-    let servers: [_; 2] = engine.servers(&[]);
-    let epoch = engine.epoch();
-    let (mut peer, _) = receiver(servers[1].port, "", "cafe");
-    Peer::sender(servers[0].port, "bob", "cafe").ok("sendall:before");
-    assert_eq!(records(&mut peer, 1)[0].epoch, epoch);
-    engine.kill();
-    engine.run();
-    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
-    say_until_kept(&mut sender, "after");
-    let after = &records(&mut peer, 1)[0];
-    assert!(after.epoch > epoch && after.seq == 1 && after.text == "after", "{after:?}");
-    for server in &servers {
-        server.program.expect_stderr("a new epoch begins");
-        assert_eq!(server.program.stderr().matches("a new epoch begins").count(), 1);
-    }
-    // Somebody deletes everything, and no connection breaks.
-    engine.ask(&["FLUSHALL"]);
-    say_until_kept(&mut sender, "once more");
-    let more = &records(&mut peer, 1)[0];
-    assert!(more.epoch > after.epoch && more.seq == 1, "{more:?}");
-    // Or a room.
-    engine.ask(&["DEL", "chatbox:room:cafe"]);
-    say_until_kept(&mut sender, "and more");
-    let last = &records(&mut peer, 1)[0];
-    assert!(last.epoch > more.epoch && last.seq == 2, "{last:?}");
-    // Or where the rooms end.
-    engine.ask(&["DEL", "chatbox:ends"]);
-    say_until_kept(&mut sender, "and this");
-    let this = &records(&mut peer, 1)[0];
-    assert!(this.epoch > last.epoch && this.seq == 3, "{this:?}");
-}
-
-fn copy(from: &Path, to: &Path) {
-    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
-    assert!(done.success());
-}
-
-#[test]
-fn a_redis_that_comes_back_with_an_older_tail_begins_a_new_epoch() {
-    let Some(mut engine) = Engine::durable() else { return };
-    let servers: [_; 2] = engine.servers(&[]);
-    let epoch = engine.epoch();
-    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
-    (1..=5).for_each(|number| sender.ok(&format!("sendall:{number}")));
-    let (kept, copied) = (engine.folder().join("appendonlydir"), engine.folder().join("copy"));
-    copy(&kept, &copied);
-    let (mut peer, _) = receiver(servers[1].port, "", "cafe");
-    (6..=9).for_each(|number| sender.ok(&format!("sendall:{number}")));
-    assert_eq!(records(&mut peer, 4)[3].seq, 9);
-    engine.kill();
-    fs::remove_dir_all(&kept).unwrap();
-    fs::rename(&copied, &kept).unwrap();
-    engine.run();
-    say_until_kept(&mut sender, "after");
-    let after = &records(&mut peer, 1)[0];
-    assert!(after.epoch > epoch && after.seq == 6 && after.text == "after", "{after:?}");
-    // Who comes with a position that nobody has any more gets all that came after what is left.
-    for (asked, from) in [(3, 3), (5, 5), (9, 5)] {
-        let (mut late, span) = receiver(servers[0].port, &format!("after={epoch}-{asked}"), "cafe");
-        assert_eq!((span.epoch, span.from, span.to), (after.epoch, from, 6));
-        let texts = records(&mut late, 6 - from as usize);
-        assert_eq!(texts.last().unwrap().text, "after");
-    }
-}
-
-/// One that has been there may have seen what is lost now.
-#[test]
-fn if_a_server_cannot_say_whether_all_is_there_a_new_epoch_begins() {
-    let Some(mut engine) = Engine::durable() else { return };
-    let servers: [_; 2] = engine.servers(&[]);
-    let epoch = engine.epoch();
-    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
-    let mut eve = Peer::receiver(servers[1].port, "eve", "cafe");
-    sender.ok("sendall:1");
-    eve.expect("delivery:cafe:bob:1");
-    servers[1].program.signal(Signal::STOP);
-    engine.kill();
-    engine.run();
-    say_until_kept(&mut sender, "2");
-    assert!(engine.epoch() > epoch);
-    servers[1].program.signal(Signal::CONT);
-    eve.expect("delivery:cafe:bob:2");
-    servers.iter().for_each(|server| server.program.expect_stderr("a new epoch begins"));
 }
 
 #[test]

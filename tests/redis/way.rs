@@ -15,6 +15,8 @@ pub struct Way {
     /// Connections from before that number are held.
     held: Arc<(Mutex<usize>, Condvar)>,
     count: Arc<AtomicUsize>,
+    /// What has this in it does not get through; nothing if it is empty.
+    swallowed: Arc<Mutex<String>>,
 }
 
 impl Way {
@@ -25,6 +27,8 @@ impl Way {
         let (goes_to, streams) = (engine.port, Arc::clone(&open));
         let (held, count) = (Arc::<(Mutex<usize>, Condvar)>::default(), Arc::default());
         let (holds, counts) = (Arc::clone(&held), Arc::clone(&count));
+        let swallowed = Arc::<Mutex<String>>::default();
+        let swallows = Arc::clone(&swallowed);
         thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
@@ -43,12 +47,18 @@ impl Way {
                         let is_held = |before: &mut usize| number < *before;
                         drop(released.wait_while(before.lock().unwrap(), is_held).unwrap());
                     };
-                    thread::spawn(move || pass_on(from, to, wait));
+                    let swallows = Arc::clone(&swallows);
+                    let goes = move |piece: &[u8]| {
+                        wait();
+                        let what = swallows.lock().unwrap();
+                        what.is_empty() || !String::from_utf8_lossy(piece).contains(&*what)
+                    };
+                    thread::spawn(move || pass_on(from, to, goes));
                 }
                 open.1.extend([client, redis]);
             }
         });
-        Way { port, open, held, count }
+        Way { port, open, held, count, swallowed }
     }
 
     pub fn url(&self) -> String {
@@ -67,6 +77,11 @@ impl Way {
         *self.held.0.lock().unwrap() = self.count.load(Ordering::SeqCst);
     }
 
+    /// Lets nothing through that has this in it.
+    pub fn swallow(&self, what: &str) {
+        *self.swallowed.lock().unwrap() = what.to_owned();
+    }
+
     /// Lets it go on.
     pub fn release(&self) {
         *self.held.0.lock().unwrap() = 0;
@@ -79,11 +94,10 @@ impl Way {
     }
 }
 
-fn pass_on(mut from: TcpStream, mut to: TcpStream, wait: impl Fn()) {
+fn pass_on(mut from: TcpStream, mut to: TcpStream, goes: impl Fn(&[u8]) -> bool) {
     let mut piece = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut piece) {
-        wait();
-        if to.write_all(&piece[..count]).is_err() {
+        if goes(&piece[..count]) && to.write_all(&piece[..count]).is_err() {
             break;
         }
     }

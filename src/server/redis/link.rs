@@ -183,6 +183,8 @@ impl Commands {
 pub(super) struct Link {
     connection: Connection,
     hashes: Vec<String>,
+    /// It has been silent once, and is not waited for again.
+    is_silent: bool,
     /// Names the process of Redis at the other end: another one means another connection.
     pub run: String,
 }
@@ -197,7 +199,8 @@ impl Link {
     /// Connects; waits for a reply for so long, also later.
     pub(super) fn open(target: &Target, patience: Duration) -> Result<Self, Trouble> {
         let connection = target.connect(patience)?;
-        let mut link = Link { connection, hashes: Vec::new(), run: String::new() };
+        let mut link =
+            Link { connection, hashes: Vec::new(), is_silent: false, run: String::new() };
         let mut commands = Commands::default();
         commands.add(&[b"INFO", b"server"]);
         // Whoever may not announce anything is not to find that out later.
@@ -226,6 +229,19 @@ impl Link {
     ///
     /// [`Trouble::Silent`]: of what has had no reply, it is not known what became of it.
     pub(super) fn ask(
+        &mut self,
+        commands: Commands,
+        each: impl FnMut(usize, Result<Value, Trouble>),
+    ) -> Result<(), Trouble> {
+        if self.is_silent {
+            return Err(Trouble::Silent("it does not answer".into()));
+        }
+        let asked = self.ask_for_once(commands, each);
+        self.is_silent = asked.is_err();
+        asked
+    }
+
+    fn ask_for_once(
         &mut self,
         commands: Commands,
         mut each: impl FnMut(usize, Result<Value, Trouble>),

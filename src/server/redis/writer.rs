@@ -27,7 +27,6 @@ use crate::server::outlet::Outlet;
 use crate::system::rate_limited::Warning;
 use crate::wire::position::Position;
 use crate::wire::protocol::Name;
-use upkeep::Upkeep;
 
 /// Between two attempts to reach Redis.
 const RETRY: Duration = Duration::from_millis(100);
@@ -62,7 +61,11 @@ pub(super) struct Writer {
     away: Option<Away>,
     refusals: Warning,
     finish: Option<(Instant, mpsc::Sender<()>)>,
-    upkeep: Upkeep,
+    looked_after: Instant,
+    beaten: Instant,
+    /// When the last look through all rooms for old texts has ended, and how far the one now is.
+    walked: Option<Instant>,
+    cursor: String,
 }
 
 /// Redis is away.
@@ -112,7 +115,10 @@ impl Writer {
             away: None,
             refusals: Warning::default(),
             finish: None,
-            upkeep: Upkeep::new(),
+            looked_after: now,
+            beaten: now,
+            walked: None,
+            cursor: "0".into(),
         }
     }
 

@@ -56,9 +56,6 @@ impl Writer {
                 }
                 for (name, reply) in names.iter().zip(replies) {
                     done = self.room_appended(name, reply, link).and(done);
-                    if matches!(done, Err(Some(Astray::Broken(_)))) {
-                        break;
-                    }
                 }
             }
             Ok(_) => {

@@ -54,10 +54,8 @@ impl Writer {
         let mut replies = replies.into_iter();
         for question in &questions {
             let done = match replies.next() {
-                Some(reply) if !matches!(astray, Some(Astray::Broken(_))) => {
-                    self.replied(question, reply, &mut link)
-                }
-                _ => Err(None),
+                Some(reply) => self.replied(question, reply, &mut link),
+                None => Err(None),
             }
             .map_err(|new| astray = new.or(astray.take()));
             for name in question.rooms() {

@@ -13,30 +13,13 @@ const BEAT: Duration = Duration::from_secs(5);
 /// Between two looks through all rooms for old texts.
 const WALK: Duration = Duration::from_secs(10);
 
-/// When that was done last.
-#[derive(Debug)]
-pub(super) struct Upkeep {
-    done: Instant,
-    beaten: Instant,
-    /// When the last look through all rooms has ended, and how far the one now is.
-    walked: Option<Instant>,
-    cursor: String,
-}
-
-impl Upkeep {
-    pub(super) fn new() -> Self {
-        let now = Instant::now();
-        Upkeep { done: now, beaten: now, walked: None, cursor: "0".into() }
-    }
-}
-
 impl Writer {
     /// Does what is due.
     pub(super) fn look_after(&mut self) {
-        if self.upkeep.done.elapsed() < UPKEEP {
+        if self.looked_after.elapsed() < UPKEEP {
             return;
         }
-        self.upkeep.done = Instant::now();
+        self.looked_after = Instant::now();
         self.note();
         let Some(mut link) = self.presence.link.take() else { return };
         match self.look_after_over(&mut link) {
@@ -48,8 +31,8 @@ impl Writer {
     fn look_after_over(&mut self, link: &mut Link) -> Result<(), Trouble> {
         let mut commands = Commands::default();
         self.trim(link, &mut commands)?;
-        if self.upkeep.beaten.elapsed() >= BEAT {
-            self.upkeep.beaten = Instant::now();
+        if self.beaten.elapsed() >= BEAT {
+            self.beaten = Instant::now();
             self.rooms.retain(|_, followed| followed.is_due || !followed.is_over());
             let presence = &self.presence;
             let (servers, record) = (presence.target.key("servers"), presence.record());
@@ -93,17 +76,17 @@ impl Writer {
 
     /// Some rooms after those of the last time; none if a look through all has just ended.
     fn some_rooms(&mut self, link: &mut Link) -> Result<Vec<String>, Trouble> {
-        if self.upkeep.walked.is_some_and(|walked| walked.elapsed() < WALK) {
+        if self.walked.is_some_and(|walked| walked.elapsed() < WALK) {
             return Ok(Vec::new());
         }
         let ends = self.presence.target.key("ends");
         let mut commands = Commands::default();
-        let cursor = self.upkeep.cursor.as_bytes();
+        let cursor = self.cursor.as_bytes();
         commands.add(&[b"HSCAN", ends.as_bytes(), cursor, b"COUNT", b"100"]);
         let Ok(reply) = link.ask_one(commands) else { return Ok(Vec::new()) };
         let mut reply = parts(reply).into_iter();
-        self.upkeep.cursor = reply.next().map_or("0".into(), text);
-        self.upkeep.walked = Some(Instant::now()).filter(|_| self.upkeep.cursor == "0");
+        self.cursor = reply.next().map_or("0".into(), text);
+        self.walked = Some(Instant::now()).filter(|_| self.cursor == "0");
         let rooms = reply.next().map(parts).unwrap_or_default();
         Ok(rooms.into_iter().step_by(2).map(text).collect())
     }

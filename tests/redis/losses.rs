@@ -1,0 +1,185 @@
+//! Redis does not have all that it has had.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use redis::Value;
+use rustix::process::Signal;
+
+use crate::engine::Engine;
+use crate::harness::records::{receiver, records};
+use crate::harness::{Peer, wait_until};
+use crate::trouble::say_until_kept;
+
+/// What a Redis had on its disk.
+struct Copy {
+    kept: PathBuf,
+    copied: PathBuf,
+}
+
+impl Copy {
+    fn of(engine: &Engine) -> Self {
+        let [kept, copied] = ["appendonlydir", "copy"].map(|name| engine.folder().join(name));
+        copy(&kept, &copied);
+        Copy { kept, copied }
+    }
+
+    /// Ends that Redis, which then has that again.
+    fn put_back(&self, engine: &mut Engine) {
+        engine.kill();
+        fs::remove_dir_all(&self.kept).unwrap();
+        copy(&self.copied, &self.kept);
+        engine.run();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
+}
+
+#[test]
+fn a_redis_that_has_lost_everything_begins_a_new_epoch() {
+    let Some(mut engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let epoch = engine.epoch();
+    let (mut peer, _) = receiver(servers[1].port, "", "cafe");
+    Peer::sender(servers[0].port, "bob", "cafe").ok("sendall:before");
+    assert_eq!(records(&mut peer, 1)[0].epoch, epoch);
+    engine.kill();
+    engine.run();
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    say_until_kept(&mut sender, "after");
+    let after = &records(&mut peer, 1)[0];
+    assert!(after.epoch > epoch && after.seq == 1 && after.text == "after", "{after:?}");
+    for server in &servers {
+        server.program.expect_stderr("a new epoch begins");
+        assert_eq!(server.program.stderr().matches("a new epoch begins").count(), 1);
+    }
+    // Somebody deletes everything, and no connection breaks.
+    engine.ask(&["FLUSHALL"]);
+    say_until_kept(&mut sender, "once more");
+    let more = &records(&mut peer, 1)[0];
+    assert!(more.epoch > after.epoch && more.seq == 1, "{more:?}");
+    // Or a room.
+    engine.ask(&["DEL", "chatbox:room:cafe"]);
+    say_until_kept(&mut sender, "and more");
+    let last = &records(&mut peer, 1)[0];
+    assert!(last.epoch > more.epoch && last.seq == 2, "{last:?}");
+    // Or where the rooms end.
+    engine.ask(&["DEL", "chatbox:ends"]);
+    say_until_kept(&mut sender, "and this");
+    let this = &records(&mut peer, 1)[0];
+    assert!(this.epoch > last.epoch && this.seq == 3, "{this:?}");
+    // Or both.
+    engine.ask(&["DEL", "chatbox:ends", "chatbox:room:cafe"]);
+    say_until_kept(&mut sender, "and both");
+    let both = &records(&mut peer, 1)[0];
+    assert!(both.epoch > this.epoch && both.text == "and both", "{both:?}");
+}
+
+#[test]
+fn a_redis_that_comes_back_with_an_older_tail_begins_a_new_epoch() {
+    let Some(mut engine) = Engine::durable() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let epoch = engine.epoch();
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    (1..=5).for_each(|number| sender.ok(&format!("sendall:{number}")));
+    let copy = Copy::of(&engine);
+    let (mut peer, _) = receiver(servers[1].port, "", "cafe");
+    (6..=9).for_each(|number| sender.ok(&format!("sendall:{number}")));
+    assert_eq!(records(&mut peer, 4)[3].seq, 9);
+    copy.put_back(&mut engine);
+    say_until_kept(&mut sender, "after");
+    let after = &records(&mut peer, 1)[0];
+    assert!(after.epoch > epoch && after.seq == 6 && after.text == "after", "{after:?}");
+    // Who comes with a position that nobody has any more gets all that came after what is left.
+    for (asked, from) in [(3, 3), (5, 5), (9, 5)] {
+        let (mut late, span) = receiver(servers[0].port, &format!("after={epoch}-{asked}"), "cafe");
+        assert_eq!((span.epoch, span.from, span.to), (after.epoch, from, 6));
+        let texts = records(&mut late, 6 - from as usize);
+        assert_eq!(texts.last().unwrap().text, "after");
+    }
+    // The same copy once more: its epoch is not begun again, in which there were other texts.
+    copy.put_back(&mut engine);
+    say_until_kept(&mut sender, "once more");
+    let more = &records(&mut peer, 1)[0];
+    assert!(more.epoch > after.epoch && more.seq == 6 && more.text == "once more", "{more:?}");
+    let (_, span) = receiver(servers[0].port, &format!("after={epoch}-9"), "cafe");
+    assert_eq!((span.epoch, span.from, span.to), (more.epoch, 5, 6));
+}
+
+/// One that has been there may have seen what is lost now.
+#[test]
+fn if_a_server_cannot_say_whether_all_is_there_a_new_epoch_begins() {
+    let Some(mut engine) = Engine::durable() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let epoch = engine.epoch();
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    let mut eve = Peer::receiver(servers[1].port, "eve", "cafe");
+    sender.ok("sendall:1");
+    eve.expect("delivery:cafe:bob:1");
+    servers[1].program.signal(Signal::STOP);
+    engine.kill();
+    engine.run();
+    say_until_kept(&mut sender, "2");
+    assert!(engine.epoch() > epoch);
+    servers[1].program.signal(Signal::CONT);
+    eve.expect("delivery:cafe:bob:2");
+    servers.iter().for_each(|server| server.program.expect_stderr("a new epoch begins"));
+}
+
+#[test]
+fn if_nobody_is_left_who_has_seen_what_there_was_a_new_epoch_begins() {
+    let Some(mut engine) = Engine::durable() else { return };
+    let server = engine.server(&[]);
+    let epoch = engine.epoch();
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    (1..=3).for_each(|number| sender.ok(&format!("sendall:{number}")));
+    let copy = Copy::of(&engine);
+    (4..=6).for_each(|number| sender.ok(&format!("sendall:{number}")));
+    server.stop();
+    copy.put_back(&mut engine);
+    let server = engine.server(&[]);
+    assert!(engine.epoch() > epoch);
+    Peer::sender(server.port, "bob", "cafe").ok("sendall:another");
+    // The numbers of before are no numbers of now.
+    let (mut peer, span) = receiver(server.port, &format!("after={epoch}-6"), "cafe");
+    assert_eq!((span.from, span.to), (3, 4));
+    assert_eq!(records(&mut peer, 1)[0].text, "another");
+}
+
+/// It has the data of the replica then, and no connection breaks.
+#[test]
+fn a_replica_that_has_less_and_takes_over_is_noticed() {
+    let (Some(engine), Some(replica)) = (Engine::start(), Engine::start()) else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let epoch = engine.epoch();
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    let (mut peer, _) = receiver(servers[1].port, "", "cafe");
+    sender.ok("sendall:1");
+    sender.ok("sendall:2");
+    follow(&replica, &engine);
+    replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    sender.ok("sendall:3");
+    assert_eq!(records(&mut peer, 3)[2].seq, 3);
+    follow(&engine, &replica);
+    engine.ask(&["REPLICAOF", "NO", "ONE"]);
+    say_until_kept(&mut sender, "after");
+    let after = &records(&mut peer, 1)[0];
+    assert!(after.epoch > epoch && after.seq == 3 && after.text == "after", "{after:?}");
+    for server in &servers {
+        server.program.expect_stderr("a new epoch begins");
+    }
+}
+
+/// One is a replica of the other, and has all that it has.
+fn follow(one: &Engine, other: &Engine) {
+    one.ask(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    let is_up = || match one.ask(&["INFO", "replication"]) {
+        Value::BulkString(info) => String::from_utf8_lossy(&info).contains("master_link_status:up"),
+        other => panic!("{other:?}"),
+    };
+    wait_until(is_up, || "it is no replica".into());
+}
