@@ -147,6 +147,18 @@ impl Outcome {
         }
     }
 
+    /// Redis has lost texts: nobody has heard one twice, and what two have heard both have heard in the
+    /// same order.
+    pub fn assert_once_and_in_one_order(&self) {
+        let sets: Vec<HashSet<_>> = self.heard.iter().map(|heard| heard.iter().collect()).collect();
+        for (heard, set) in self.heard.iter().zip(&sets) {
+            assert_eq!(heard.len(), set.len(), "something was heard twice");
+            let [one, other] = [(heard, &sets[0]), (&self.heard[0], set)]
+                .map(|(heard, set)| heard.iter().filter(|text| set.contains(text)));
+            assert!(one.eq(other), "not in the same order");
+        }
+    }
+
     /// All was kept.
     pub fn assert_nothing_refused(&self) {
         let some = &self.refused[..self.refused.len().min(5)];

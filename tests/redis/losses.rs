@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use crate::engine::Engine;
 use crate::harness::records::{receiver, records};
 use crate::harness::{Peer, wait_until};
+use crate::load::Load;
 use crate::trouble::say_until_kept;
 
 /// What a Redis had on its disk.
@@ -185,4 +186,41 @@ fn follow(one: &Engine, other: &Engine) {
         other => panic!("{other:?}"),
     };
     wait_until(is_up, || "it is no replica".into());
+}
+
+#[test]
+fn what_is_in_doubt_when_texts_are_lost_is_refused_as_not_known() {
+    let Some(mut engine) = Engine::start() else { return };
+    let server = engine.server(&["--redis-timeout", "1"]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    sender.ok("sendall:before");
+    engine.signal(Signal::STOP);
+    sender.send("sendall:in doubt\n");
+    server.program.expect_stderr("is away: ");
+    engine.kill();
+    engine.run();
+    let refused = sender.line();
+    assert!(refused.starts_with("err:Redis has lost texts: it is not known"), "{refused}");
+    sender.ok("sendall:after");
+}
+
+#[test]
+fn whoever_talks_while_texts_are_lost_goes_on_and_hears_nothing_twice() {
+    let Some(mut engine) = Engine::durable() else { return };
+    let servers: [_; 3] = engine.servers(&[]);
+    let epoch = engine.epoch();
+    let load = Load::start(&servers);
+    load.go_on(1000);
+    let copy = Copy::of(&engine);
+    load.go_on(1000);
+    copy.put_back(&mut engine);
+    load.go_on(1000);
+    assert!(engine.epoch() > epoch);
+    engine.ask(&["FLUSHALL"]);
+    load.go_on(1000);
+    let outcome = load.end();
+    outcome.assert_once_and_in_one_order();
+    let reasons = ["Redis has lost texts: ", "not kept: "];
+    let is_said = |why: &String| reasons.iter().any(|reason| why.starts_with(reason));
+    assert!(outcome.refused.iter().all(|(_, why)| is_said(why)));
 }

@@ -257,14 +257,20 @@ fn random_trouble_loses_nothing_and_doubles_nothing() {
     let keep = ["--keep-texts", "100000000", "--redis-timeout", "3"];
     let flags = [&["--redis", &*url], &keep[..]].concat();
     let servers = [Server::with(&flags), engine.server(&keep), engine.server(&keep)];
+    // Nobody is there, but Redis knows of it.
+    let mut other = engine.server(&keep);
     let begun = Instant::now();
     let mut epoch = engine.epoch();
     while begun.elapsed() < Duration::from_secs(300) {
         let load = Load::start(&servers);
         for _ in 0..5 {
             load.go_on(random(2000) as usize);
-            match random(4) {
+            match random(5) {
                 0 => way.cut(),
+                4 => {
+                    other.program.kill();
+                    other = engine.server(&keep);
+                }
                 1 => {
                     engine.signal(Signal::STOP);
                     thread::sleep(Duration::from_millis(random(5000)));
