@@ -225,3 +225,32 @@ fn what_a_server_has_given_is_remembered_for_days() {
     let redis::Value::Int(seconds) = engine.ask(&["EVAL", script, "0"]) else { panic!() };
     assert!((6 * 86400..=7 * 86400).contains(&seconds), "{seconds}");
 }
+
+#[test]
+fn two_chats_share_a_redis_by_their_prefixes() {
+    let Some(engine) = Engine::start() else { return };
+    let chats = ["one:", "other:"].map(|prefix| engine.server(&["--redis-prefix", prefix]));
+    let mut receivers = chats.each_ref().map(|it| Peer::receiver(it.port, "eve", "cafe"));
+    for (chat, text) in chats.iter().zip(["for one", "for the other"]) {
+        Peer::sender(chat.port, "bob", "cafe").ok(&format!("sendall:{text}"));
+    }
+    for (receiver, text) in receivers.iter_mut().zip(["for one", "for the other"]) {
+        receiver.expect(&format!("delivery:cafe:bob:{text}"));
+    }
+    let redis::Value::Array(keys) = engine.ask(&["KEYS", "*"]) else { panic!() };
+    assert!(keys.len() >= 8, "{keys:?}");
+    for key in keys {
+        let redis::Value::BulkString(key) = key else { panic!() };
+        assert!(key.starts_with(b"one:") || key.starts_with(b"other:"), "{}", key.escape_ascii());
+    }
+}
+
+#[test]
+fn redis_may_be_at_a_socket_of_this_machine() {
+    let Some(engine) = Engine::with(&["--unixsocket", "socket"]) else { return };
+    let url = format!("unix://{}", engine.folder().join("socket").display());
+    let server = crate::harness::Server::with(&["--redis", &url]);
+    let mut eve = Peer::receiver(server.port, "eve", "cafe");
+    Peer::sender(engine.server(&[]).port, "bob", "cafe").ok("sendall:hello");
+    eve.expect("delivery:cafe:bob:hello");
+}
