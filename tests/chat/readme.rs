@@ -8,10 +8,11 @@ use std::process::Command;
 
 use crate::command_line::scratch;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Finished, Peer, Program, Server, bash, chatbox};
+use crate::harness::{Finished, Peer, Program, Server, bash, chatbox, left_out};
 
 const README: &str = include_str!("../../README.md");
 const RUNNING: &str = include_str!("../../src/applets/SERVER.md");
+const WHO: &str = include_str!("../../src/server/listen/WHO.md");
 const PROTOCOL: &str = include_str!("../../src/wire/PROTOCOL.md");
 
 fn root() -> &'static Path {
@@ -186,6 +187,31 @@ fn the_health_check_tells_a_server_from_none() {
     assert_success(&server.stop());
     let finished = as_written(port, &folder, check).finish();
     assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+}
+
+#[test]
+fn the_certificates_that_the_document_makes_let_their_user_in() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        return left_out("there is no openssl");
+    }
+    let folder = with_links("certificates");
+    let lines = blocks(WHO, "sh");
+    assert!(lines.len() >= 7, "{lines:?}");
+    for line in lines {
+        let mut command = bash(&line.replace("chat.example.org", "localhost"));
+        command.current_dir(&folder);
+        assert_success(&Program::start(command).finish());
+    }
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let [ca, cert, key] = ["ca.pem", "server.pem", "server.key"].map(path);
+    let server = Server::with(&["--cert", &cert, "--key", &key, "--client-ca", &ca]);
+    let [cert, key] = ["alice.pem", "alice.key"].map(path);
+    let trust = ["--tls", "--cacert", &ca, "--cert", &cert, "--key", &key, "--room", "cafe"];
+    for (user, status) in [("alice", 0), ("bob", 1)] {
+        let words = [&[user, "-m", "hi"], &trust[..]].concat();
+        let finished = Program::start(server.client("sender", &words)).finish();
+        assert_eq!(finished.status.code(), Some(status), "{finished:?}");
+    }
 }
 
 #[test]

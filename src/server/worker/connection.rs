@@ -9,11 +9,13 @@
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 
+use log::debug;
 use mio::event::Event;
 
-use super::transport::{Got, Transport};
+use super::door::Newcomer;
+use super::got::Got;
+use super::transport::Transport;
 use crate::server::chat::admission::Permit;
-use crate::server::chat::id::Peer;
 use crate::server::chat::outbox::Drained;
 use crate::server::chat::session::Session;
 use crate::server::chat::turn::{Step, Turn};
@@ -48,6 +50,8 @@ pub(crate) struct Connection {
     output: Output,
     /// The system has said that the client neither sends nor takes anything any more.
     hung_up: bool,
+    /// What is wrong with the client's TLS.
+    pub trouble: Option<Box<str>>,
 }
 
 /// Bytes that were read, the first of them used already.
@@ -107,11 +111,14 @@ pub(crate) enum Loss {
     TimedOut,
     /// It speaks TLS, which we do not.
     Tls,
+    /// It does not speak TLS as it should.
+    BadTls,
 }
 
 impl From<io::Error> for Loss {
     fn from(error: io::Error) -> Self {
         match error.kind() {
+            ErrorKind::InvalidData => Loss::BadTls,
             // The system gives up after the same time, and says what it has heard on the way.
             ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
                 Loss::TimedOut
@@ -134,9 +141,10 @@ pub(crate) enum Served {
 
 impl Connection {
     /// A client that has just connected.
-    pub(crate) fn new(transport: Transport, peer: Peer, permit: Permit) -> Self {
+    pub(crate) fn new(newcomer: Newcomer, permit: Permit) -> Self {
+        let Newcomer { transport, peer, vouched } = newcomer;
         Connection {
-            session: Session::new(peer, permit),
+            session: Session::new(peer, vouched, permit),
             transport,
             lines: LineSplitter::new(MAX_REQUEST),
             tls: Some(0),
@@ -145,6 +153,7 @@ impl Connection {
             input: Input::Idle,
             output: Output::Open,
             hung_up: false,
+            trouble: None,
         }
     }
 
@@ -216,7 +225,8 @@ impl Connection {
             || session.awaited() >= AWAITED
             || session.is_opening()
             || session.is_waiting()
-            || self.parked.is_some() && (session.is_awaiting() || session.is_in_debt())
+            || self.parked.is_some()
+                && (session.is_awaiting() || session.is_in_debt() || session.is_nameless())
     }
 
     /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the
@@ -296,7 +306,9 @@ impl Connection {
 
     /// Reads what is there, once; returns how many bytes.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
-        match self.transport.read(buffer, self.input == Input::Thorough) {
+        let got = self.transport.read(buffer, self.input == Input::Thorough);
+        self.know_client();
+        match got {
             Ok(Got::Some(count)) => count,
             Ok(Got::Last(count)) => {
                 self.input = Input::Idle;
@@ -315,9 +327,28 @@ impl Connection {
             }
             Err(error) => {
                 self.input = Input::Ended;
+                if error.kind() == ErrorKind::InvalidData {
+                    debug!("{}: {error}", self.session);
+                    self.trouble = Some(error.to_string().into());
+                }
                 self.lose(error.into());
                 0
             }
+        }
+    }
+
+    /// Takes up what the transport has found out about who it is, as long as that may be news.
+    fn know_client(&mut self) {
+        if self.session.is_logged_in() {
+            return;
+        }
+        if self.transport.is_tls() {
+            self.session.comes_over_tls();
+        }
+        if self.session.is_nameless()
+            && let Some(vouched) = self.transport.vouched()
+        {
+            self.session.vouch(vouched);
         }
     }
 

@@ -9,10 +9,14 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 
 use super::Worker;
+use super::door::{Door, Newcomer};
+use super::plain::Plain;
+use super::sessions::Sessions;
 use super::shared::{Message, SLOW_NAMED, Shared};
 use super::slot;
 use super::spawn::mailbox;
-use super::transport::{Tcp, Transport};
+use super::transport::Transport;
+use crate::server::accounts::Accounts;
 use crate::server::chat::admission::Admission;
 use crate::server::chat::frame::Budget;
 use crate::server::chat::id::Peer;
@@ -21,6 +25,7 @@ use crate::server::chat::log::Log;
 use crate::server::chat::placement::Placement;
 use crate::server::chat::room::Room;
 use crate::server::chat::rooms::Rooms;
+use crate::server::chat::vouched::Vouched;
 use crate::server::config::Limits;
 use crate::server::shutdown::{Pace, wind_down};
 use crate::system::rate_limited::Warning;
@@ -140,6 +145,7 @@ impl TestServer {
                 Placement::automatic(WORKERS, WORKERS)
             }),
             rooms: Arc::new(Rooms::default()),
+            accounts: Accounts::new(|_| Ok(None)).0,
             admission: Arc::new(admission),
             budget: Arc::new(Budget::new(limits.total_queue_limit)),
             limits,
@@ -162,7 +168,7 @@ impl TestServer {
 
     /// A new client that its worker has not heard of yet.
     pub(crate) fn connect(&mut self, worker: usize) -> Client {
-        self.connect_over(worker, |stream| Transport::Tcp(Tcp::new(stream)))
+        self.connect_over(worker, |stream| Transport::Tcp(Plain::new(stream)))
     }
 
     /// Such a client, over that transport.
@@ -178,16 +184,10 @@ impl TestServer {
         stream.set_nodelay(true).unwrap();
         let transport = transport(mio::net::TcpStream::from_std(stream));
         let permit = self.shared.admission.take(peer.ip()).unwrap();
+        let vouched = Vouched::Nothing;
+        let newcomer = Newcomer { transport, peer: Peer::Inet(peer), vouched };
         let assignment = self.shared.placement.assign(worker);
-        self.shared.tell(
-            worker,
-            Message::Connected(slot::Client {
-                transport,
-                peer: Peer::Inet(peer),
-                permit,
-                assignment,
-            }),
-        );
+        self.shared.tell(worker, Message::Connected(slot::Client { newcomer, permit, assignment }));
         Client(client)
     }
 
@@ -195,7 +195,7 @@ impl TestServer {
     pub(crate) fn accept(&mut self) -> SocketAddr {
         self.listener.set_nonblocking(true).unwrap();
         let socket = mio::net::TcpListener::from_std(self.listener.try_clone().unwrap());
-        self.workers[0].accept_at(vec![socket]).unwrap();
+        self.workers[0].accept_at(vec![Door::Tcp(socket)]).unwrap();
         self.listener.local_addr().unwrap()
     }
 
@@ -307,5 +307,25 @@ impl Worker {
     /// Lines, newcomers and messages since receivers were written to last.
     pub(crate) fn intake(&self) -> usize {
         self.sessions.intake
+    }
+}
+
+/// What tests look at, and what they set.
+impl Sessions {
+    /// The most bytes that a client is owed.
+    pub(crate) fn most_owed(&self) -> usize {
+        self.slots.iter().map(|slot| slot.connection.owed()).max().unwrap_or(0)
+    }
+
+    /// The most bytes that were read of a client and wait.
+    pub(crate) fn most_held(&self) -> usize {
+        self.slots.iter().map(|slot| slot.connection.held()).max().unwrap_or(0)
+    }
+
+    /// Sets how long the systems of clients may take nothing.
+    pub(crate) fn set_user_timeout(&mut self, time: Duration) {
+        for token in self.slots.tokens() {
+            self.slots[token].connection.transport.set_user_timeout(time);
+        }
     }
 }
