@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How long a client may take nothing of what is on its way to it. Over TCP its system sees to that.
+pub(crate) const UNCONFIRMED: Duration = Duration::from_secs(25);
+
 /// Where clients are to come in.
 #[derive(Clone, Debug)]
 pub(crate) struct Ways {

@@ -72,7 +72,7 @@ pub(crate) struct Server {
     /// How TLS is spoken, if it is.
     security: Option<Security>,
     /// The socket that is a file, until the end.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
 }
 
 impl Server {
@@ -129,7 +129,7 @@ impl Server {
             });
         }
         let (started, stop_timeout) = (Instant::now(), config.stop_timeout);
-        Ok(Server { shared, ended, started, stop_timeout, security, _file: file })
+        Ok(Server { shared, ended, started, stop_timeout, security, file })
     }
 
     /// How many workers it has, and what its clients may have at most, in one line.
@@ -153,7 +153,10 @@ impl Server {
     pub(crate) fn run(self, events: impl Iterator<Item = Event>) -> Instant {
         for event in events {
             match event {
-                Event::Report => status::log(&self.shared, self.started.elapsed()),
+                Event::Report => {
+                    let has_ways = self.security.is_some() || self.file.is_some();
+                    status::log(&self.shared, self.started.elapsed(), has_ways);
+                }
                 Event::Renew => self.renew(),
                 Event::Stop => break,
             }

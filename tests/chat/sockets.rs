@@ -220,7 +220,12 @@ fn a_user_has_the_name_of_the_account_and_no_other() {
         assert!(again.line().starts_with("ok:") && again.line().starts_with("ok:"));
     }
     // Whoever could be anybody else anyway.
-    Peer::connect(socket(&folder)).ok("slogin:daemon");
+    let mut own = Peer::connect(socket(&folder));
+    own.ok("slogin:daemon");
+    let mut account = peer_of(1, &folder);
+    account.ok("slogin:daemon");
+    let line = "0 clients over TCP, 0 over TLS, 2 over the socket; 1 known by accounts, 0 by cert";
+    wait_until(|| server.report().contains(line), || server.report());
 }
 
 #[test]

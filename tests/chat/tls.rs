@@ -1,14 +1,19 @@
 //! TLS: who trusts whom, under which names, and what each side says if not.
 
 use std::fs;
+use std::io::BufReader;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, date_time_ymd};
+use rcgen::{KeyPair, date_time_ymd};
+use rustls::StreamOwned;
 
-use crate::harness::authority::{Authority, Pair, write_secret};
-use crate::harness::{Finished, Peer, Program, Server, Signal, chatbox, wait_until};
+use crate::harness::authority::{Authority, Pair, TlsPeer, has_openssl, write_secret};
+use crate::harness::way::Folder;
+use crate::harness::{
+    Finished, Peer, Place, Program, Server, Signal, bash, chatbox, left_out, wait_until,
+};
 
 /// A server over TLS, with more flags.
 fn server(pair: &Pair, flags: &[&str]) -> Server {
@@ -156,9 +161,8 @@ fn certificates_and_keys_that_will_not_do_are_one_line() {
     finished.assert_one_error(1, "nothing has no certificate in PEM");
 }
 
-/// Its key may be of any of the kinds that openssl makes.
 #[test]
-fn a_certificate_that_ends_soon_is_told_of_and_one_of_another_kind_will_do() {
+fn a_certificate_that_ends_soon_is_told_of() {
     let authority = Authority::new();
     let day = 24 * 3600;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -171,8 +175,46 @@ fn a_certificate_that_ends_soon_is_told_of_and_one_of_another_kind_will_do() {
         let log = server.program.stderr();
         assert_eq!(log.contains("server.pem expires on 20"), told, "{days} days: {log}");
     }
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
-    assert!(key.serialize_pem().contains("PRIVATE KEY"));
+}
+
+/// In a folder, with an authority's certificate and key for `localhost` from `openssl`.
+fn self_signed(authority: &Authority, make_key: &str) -> Pair {
+    let (certificate, key) = (authority.path("own.pem"), authority.path("own.key"));
+    let sign = "openssl req -x509 -key own.key -subj /CN=localhost -days 30 -out own.pem";
+    let mut command = bash(&format!("rm -f own.key; {make_key} -out own.key && {sign}"));
+    command.current_dir(authority.path(""));
+    assert_eq!(Program::start(command).finish().status.code(), Some(0), "{make_key}");
+    Pair { certificate, key }
+}
+
+#[test]
+fn a_key_may_have_any_form_that_openssl_gives_it_but_a_passphrase() {
+    if !has_openssl() {
+        return left_out("there is no openssl");
+    }
+    let authority = Authority::new();
+    for (make_key, form) in [
+        ("openssl genrsa -traditional", "BEGIN RSA PRIVATE KEY"),
+        ("openssl ecparam -name prime256v1 -genkey -noout", "BEGIN EC PRIVATE KEY"),
+        // With a block before it that is no key.
+        ("openssl ecparam -name secp384r1 -genkey", "BEGIN EC PARAMETERS"),
+        ("openssl genpkey -algorithm rsa", "BEGIN PRIVATE KEY"),
+        ("openssl genpkey -algorithm ed25519", "BEGIN PRIVATE KEY"),
+    ] {
+        let pair = self_signed(&authority, make_key);
+        let text = fs::read_to_string(&pair.key).unwrap();
+        assert!(text.contains(form), "{make_key}: {text}");
+        let server = server(&pair, &[]);
+        let finished = sender(server.port, "localhost", "bob", &["--tls", "--insecure"]);
+        finished.assert(0, b"", "");
+    }
+    let locked = "openssl genpkey -algorithm ed25519 -aes256 -pass pass:secret -out own.key";
+    let mut command = bash(locked);
+    command.current_dir(authority.path(""));
+    Program::start(command).finish();
+    let [certificate, key] = ["own.pem", "own.key"].map(|name| authority.path(name));
+    let pair = Pair { certificate, key };
+    refused(&pair.flags()).assert_one_error(1, "own.key has no private key without a passphrase");
 }
 
 #[test]
@@ -246,6 +288,58 @@ fn what_is_revoked_is_read_again_and_only_those_are_disconnected() {
     let mut again = authority.peer(server.port, Some(&clients[1]), &[]);
     let sent = again.send("slogin:ann\n");
     assert!(sent.and_then(|()| again.line()).is_err(), "a revoked certificate is taken");
+}
+
+/// Its certificate was good when it began.
+#[test]
+fn who_is_revoked_in_the_middle_of_a_handshake_does_not_log_in() {
+    let authority = Authority::new();
+    let own = authority.own();
+    let crl = authority.revoke(&[]);
+    let server = server(&authority.server(|_| {}), &["--client-ca", &own, "--crl", &crl]);
+    let [mut ann, mut bob] = ["ann", "bob"].map(|name| {
+        let pair = authority.client(name, &[]);
+        let (mut session, mut tcp) = authority.connect(server.port, Some(&pair), &[]);
+        session.write_tls(&mut tcp).unwrap();
+        // All that the server says is there when there is something to answer.
+        while !session.wants_write() {
+            session.read_tls(&mut tcp).unwrap();
+            session.process_new_packets().unwrap();
+        }
+        TlsPeer(BufReader::new(StreamOwned::new(session, tcp)))
+    });
+    authority.revoke(&["ann"]);
+    server.program.signal(Signal::USR2);
+    server.program.expect_stderr("certificates are read again");
+    assert_eq!(bob.ask("slogin:bob"), "ok:logged in as bob");
+    assert_eq!(ann.ask("slogin:ann"), "err:your certificate holds no longer");
+}
+
+#[test]
+fn the_report_says_how_clients_came_and_what_vouches_for_them() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let (own, pair) = (authority.own(), authority.server(|_| {}));
+    let flags = ["--allow-plain", "--socket", folder.path().to_str().unwrap()];
+    let open = server(&pair, &flags);
+    let socket = folder.path().join(open.port.to_string());
+    let mut plain = [Peer::connect(open.port), Peer::connect(open.port)];
+    plain.iter_mut().for_each(|peer| peer.ok("slogin:bob"));
+    let mut secret = authority.peer(open.port, None, &[]);
+    secret.ask("slogin:bob");
+    Peer::connect(Place::Socket(socket)).ok("slogin:bob");
+    let said = |text: &str| wait_until(|| open.report().contains(text), || open.report());
+    said("2 clients over TCP, 1 over TLS, 0 over the socket; 0 known by accounts, 0 by cert");
+    drop((plain, secret));
+    said("0 clients over TCP, 0 over TLS, 0 over the socket");
+    let bound = server(&pair, &["--client-ca", &own]);
+    let mut known = authority.peer(bound.port, Some(&authority.client("ann", &[])), &[]);
+    known.ask("slogin:ann");
+    let report = bound.report();
+    assert!(
+        report.contains("1 over TLS, 0 over the socket; 0 known by accounts, 1 by certificates")
+    );
+    let report = Server::with(&[]).report();
+    assert!(!report.contains("over TCP"), "{report}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{
@@ -155,6 +156,11 @@ impl Authority {
         tcp.set_nodelay(true).unwrap();
         (session, tcp)
     }
+}
+
+/// What makes certificates by hand is there.
+pub fn has_openssl() -> bool {
+    Command::new("openssl").arg("version").output().is_ok()
 }
 
 /// A number for each name.

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::id::{Origin, SessionId};
+use super::id::{Origin, SessionId, Way};
 use super::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use super::sync::{Arc, Mutex, lock};
+use super::vouched::Voucher;
 
 /// How long a client may take to log in before it has to go for others.
 const NEWCOMER: Duration = Duration::from_secs(10);
@@ -56,6 +57,10 @@ pub(crate) struct Admission {
     taken: AtomicUsize,
     /// Clients by [`Kind`].
     by_kind: [AtomicUsize; 4],
+    /// Clients by [`Way`].
+    by_way: [AtomicUsize; 3],
+    /// Clients by [`Voucher`], those for whose names one vouches.
+    by_voucher: [AtomicUsize; 2],
     /// Clients by origin, if that is limited.
     by_origin: Mutex<HashMap<Origin, usize>>,
     /// How many places have been given back so far.
@@ -90,6 +95,8 @@ impl Admission {
             max_per_address,
             taken: AtomicUsize::new(0),
             by_kind: Default::default(),
+            by_way: Default::default(),
+            by_voucher: Default::default(),
             by_origin: Mutex::default(),
             released: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
@@ -105,7 +112,9 @@ impl Admission {
     pub(crate) fn take(self: &Arc<Self>, origin: impl Into<Origin>) -> Result<Permit, NotAdmitted> {
         let origin = self.count_origin(origin.into())?;
         // Gives the origin's share back where there is no place.
-        let mut permit = Permit { admission: Arc::clone(self), kind: None, origin, number: None };
+        let admission = Arc::clone(self);
+        let mut permit =
+            Permit { admission, kind: None, origin, number: None, way: None, voucher: None };
         let more = |taken| (taken < self.max).then_some(taken + 1);
         let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
         taken.map_err(|_| NotAdmitted::Full)?;
@@ -146,6 +155,16 @@ impl Admission {
     /// How many clients of that kind there are.
     pub(crate) fn taken(&self, kind: Kind) -> usize {
         self.count(kind).load(Ordering::SeqCst)
+    }
+
+    /// How many clients came that way.
+    pub(crate) fn came(&self, way: Way) -> usize {
+        self.by_way[way as usize].load(Ordering::Relaxed)
+    }
+
+    /// For how many clients' names that vouches.
+    pub(crate) fn vouched_by(&self, voucher: Voucher) -> usize {
+        self.by_voucher[voucher as usize].load(Ordering::Relaxed)
     }
 
     /// How many places have been given back so far.
@@ -209,9 +228,21 @@ pub(crate) struct Permit {
     origin: Option<Origin>,
     /// Its number on the list of its kind of those who may have to go.
     number: Option<u64>,
+    /// How the client came, and what vouches for its name, once that is known.
+    way: Option<Way>,
+    voucher: Option<Voucher>,
 }
 
 impl Permit {
+    /// How the client has come, and what vouches for its name, if anything does.
+    pub(crate) fn know(&mut self, way: Option<Way>, voucher: Option<Voucher>) {
+        let Permit { admission, .. } = self;
+        let ways = [std::mem::replace(&mut self.way, way), way];
+        recount(&admission.by_way, ways.map(|way| way.map(|way| way as usize)));
+        let vouchers = [std::mem::replace(&mut self.voucher, voucher), voucher];
+        recount(&admission.by_voucher, vouchers.map(|by| by.map(|by| by as usize)));
+    }
+
     /// What the client is from now on.
     pub(crate) fn set_kind(&mut self, kind: Kind) {
         self.forget();
@@ -255,9 +286,20 @@ impl Permit {
     }
 }
 
+/// Counts what was counted under the first number, if any, under the second, if any.
+fn recount(counts: &[AtomicUsize], [before, now]: [Option<usize>; 2]) {
+    if let Some(now) = now {
+        counts[now].fetch_add(1, Ordering::Relaxed);
+    }
+    if let Some(before) = before {
+        counts[before].fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.forget();
+        self.know(None, None);
         if let Some(origin) = self.origin {
             self.admission.uncount_origin(origin);
         }

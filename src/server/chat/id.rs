@@ -36,6 +36,15 @@ impl Peer {
         }
     }
 
+    /// How it came.
+    pub(crate) fn way(self) -> Way {
+        match self {
+            Peer::Inet(_) => Way::Tcp,
+            Peer::Tls(_) => Way::Tls,
+            Peer::Local(_) => Way::Socket,
+        }
+    }
+
     /// What it is counted under.
     pub(crate) fn origin(self) -> Origin {
         match self {
@@ -43,6 +52,17 @@ impl Peer {
             Peer::Local(uid) => Origin::User(uid),
         }
     }
+}
+
+/// How a client comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Over TCP as it is.
+    Tcp,
+    /// Over TLS.
+    Tls,
+    /// Over a Unix socket.
+    Socket,
 }
 
 /// Whose clients are counted together.

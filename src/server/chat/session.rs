@@ -62,7 +62,8 @@ struct Sending {
 
 impl Session {
     /// A client that has just connected, and what vouches for it.
-    pub(crate) fn new(peer: Peer, vouched: Vouched, permit: Permit) -> Self {
+    pub(crate) fn new(peer: Peer, vouched: Vouched, mut permit: Permit) -> Self {
+        permit.know(Some(peer.way()), vouched.by());
         Session {
             peer,
             vouched,
@@ -294,11 +295,13 @@ impl Session {
     /// TLS is spoken with the client.
     pub(crate) fn comes_over_tls(&mut self) {
         self.peer = self.peer.over_tls();
+        self.permit.know(Some(self.peer.way()), self.vouched.by());
     }
 
     /// It has been found out what vouches for the client's name.
     pub(crate) fn vouch(&mut self, vouched: Vouched) {
         self.vouched = vouched;
+        self.permit.know(Some(self.peer.way()), self.vouched.by());
     }
 
     /// Texts of which it is not known yet what becomes of them.

@@ -41,6 +41,14 @@ pub(crate) enum WrongName {
 }
 
 impl Vouched {
+    /// Who knows the client's names, if anybody does.
+    pub(crate) fn by(&self) -> Option<Voucher> {
+        match self {
+            Vouched::By(voucher, _) => Some(*voucher),
+            _ => None,
+        }
+    }
+
     /// Whether somebody may log in as `user`; `None` if that is not known yet.
     ///
     /// # Errors

@@ -2,17 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::time::Duration;
 
 use log::{Level, log};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 use super::error::ListenError;
+use crate::server::config::UNCONFIRMED;
 use crate::system::sockets;
-
-/// How long data may wait for a client whose system confirms nothing and takes nothing.
-const UNCONFIRMED: Duration = Duration::from_secs(25);
 
 /// How often to look for a port that is free for IPv4 and IPv6 alike.
 const TRIES: usize = 20;

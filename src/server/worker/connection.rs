@@ -243,6 +243,7 @@ impl Connection {
         };
         if self.is_tls(rest) {
             self.input = Input::Ended;
+            self.trouble = Some("this server has no certificate (--cert and --key)".into());
             self.lose(Loss::Tls);
             return Served::All;
         }
@@ -384,6 +385,18 @@ impl Connection {
             self.output = Output::Open;
         }
         self.flush();
+    }
+
+    /// Bytes that the client has taken so far, if it takes no more now, and nobody else sees to it that
+    /// it does in time.
+    pub(crate) fn stuck_at(&self) -> Option<u64> {
+        if self.output == Output::Full { self.transport.taken() } else { None }
+    }
+
+    /// The client takes nothing any more. What it sent before is still carried out.
+    pub(crate) fn time_out(&mut self) {
+        self.lose(Loss::TimedOut);
+        self.finish();
     }
 
     /// Nothing more can come of this connection.

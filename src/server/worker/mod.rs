@@ -38,6 +38,8 @@ pub(crate) mod spawn;
 mod stall;
 #[cfg(test)]
 mod steps;
+#[cfg(test)]
+mod stuck;
 mod sync;
 #[cfg(test)]
 mod test_log;
@@ -184,6 +186,7 @@ impl Worker {
         self.serve();
         self.sessions.check_logins();
         self.sessions.check_handshakes();
+        self.sessions.check_stuck();
         self.sessions.examine_some();
         self.sessions.publish();
         self.write();

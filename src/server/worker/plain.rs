@@ -1,6 +1,6 @@
 //! Sockets on which bytes go as they are: what is TCP's alone, and what is alone that of Unix sockets.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(crate) struct Plain<S> {
     pub stream: S,
     /// Bytes that may still be read, if only what had been received is to be.
     quota: Option<usize>,
+    /// Bytes that the client's side has taken so far, where that is counted.
+    taken: u64,
 }
 
 /// A TCP socket. What is TCP's alone: that a short read leaves a socket empty, and the options.
@@ -32,7 +34,7 @@ pub(crate) type Unix = Plain<UnixStream>;
 impl<S: Read + AsFd> Plain<S> {
     /// A socket that was accepted.
     pub(crate) fn new(stream: S) -> Self {
-        Plain { stream, quota: None }
+        Plain { stream, quota: None, taken: 0 }
     }
 
     /// Reads what is there; `short_is_last`: a short read leaves the socket empty.
@@ -109,6 +111,19 @@ impl Unix {
     /// Only a read that finds nothing has found all.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
         self.read_some(buffer, false)
+    }
+
+    /// Writes as much as there is room for.
+    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let count = self.stream.write_vectored(slices)?;
+        self.taken += count as u64;
+        Ok(count)
+    }
+
+    /// Bytes that there was room for so far. There is no system at the other end that would be asked
+    /// whether the client takes them.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Ends the connection.

@@ -64,6 +64,8 @@ pub(crate) struct Sessions {
     doubtful: Vec<SessionId>,
     /// Handshakes that are under way.
     pub handshakes: Deadlines,
+    /// When those have to have taken something who take nothing.
+    pub stuck: Deadlines,
     late_logins: Warning,
     late_handshakes: Warning,
     no_tls: Warning,
@@ -95,6 +97,7 @@ impl Sessions {
             login_deadlines: Deadlines::default(),
             doubtful: Vec::new(),
             handshakes: Deadlines::default(),
+            stuck: Deadlines::default(),
             late_logins: Warning::default(),
             late_handshakes: Warning::default(),
             no_tls: Warning::default(),
@@ -112,7 +115,8 @@ impl Sessions {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let looks = self.phase.is_draining() || self.slow.len() > 0;
         let check = looks.then(|| self.slow.next_check());
-        [self.login_deadlines.next(), self.handshakes.next(), check].into_iter().flatten().min()
+        let deadlines = [&self.login_deadlines, &self.handshakes, &self.stuck].map(Deadlines::next);
+        deadlines.into_iter().chain([check]).flatten().min()
     }
 
     /// Nothing is to be done for any of them now.
@@ -213,6 +217,9 @@ impl Sessions {
             }
             if let Some(deadline) = slot.handshake_deadline {
                 self.handshakes.add(deadline, token);
+            }
+            if let Some((deadline, _)) = slot.stuck {
+                self.stuck.add(deadline, token);
             }
             self.change(token);
             self.list(token);
@@ -360,6 +367,9 @@ impl Sessions {
         if let Some(deadline) = slot.handshake_deadline.take() {
             self.handshakes.remove(deadline, token);
         }
+        if let Some((deadline, _)) = slot.stuck.take() {
+            self.stuck.remove(deadline, token);
+        }
     }
 
     /// Gives the rooms of those who are to be served next another home.
@@ -415,6 +425,7 @@ impl Sessions {
             self.login_deadlines.remove(deadline, token);
         }
         self.note_handshake(token);
+        self.note_stuck(token);
         self.note_half_closed(token);
         self.watch(token);
         self.follow_room(token);

@@ -35,6 +35,9 @@ pub(crate) struct Slot {
     pub login_deadline: Option<Instant>,
     /// When its handshake has to be over.
     pub handshake_deadline: Option<Instant>,
+    /// By when it has to take some of what it is owed, and how much it had taken before; if it takes
+    /// nothing just now, and its system does not see to that.
+    pub stuck: Option<(Instant, u64)>,
     /// The receiver's queue is above its mark, or has been of late.
     pub stall: Option<Box<Stall>>,
 }
@@ -49,6 +52,7 @@ impl Slot {
             assignment,
             login_deadline: Some(login_deadline),
             handshake_deadline: None,
+            stuck: None,
             stall: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -182,13 +183,25 @@ impl TestServer {
         client.set_nonblocking(true).unwrap();
         stream.set_nonblocking(true).unwrap();
         stream.set_nodelay(true).unwrap();
-        let transport = transport(mio::net::TcpStream::from_std(stream));
-        let permit = self.shared.admission.take(peer.ip()).unwrap();
-        let vouched = Vouched::Nothing;
-        let newcomer = Newcomer { transport, peer: Peer::Inet(peer), vouched };
+        self.admit(worker, transport(mio::net::TcpStream::from_std(stream)), Peer::Inet(peer));
+        Client(client)
+    }
+
+    /// A client on a worker, over a Unix socket, that its worker has not heard of yet.
+    pub(crate) fn connect_locally(&mut self, worker: usize) -> UnixStream {
+        let (client, stream) = UnixStream::pair().unwrap();
+        client.set_nonblocking(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = Plain::new(mio::net::UnixStream::from_std(stream));
+        self.admit(worker, Transport::Unix(stream), Peer::Local(1000));
+        client
+    }
+
+    fn admit(&self, worker: usize, transport: Transport, peer: Peer) {
+        let permit = self.shared.admission.take(peer.origin()).unwrap();
+        let newcomer = Newcomer { transport, peer, vouched: Vouched::Nothing };
         let assignment = self.shared.placement.assign(worker);
         self.shared.tell(worker, Message::Connected(slot::Client { newcomer, permit, assignment }));
-        Client(client)
     }
 
     /// From now on worker 0 accepts clients; returns where.

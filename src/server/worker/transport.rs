@@ -76,6 +76,15 @@ impl Transport {
         }
     }
 
+    /// Bytes that the client has taken so far, or has room for, if no system ends the connection of one
+    /// that takes nothing.
+    pub(crate) fn taken(&self) -> Option<u64> {
+        match self {
+            Transport::Unix(unix) => Some(unix.taken()),
+            _ => None,
+        }
+    }
+
     /// From now on reads only what has been received by now; then there is an end.
     pub(crate) fn limit_to_received(&mut self) {
         match self {
@@ -156,7 +165,7 @@ impl Write for Transport {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Transport::Tcp(tcp) => tcp.stream.write(bytes),
-            Transport::Unix(unix) => unix.stream.write(bytes),
+            Transport::Unix(unix) => unix.write_vectored(&[IoSlice::new(bytes)]),
             Transport::Tls(tls) => tls.write(bytes),
             #[cfg(test)]
             Transport::Test(test) => test.write(bytes),
@@ -166,7 +175,7 @@ impl Write for Transport {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Transport::Tcp(tcp) => tcp.stream.write_vectored(slices),
-            Transport::Unix(unix) => unix.stream.write_vectored(slices),
+            Transport::Unix(unix) => unix.write_vectored(slices),
             Transport::Tls(tls) => tls.write_vectored(slices),
             #[cfg(test)]
             Transport::Test(test) => test.write_vectored(slices),
