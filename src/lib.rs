@@ -10,7 +10,7 @@
 //! | [`error`] | every error → what a user is told, and the exit status | `install`, `bench`, `check`, `client`, `server`, `terminal`, `usage`, `system` |
 //! | [`install`] | links, manual pages and completions → files | `usage` |
 //! | [`mod@bench`] | a load for any server, and the count of what came of it | `client`, `terminal`, `wire`, `system` |
-//! | [`check`] | cases for any server, sender or receiver, and what came of them | `terminal`, `system` |
+//! | [`check`] | cases for any server, sender or receiver, and what came of them | `client`, `terminal`, `system` |
 //! | [`client`] | what senders and receivers do: connect, log in, request → answer, delivery → output | `terminal`, `tls`, `wire`, `system` |
 //! | [`server`] | rooms, and everything between a client's socket and them | `tls`, `wire`, `system` |
 //! | [`terminal`] | what a person types and sees | `wire`, `system` |

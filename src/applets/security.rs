@@ -19,6 +19,12 @@ pub(super) struct Flags {
 }
 
 impl Flags {
+    /// One of them is there.
+    pub(super) fn are_given(&self) -> bool {
+        let Flags { tls, cacert, cert, key, insecure } = self;
+        *tls || cacert.is_some() || cert.is_some() || key.is_some() || *insecure
+    }
+
     /// Where a server is, and how to speak with it.
     pub(super) fn address(
         self,
@@ -26,10 +32,10 @@ impl Flags {
         host: String,
         port: u16,
     ) -> Result<Address, Error> {
-        let Flags { tls, cacert, cert, key, insecure } = self;
-        if !tls && (cacert.is_some() || cert.is_some() || key.is_some() || insecure) {
+        if !self.tls && self.are_given() {
             return Err(call.wrong("--cacert, --cert, --key and --insecure need --tls").into());
         }
+        let Flags { tls, cacert, cert, key, insecure } = self;
         if cacert.is_some() && insecure {
             return Err(call.wrong("--cacert and --insecure exclude each other").into());
         }

@@ -137,6 +137,12 @@ impl Tls {
         Ok(count)
     }
 
+    /// Says that this is the end of what is sent.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        self.session.send_close_notify();
+        self.send()
+    }
+
     fn send(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
             self.session.write_tls(&mut self.tcp)?;
@@ -148,8 +154,7 @@ impl Tls {
 /// The server is told that this is the end, or it would count the connection as lost.
 impl Drop for Tls {
     fn drop(&mut self) {
-        self.session.send_close_notify();
-        let _ = self.send();
+        let _ = self.end();
     }
 }
 

@@ -29,6 +29,11 @@ pub(crate) struct Address {
 }
 
 impl Address {
+    /// It is a Unix socket's.
+    pub(crate) fn is_local(&self) -> bool {
+        self.host.contains('/')
+    }
+
     /// Connects to the first of the host's addresses that answers.
     ///
     /// # Errors
@@ -37,7 +42,7 @@ impl Address {
     /// [`ClientError::Socket`] or [`ClientError::Impostor`]; with TLS, [`ClientError::Distrust`], too.
     pub(crate) fn connect(&self) -> Result<Stream, ClientError> {
         let Address { host, port, security } = self;
-        if host.contains('/') {
+        if self.is_local() {
             let path = PathBuf::from(host).join(port.to_string());
             return Ok(Stream::Unix(connect_to(host.as_ref(), &path)?, path));
         }
@@ -78,6 +83,16 @@ impl Stream {
                 stream.shutdown(Shutdown::Both)
             }
             Stream::Unix(stream, _) => stream.shutdown(Shutdown::Both),
+        };
+    }
+
+    /// Ends what is sent, and says so; what the server sends still comes.
+    pub(crate) fn end(&mut self) {
+        // It fails only if the stream has ended.
+        let _ = match self {
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tls(tls) => tls.end(),
+            Stream::Unix(stream, _) => stream.shutdown(Shutdown::Write),
         };
     }
 
