@@ -62,6 +62,7 @@ fn a_server_listens_on_a_socket_too_and_takes_it_along_at_the_end() {
     let server = Server::with(&["-v", "--socket", folder.path().to_str().unwrap()]);
     let path = folder.path().join(server.port.to_string());
     server.program.expect_stderr(&format!("listening on {}\n", path.display()));
+    server.program.expect_stderr("anybody may use any name over TCP, unlike on the socket");
     let found = fs::symlink_metadata(&path).unwrap();
     assert!(found.file_type().is_socket() && found.mode() & 0o777 == 0o666, "{found:?}");
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
@@ -139,6 +140,7 @@ fn the_socket_of_a_server_that_has_ended_is_replaced_and_nothing_else() {
     let folder = Folder::new();
     let path = folder.path().join("5000");
     let first = server(&folder, &[]);
+    assert!(!first.program.stderr().contains("any name over TCP"), "{:?}", first.program);
     let second = Program::start(words(&folder)).finish();
     second.assert_one_error(1, "another server has the socket");
     Peer::sender(socket(&folder), "bob", "cafe").ok("sendall:still here");
