@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log::{debug, info};
 
-use super::connection::Loss;
+use super::loss::Loss;
 use crate::server::chat::room::Room;
 use crate::server::chat::session::Session;
 use crate::server::chat::sync::atomic::Ordering;

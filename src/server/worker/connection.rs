@@ -14,6 +14,7 @@ use mio::event::Event;
 
 use super::door::Newcomer;
 use super::got::Got;
+use super::loss::Loss;
 use super::transport::Transport;
 use crate::server::chat::admission::Permit;
 use crate::server::chat::outbox::Drained;
@@ -100,32 +101,6 @@ enum Output {
     Full,
     /// The client is gone. What it sent before is still carried out.
     Gone(Loss),
-}
-
-/// How a client got lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// It closed, or its system did.
-    Closed,
-    /// Its system has not answered for long, or not taken what it was sent.
-    TimedOut,
-    /// It speaks TLS, which we do not.
-    Tls,
-    /// It does not speak TLS as it should.
-    BadTls,
-}
-
-impl From<io::Error> for Loss {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::InvalidData => Loss::BadTls,
-            // The system gives up after the same time, and says what it has heard on the way.
-            ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-                Loss::TimedOut
-            }
-            _ => Loss::Closed,
-        }
-    }
 }
 
 /// What has become of a client's lines.
@@ -474,19 +449,7 @@ fn write_off(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use rustix::io::Errno;
-
     use super::*;
-
-    #[test]
-    fn who_cannot_be_reached_is_lost_and_has_not_left() {
-        for errno in [Errno::TIMEDOUT, Errno::HOSTUNREACH, Errno::NETUNREACH] {
-            assert_eq!(Loss::from(io::Error::from(errno)), Loss::TimedOut, "{errno}");
-        }
-        for errno in [Errno::CONNRESET, Errno::PIPE] {
-            assert_eq!(Loss::from(io::Error::from(errno)), Loss::Closed, "{errno}");
-        }
-    }
 
     /// There may be much of it, of which little is used at a time.
     #[test]

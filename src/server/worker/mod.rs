@@ -21,6 +21,7 @@ mod got;
 mod handshakes;
 #[cfg(test)]
 mod logs;
+mod loss;
 mod mailbox;
 #[cfg(test)]
 mod names;
