@@ -235,6 +235,8 @@ impl Tls {
             self.flush()?;
         }
         let before = self.plain.len();
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        self.plain.reserve_exact(total.min(RECORD - before));
         for slice in slices {
             let count = slice.len().min(RECORD - self.plain.len());
             self.plain.extend_from_slice(&slice[..count]);
