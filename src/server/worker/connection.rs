@@ -9,7 +9,6 @@
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 
-use log::debug;
 use mio::event::Event;
 
 use super::door::Newcomer;
@@ -51,8 +50,6 @@ pub(crate) struct Connection {
     output: Output,
     /// The system has said that the client neither sends nor takes anything any more.
     hung_up: bool,
-    /// What is wrong with the client's TLS.
-    pub trouble: Option<Box<str>>,
 }
 
 /// Bytes that were read, the first of them used already.
@@ -128,7 +125,6 @@ impl Connection {
             input: Input::Idle,
             output: Output::Open,
             hung_up: false,
-            trouble: None,
         }
     }
 
@@ -218,7 +214,6 @@ impl Connection {
         };
         if self.is_tls(rest) {
             self.input = Input::Ended;
-            self.trouble = Some("this server has no certificate (--cert and --key)".into());
             self.lose(Loss::Tls);
             return Served::All;
         }
@@ -303,10 +298,6 @@ impl Connection {
             }
             Err(error) => {
                 self.input = Input::Ended;
-                if error.kind() == ErrorKind::InvalidData {
-                    debug!("{}: {error}", self.session);
-                    self.trouble = Some(error.to_string().into());
-                }
                 self.lose(error.into());
                 0
             }
@@ -332,6 +323,15 @@ impl Connection {
     pub(crate) fn expect_input(&mut self) {
         if self.input == Input::Idle {
             self.input = Input::Ready;
+        }
+    }
+
+    /// What is wrong with the client's TLS, if anything is.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        match self.loss()? {
+            Loss::Tls => Some("this server has no certificate (--cert and --key)"),
+            Loss::BadTls => self.transport.trouble(),
+            _ => None,
         }
     }
 

@@ -199,8 +199,8 @@ impl Sessions {
             if let Some(deadline) = slot.handshake_deadline {
                 self.handshakes.add(deadline, token);
             }
-            if let Some((deadline, _)) = slot.stuck {
-                self.stuck.add(deadline, token);
+            if let Some((deadline, _)) = slot.stuck.as_deref() {
+                self.stuck.add(*deadline, token);
             }
             self.change(token);
             self.list(token);
@@ -334,8 +334,8 @@ impl Sessions {
         if let Some(deadline) = slot.handshake_deadline.take() {
             self.handshakes.remove(deadline, token);
         }
-        if let Some((deadline, _)) = slot.stuck.take() {
-            self.stuck.remove(deadline, token);
+        if let Some(stuck) = slot.stuck.take() {
+            self.stuck.remove(stuck.0, token);
         }
     }
 
@@ -430,7 +430,8 @@ impl Sessions {
         reason.count(&self.shared.tally, &connection.session);
         let room = connection.session.room().map(AsRef::as_ref);
         reason.log(&connection.session, room, &mut self.cuts);
-        if let Some(trouble) = connection.trouble.take() {
+        if let Some(trouble) = connection.trouble() {
+            debug!("{}: {trouble}", connection.session);
             self.no_tls.warn(format_args!("no TLS with {}: {trouble}", connection.session));
         }
         if let Some(parting_line) = reason.parting_line() {

@@ -37,7 +37,7 @@ pub(crate) struct Slot {
     pub handshake_deadline: Option<Instant>,
     /// By when it has to take some of what it is owed, and how much it had taken before; if it takes
     /// nothing just now, and its system does not see to that.
-    pub stuck: Option<(Instant, u64)>,
+    pub stuck: Option<Box<(Instant, u64)>>,
     /// The receiver's queue is above its mark, or has been of late.
     pub stall: Option<Box<Stall>>,
 }

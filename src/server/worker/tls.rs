@@ -48,6 +48,8 @@ pub(crate) struct Tls {
     plain: Vec<u8>,
     /// Bytes that were encrypted and are not sent yet, about.
     unsent: usize,
+    /// What is wrong with what the client says.
+    pub trouble: Option<Box<str>>,
 }
 
 /// What a client speaks.
@@ -75,6 +77,7 @@ impl Tls {
             undecrypted,
             plain,
             unsent: 0,
+            trouble: None,
         }
     }
 
@@ -183,7 +186,7 @@ impl Tls {
             self.speech = Speech::Plain;
         } else {
             let _ = self.tcp.stream.write(NO_TLS);
-            return Err(io::Error::new(ErrorKind::InvalidData, "the client does not speak TLS"));
+            return Err(self.fail("the client does not speak TLS".into()));
         }
         Ok(())
     }
@@ -203,11 +206,16 @@ impl Tls {
                 Err(error) => {
                     // The client is told why.
                     let _ = self.send();
-                    return Err(io::Error::new(ErrorKind::InvalidData, error));
+                    return Err(self.fail(error.to_string().into()));
                 }
             }
         }
         Ok(())
+    }
+
+    fn fail(&mut self, trouble: Box<str>) -> io::Error {
+        self.trouble = Some(trouble);
+        ErrorKind::InvalidData.into()
     }
 
     /// Takes what has been decrypted, if there is anything.

@@ -125,6 +125,14 @@ impl Transport {
         matches!(self, Transport::Tls(tls) if tls.is_spoken())
     }
 
+    /// What is wrong with what the client takes for TLS, if that is all over.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        match self {
+            Transport::Tls(tls) => tls.trouble.as_deref(),
+            _ => None,
+        }
+    }
+
     /// TLS is about to be spoken.
     pub(crate) fn is_handshaking(&self) -> bool {
         matches!(self, Transport::Tls(tls) if tls.is_handshaking())

@@ -92,17 +92,18 @@ impl Sessions {
     pub(super) fn note_stuck(&mut self, token: usize) {
         let Sessions { slots, stuck, .. } = self;
         let slot = &mut slots[token];
-        match (slot.connection.stuck_at(), slot.stuck) {
-            (Some(taken), None) => {
+        match slot.connection.stuck_at() {
+            Some(taken) if slot.stuck.is_none() => {
                 let deadline = Instant::now() + UNCONFIRMED;
-                slot.stuck = Some((deadline, taken));
+                slot.stuck = Some(Box::new((deadline, taken)));
                 stuck.add(deadline, token);
             }
-            (None, Some((deadline, _))) => {
-                slot.stuck = None;
-                stuck.remove(deadline, token);
+            Some(_) => {}
+            None => {
+                if let Some(one) = slot.stuck.take() {
+                    stuck.remove(one.0, token);
+                }
             }
-            _ => {}
         }
     }
 
@@ -110,10 +111,8 @@ impl Sessions {
     pub(crate) fn check_stuck(&mut self) {
         for _ in 0..quota::CLIENTS {
             let Some(token) = self.stuck.take_due(Instant::now()) else { return };
-            let Some((_, before)) = self.slots.get_mut(token).and_then(|slot| slot.stuck.take())
-            else {
-                continue;
-            };
+            let stuck = self.slots.get_mut(token).and_then(|slot| slot.stuck.take());
+            let Some((_, before)) = stuck.map(|stuck| *stuck) else { continue };
             // The system says that there is room only when there is much.
             self.settle(token, |connection| {
                 connection.flush_anyway();
