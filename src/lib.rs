@@ -10,13 +10,14 @@
 //! | [`error`] | every error → what a user is told, and the exit status | `install`, `bench`, `check`, `client`, `server`, `terminal`, `usage`, `system` |
 //! | [`install`] | links, manual pages and completions → files | `usage` |
 //! | [`mod@bench`] | a load for any server, and the count of what came of it | `client`, `terminal`, `wire`, `system` |
-//! | [`check`] | cases for any server, sender or receiver, and what came of them | `terminal`, `system` |
-//! | [`client`] | what senders and receivers do: connect, log in, request → answer, delivery → output | `terminal`, `wire`, `system` |
-//! | [`server`] | rooms, and everything between a client's socket and them | `wire`, `system` |
+//! | [`check`] | cases for any server, sender or receiver, and what came of them | `client`, `terminal`, `system` |
+//! | [`client`] | what senders and receivers do: connect, log in, request → answer, delivery → output | `terminal`, `tls`, `wire`, `system` |
+//! | [`server`] | rooms, and everything between a client's socket and them | `tls`, `wire`, `system` |
 //! | [`terminal`] | what a person types and sees | `wire`, `system` |
 //! | [`usage`] | how a command is called, and how that is told | |
+//! | [`tls`] | files with certificates and keys → what an end of a connection needs | |
 //! | [`wire`] | bytes → lines, and lines ↔ requests, answers and deliveries | |
-//! | [`system`] | descriptors, sockets, signals, the log | |
+//! | [`system`] | descriptors, sockets, users, signals, the log | |
 //!
 //! Imports go one way: a module uses only what stands below it, and of that only what its row says.
 //! In a folder, too, no files use each other in a circle.
@@ -33,5 +34,6 @@ mod install;
 mod server;
 pub mod system;
 mod terminal;
+mod tls;
 mod usage;
 pub mod wire;

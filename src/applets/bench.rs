@@ -1,12 +1,13 @@
 //! The `bench` applet.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
 use super::applet::{Applet, CLIENT_SIGNALS, start_client};
+use super::security::Flags;
 use crate::bench::{self, End, MIN_SIZE, Options, Plan};
-use crate::client::transport::Address;
 use crate::error::Error;
 use crate::usage::call::Call;
 use crate::usage::values::{number, port_to_connect_to, positive, seconds};
@@ -36,7 +37,7 @@ const SECONDS: Duration = Duration::from_secs(5);
     error_code(2, "wrong usage")
 )]
 struct Arguments {
-    /// the server's name or address
+    /// the server's name or address; with a '/', the directory of its Unix socket
     #[argh(positional, arg_name = "HOST")]
     host: String,
 
@@ -91,6 +92,26 @@ struct Arguments {
     #[argh(switch)]
     histogram: bool,
 
+    /// speak TLS, with a server whose certificate is for HOST and from somebody whom the system trusts
+    #[argh(switch)]
+    tls: bool,
+
+    /// with --tls, trust servers with a certificate from those in this file (PEM) instead
+    #[argh(option, arg_name = "FILE")]
+    cacert: Option<PathBuf>,
+
+    /// with --tls, show the server this certificate (PEM) of one's own
+    #[argh(option, arg_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// the key (PEM) of that certificate
+    #[argh(option, arg_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// with --tls, trust whoever answers: nobody can read along but that one, whoever it is
+    #[argh(switch)]
+    insecure: bool,
+
     /// say more of what goes on
     #[argh(switch, short = 'v')]
     verbose: u8,
@@ -112,8 +133,16 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     if arguments.senders > 1 << 16 {
         return Err(call.wrong("there can be 65536 senders at most").into());
     }
+    let flags = Flags {
+        tls: arguments.tls,
+        cacert: arguments.cacert,
+        cert: arguments.cert,
+        key: arguments.key,
+        insecure: arguments.insecure,
+    };
+    let address = flags.address(call, arguments.host, arguments.port)?;
     let plan = Plan {
-        address: Address { host: arguments.host, port: arguments.port },
+        address,
         senders: arguments.senders,
         receivers: arguments.receivers,
         rooms: arguments.rooms,

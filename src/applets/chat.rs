@@ -1,12 +1,13 @@
 //! The `chat` applet.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use argh::{ArgsInfo, FromArgs};
 
 use super::applet::{Applet, CLIENT_SIGNALS, exit_with, last, start_client};
+use super::security::Flags;
 use crate::client::chat::{self, Bell, Options};
-use crate::client::transport::Address;
 use crate::error::Error;
 use crate::terminal::color::Color;
 use crate::terminal::format::Format;
@@ -41,7 +42,7 @@ const LAST: u64 = 20;
     error_code(2, "wrong usage; also if standard input or output is no terminal")
 )]
 struct Arguments {
-    /// the server's name or address
+    /// the server's name or address; with a '/', the directory of its Unix socket
     #[argh(positional, arg_name = "HOST")]
     host: String,
 
@@ -83,6 +84,26 @@ struct Arguments {
     #[argh(switch)]
     no_reconnect: bool,
 
+    /// speak TLS, with a server whose certificate is for HOST and from somebody whom the system trusts
+    #[argh(switch)]
+    tls: bool,
+
+    /// with --tls, trust servers with a certificate from those in this file (PEM) instead
+    #[argh(option, arg_name = "FILE")]
+    cacert: Option<PathBuf>,
+
+    /// with --tls, show the server this certificate (PEM) of one's own
+    #[argh(option, arg_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// the key (PEM) of that certificate
+    #[argh(option, arg_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// with --tls, trust whoever answers: nobody can read along but that one, whoever it is
+    #[argh(switch)]
+    insecure: bool,
+
     /// say more of what goes on
     #[argh(switch, short = 'v')]
     verbose: u8,
@@ -99,6 +120,14 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         return Err(call.wrong(problem).into());
     }
     let _log = start_client(arguments.verbose, arguments.quiet)?;
+    let flags = Flags {
+        tls: arguments.tls,
+        cacert: arguments.cacert,
+        cert: arguments.cert,
+        key: arguments.key,
+        insecure: arguments.insecure,
+    };
+    let address = flags.address(call, arguments.host, arguments.port)?;
     let format = Format {
         json: false,
         timestamps: (!arguments.no_timestamps).then_some("%H:%M"),
@@ -107,7 +136,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         user: arguments.user,
     };
     let options = Options {
-        address: Address { host: arguments.host, port: arguments.port },
+        address,
         room: arguments.room.map(String::into_bytes),
         last: arguments.last,
         format,

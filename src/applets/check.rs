@@ -1,13 +1,15 @@
 //! The `check` applet.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
 use super::applet::Applet;
+use super::security::Flags;
 use crate::check::{self, Form, Options, Plan, Profile, Selection, Target, What};
 use crate::error::Error;
-use crate::usage::call::{Call, UsageError};
+use crate::usage::call::Call;
 use crate::usage::values::{port_to_connect_to, positive, seconds};
 
 pub(super) const APPLET: Applet = Applet {
@@ -71,6 +73,26 @@ struct Arguments {
     #[argh(option, arg_name = "SECS", default = "Duration::from_secs(10)", from_str_fn(seconds))]
     timeout: Duration,
 
+    /// speak TLS, with a server whose certificate is for HOST and from somebody whom the system trusts
+    #[argh(switch)]
+    tls: bool,
+
+    /// with --tls, trust servers with a certificate from those in this file (PEM) instead
+    #[argh(option, arg_name = "FILE")]
+    cacert: Option<PathBuf>,
+
+    /// with --tls, show the server this certificate (PEM) of one's own
+    #[argh(option, arg_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// the key (PEM) of that certificate
+    #[argh(option, arg_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// with --tls, trust whoever answers: nobody can read along but that one, whoever it is
+    #[argh(switch)]
+    insecure: bool,
+
     /// how to write the report: text, tap, json, junit or gradescope (default: text)
     #[argh(option, arg_name = "FORM", default = "Form::Text")]
     format: Form,
@@ -118,7 +140,9 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
         by_group: arguments.group,
         points: arguments.points.unwrap_or(100),
     };
-    let target = target(call, arguments.what, &arguments.target, command)?;
+    let Arguments { what, tls, cacert, cert, key, insecure, .. } = arguments;
+    let flags = Flags { tls, cacert, cert, key, insecure };
+    let target = target(call, what, (&arguments.target, command), flags)?;
     if arguments.list {
         return Ok(check::list(arguments.what, &selection)?);
     }
@@ -130,22 +154,25 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
 fn target(
     call: &Call<'_>,
     what: What,
-    words: &[String],
-    command: Option<&[&str]>,
-) -> Result<Target, UsageError> {
+    (words, command): (&[String], Option<&[&str]>),
+    flags: Flags,
+) -> Result<Target, Error> {
     match (words, command) {
+        ([], Some([_, ..])) if flags.are_given() => {
+            Err(call.wrong("--tls and its flags need a server that runs, by HOST PORT").into())
+        }
         ([], Some([_, ..])) => {
             let command = command.unwrap_or_default();
             Ok(Target::Command(command.iter().map(|word| (*word).to_owned()).collect()))
         }
         ([host, port], None) if what == What::Server => {
             let port = port_to_connect_to(port).map_err(|problem| call.wrong(&problem))?;
-            Ok(Target::Running { host: host.clone(), port })
+            Ok(Target::Running(flags.address(call, host.clone(), port)?))
         }
         _ if what == What::Server => {
-            Err(call.wrong("a server is HOST PORT, or -- and a command that starts it"))
+            Err(call.wrong("a server is HOST PORT, or -- and a command that starts it").into())
         }
-        _ => Err(call.wrong("a client is -- and a command that starts it")),
+        _ => Err(call.wrong("a client is -- and a command that starts it").into()),
     }
 }
 

@@ -7,6 +7,7 @@ mod bench;
 mod chat;
 mod check;
 mod receiver;
+mod security;
 mod sender;
 mod server;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 
 use super::applet::{Applet, CLIENT_SIGNALS, exit_after, last, start_client};
+use super::security::Flags;
 use crate::client::ClientError;
 use crate::client::cursor::Cursor;
 use crate::client::history::Ask;
 use crate::client::link::Identity;
 use crate::client::receive::{self, Options};
-use crate::client::transport::Address;
 use crate::error::Error;
 use crate::terminal::color::{Color, Look};
 use crate::terminal::format::{DATE_AND_TIME, Format};
@@ -47,7 +47,7 @@ pub(super) const APPLET: Applet = Applet {
     error_code(124, "the time is over")
 )]
 struct Arguments {
-    /// the server's name or address
+    /// the server's name or address; with a '/', the directory of its Unix socket
     #[argh(positional, arg_name = "HOST")]
     host: String,
 
@@ -113,6 +113,26 @@ struct Arguments {
     #[argh(switch)]
     reconnect: bool,
 
+    /// speak TLS, with a server whose certificate is for HOST and from somebody whom the system trusts
+    #[argh(switch)]
+    tls: bool,
+
+    /// with --tls, trust servers with a certificate from those in this file (PEM) instead
+    #[argh(option, arg_name = "FILE")]
+    cacert: Option<PathBuf>,
+
+    /// with --tls, show the server this certificate (PEM) of one's own
+    #[argh(option, arg_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// the key (PEM) of that certificate
+    #[argh(option, arg_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// with --tls, trust whoever answers: nobody can read along but that one, whoever it is
+    #[argh(switch)]
+    insecure: bool,
+
     /// say more of what goes on
     #[argh(switch, short = 'v')]
     verbose: u8,
@@ -136,8 +156,16 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     };
     let (ask, cursor) = history(call, &arguments)?;
     arguments.timeout.map(exit_after).transpose()?;
+    let flags = Flags {
+        tls: arguments.tls,
+        cacert: arguments.cacert,
+        cert: arguments.cert,
+        key: arguments.key,
+        insecure: arguments.insecure,
+    };
+    let address = flags.address(call, arguments.host, arguments.port)?;
     let identity = Identity {
-        address: Address { host: arguments.host, port: arguments.port },
+        address,
         receives: true,
         user: arguments.user,
         room: Some(arguments.room.into_bytes()),

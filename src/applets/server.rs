@@ -10,11 +10,12 @@ use log::{LevelFilter, info};
 use super::applet::Applet;
 use crate::error::Error;
 use crate::server::{
-    Config, Event, HistoryConfig, Keep, Limits, LogConfig, RedisConfig, Server, ServerError, listen,
+    Config, Event, HistoryConfig, Keep, Limits, LogConfig, RedisConfig, Server, ServerError,
+    SocketConfig, TlsConfig, Ways, listen,
 };
 use crate::system::logging::{self, Form, Verbosity};
 use crate::system::signals::{self, Signal};
-use crate::usage::call::{Call, VERSION};
+use crate::usage::call::{Call, UsageError, VERSION};
 use crate::usage::values::{file, port_to_listen_on, positive, seconds};
 
 pub(super) const APPLET: Applet = Applet {
@@ -29,6 +30,11 @@ pub(super) const APPLET: Applet = Applet {
              with 0; a second SIGINT or SIGTERM ends it at once",
         ),
         ("SIGUSR1", "log the state: clients, rooms, what is queued, and what was delivered"),
+        (
+            "SIGUSR2",
+            "read certificates, keys and what is revoked again, all or nothing; only those whose \
+             certificates no longer hold are disconnected",
+        ),
     ],
     info: Arguments::get_args_info,
 };
@@ -63,12 +69,46 @@ struct Arguments {
     #[argh(option, arg_name = "ADDR")]
     bind: Vec<String>,
 
+    /// listen on the Unix socket DIR/PORT too, where the users of this machine may log in under the
+    /// names of their accounts
+    #[argh(option, arg_name = "DIR")]
+    socket: Option<PathBuf>,
+
+    /// listen on that socket alone
+    #[argh(switch)]
+    no_tcp: bool,
+
+    /// let anybody use any name on that socket
+    #[argh(switch)]
+    socket_any_name: bool,
+
+    /// speak TLS, and nothing else, on the port: the server's certificate, followed by those of its
+    /// issuers (PEM)
+    #[argh(option, arg_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// the key of that certificate (PEM), which nobody else may be able to read
+    #[argh(option, arg_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// serve those alone who show a certificate from one of these issuers (PEM), under a name in it
+    #[argh(option, arg_name = "FILE")]
+    client_ca: Option<PathBuf>,
+
+    /// certificates that these issuers have revoked (PEM)
+    #[argh(option, arg_name = "FILE")]
+    crl: Option<PathBuf>,
+
+    /// serve on the port those who do not speak TLS, too
+    #[argh(switch)]
+    allow_plain: bool,
+
     /// serve this many clients at most (default: as many as the limit on descriptors allows)
     #[argh(option, arg_name = "N", from_str_fn(positive))]
     max_clients: Option<usize>,
 
     /// serve this many clients from one address at most, loopback too; an IPv6 network of 64 bits
-    /// counts as one (default: no limit)
+    /// counts as one, and so does a user on the Unix socket (default: no limit)
     #[argh(option, arg_name = "N", from_str_fn(positive))]
     max_per_address: Option<usize>,
 
@@ -149,8 +189,11 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     let events = signals::for_server()?.map(|signal| match signal {
         Signal::Stop => Event::Stop,
         Signal::User1 => Event::Report,
+        Signal::User2 => Event::Renew,
     });
-    let listeners = listen::listen_on(&arguments.bind, arguments.port)?;
+    let ways = ways(call, &arguments)?;
+    let entrances = listen::open(&ways).map_err(ServerError::from)?;
+    let addresses = entrances.addresses.clone();
     let config = Config {
         max_clients: arguments.max_clients,
         max_per_address: arguments.max_per_address,
@@ -164,7 +207,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
             stall_timeout: arguments.stall_timeout,
         },
     };
-    let (server, addresses) = Server::start(config, listeners)?;
+    let server = Server::start(config, entrances)?;
     info!("{VERSION}: {}", server.summary());
     for address in addresses {
         info!("listening on {address}");
@@ -172,6 +215,57 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     log.queue();
     log.end_by(server.run(events));
     Ok(())
+}
+
+/// Where clients are to come in.
+fn ways(call: &Call<'_>, arguments: &Arguments) -> Result<Ways, UsageError> {
+    let Arguments { port, bind, socket, no_tcp, socket_any_name, .. } = arguments;
+    if socket.is_none() && (*no_tcp || *socket_any_name) {
+        return Err(call.wrong("--no-tcp and --socket-any-name need --socket"));
+    }
+    if *no_tcp && !bind.is_empty() {
+        return Err(call.wrong("--no-tcp and --bind exclude each other"));
+    }
+    if *no_tcp && *port == 0 {
+        return Err(call.wrong("without TCP, port 0 is none"));
+    }
+    let tls = tls(call, arguments)?;
+    if *no_tcp && tls.is_some() {
+        return Err(call.wrong("--no-tcp and --cert exclude each other"));
+    }
+    if *socket_any_name && arguments.client_ca.is_some() {
+        return Err(call.wrong("--socket-any-name and --client-ca exclude each other"));
+    }
+    let any_name = *socket_any_name;
+    Ok(Ways {
+        port: *port,
+        tcp: (!no_tcp).then(|| bind.clone()),
+        tls,
+        socket: socket.clone().map(|folder| SocketConfig { folder, any_name }),
+    })
+}
+
+/// How TLS is to be spoken, if it is.
+fn tls(call: &Call<'_>, arguments: &Arguments) -> Result<Option<TlsConfig>, UsageError> {
+    let Arguments { cert, key, client_ca, crl, allow_plain, .. } = arguments;
+    let (certificate, key) = match (cert, key) {
+        (Some(cert), Some(key)) => (cert.clone(), key.clone()),
+        (None, None) if client_ca.is_none() && crl.is_none() && !allow_plain => return Ok(None),
+        (None, None) => {
+            return Err(call.wrong("--client-ca, --crl and --allow-plain need --cert and --key"));
+        }
+        _ => return Err(call.wrong("--cert and --key need each other")),
+    };
+    if client_ca.is_some() && *allow_plain {
+        // There must be no way round.
+        return Err(call.wrong("--client-ca and --allow-plain exclude each other"));
+    }
+    if client_ca.is_none() && crl.is_some() {
+        return Err(call.wrong("--crl needs --client-ca"));
+    }
+    let (client_issuers, revocations) = (client_ca.clone(), crl.clone());
+    let allow_plain = *allow_plain;
+    Ok(Some(TlsConfig { certificate, key, client_issuers, revocations, allow_plain }))
 }
 
 /// What is to be kept, and where, if anywhere.

@@ -217,6 +217,8 @@ impl Client {
         }
         self.output.clear();
         self.written = 0;
+        // What it has taken may have to wait for its next event.
+        let _ = self.stream.flush();
     }
 }
 

@@ -221,7 +221,7 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    /// Reads what is there. A short read leaves the socket empty, unless it has ended.
+    /// Reads what is there. A short read may leave the socket empty, unless it has ended.
     fn read(&mut self, number: usize, ended: bool) {
         let Load { clients, buffer, progress, report, plan, .. } = self;
         let client = &mut clients[number];
@@ -230,7 +230,7 @@ impl<'a> Load<'a> {
                 Ok(count) if count > 0 => {
                     progress.last_received = Instant::now();
                     client.take(&buffer[..count], plan, progress, report);
-                    if count < buffer.len() && !ended {
+                    if count < buffer.len() && !ended && client.stream.is_empty_after_short_read() {
                         break;
                     }
                 }

@@ -1,7 +1,7 @@
 //! Is it right? Cases for any server, sender or receiver of the protocol, and what came of them.
 //!
 //! Knows sockets and processes, as anybody sees them. Must not know flags, nor how our own server and
-//! clients are made: what they use to write a line, a case spells out.
+//! clients are made, but for how these connect: what they use to write a line, a case spells out.
 #![doc = include_str!("STUDENTS.md")]
 
 mod case;
@@ -18,15 +18,16 @@ mod trial;
 mod verdict;
 
 use std::io::{self, IsTerminal, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
+use crate::client::transport::Address;
 use crate::system::descriptors;
 use crate::terminal::color::Color;
 use crate::terminal::output;
 
 use case::{About, Case};
-use peer::Patience;
+use peer::{Patience, Place};
 use report::Report;
 use subject::Subject;
 use trial::{Ground, Tried};
@@ -40,12 +41,7 @@ pub(crate) use select::Selection;
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     /// It runs there.
-    Running {
-        /// A name or an address.
-        host: String,
-        /// Its port.
-        port: u16,
-    },
+    Running(Address),
     /// These words start it.
     Command(Vec<String>),
 }
@@ -81,7 +77,7 @@ fn try_server(plan: Plan, options: Options) -> Result<Report, CheckError> {
     let cases = chosen(server::cases(), &plan.selection)?;
     let (profile, patience) = (plan.selection.profile, Patience(plan.timeout));
     let subject = match plan.target {
-        Target::Running { host, port } => Subject::Running(addresses(&host, port)?),
+        Target::Running(address) => Subject::Running(place(address)?),
         Target::Command(words) => Subject::of(words, patience),
     };
     let mut stage = server::Stage::new(subject, profile, patience);
@@ -129,11 +125,16 @@ fn chosen<S>(cases: Vec<Case<S>>, selection: &Selection) -> Result<Vec<Case<S>>,
     Ok(cases.into_iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(case, _)| case).collect())
 }
 
-fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, CheckError> {
-    let found = (host, port).to_socket_addrs();
+/// Where that is. A name is looked up once.
+fn place(address: Address) -> Result<Place, CheckError> {
+    if address.security.is_some() || address.is_local() {
+        return Ok(Place::Other(address));
+    }
+    let Address { host, port, .. } = address;
+    let found = (host.as_str(), port).to_socket_addrs();
     let found =
         found.map_err(|error| CheckError::Nothing(format!("cannot find {host}: {error}")))?;
-    Ok(found.collect())
+    Ok(Place::Inet(found.collect()))
 }
 
 /// Tries them all, and says on a terminal how far it is.

@@ -1,10 +1,12 @@
 //! One end of a connection, by hand: bytes out, lines in, each told in the story.
 //!
-//! Knows bytes and line ends. Must not know what the program does that is at the other end. Spells out
-//! what it sends: the program's own way to write a line may be what is wrong.
+//! Knows bytes and line ends. Must not know what the program does that is at the other end, nor what
+//! carries the bytes. Spells out what it sends: the program's own way to write a line may be what is
+//! wrong.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -12,6 +14,7 @@ use rustix::net::sockopt;
 
 use super::story::{Story, shown};
 use super::verdict::{Finding, Step, Stop};
+use crate::client::transport::{Address, Stream};
 use crate::system::descriptors;
 
 /// A line longer than this is no line.
@@ -33,13 +36,40 @@ impl Patience {
 pub(crate) struct Peer {
     /// What it is called in the story when it sends, and when it gets something.
     names: [String; 2],
-    stream: TcpStream,
+    stream: Stream,
     /// What has come, and how much of it was given to somebody.
     input: Vec<u8>,
     given: usize,
     end: Option<End>,
     patience: Patience,
     story: Story,
+}
+
+/// Where a server is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// On the first of these addresses that takes a connection.
+    Inet(Vec<SocketAddr>),
+    /// There, over a Unix socket or TLS.
+    Other(Address),
+}
+
+impl Place {
+    /// Connects, within that time if it is about addresses; or why not.
+    fn connect(&self, most: Duration) -> Result<Stream, String> {
+        let addresses = match self {
+            Place::Inet(addresses) => addresses,
+            Place::Other(address) => return address.connect().map_err(|error| error.to_string()),
+        };
+        let mut came = "no address".to_owned();
+        for address in addresses {
+            match TcpStream::connect_timeout(address, most) {
+                Ok(stream) => return Ok(Stream::Tcp(stream)),
+                Err(error) => came = error.to_string(),
+            }
+        }
+        Err(came)
+    }
 }
 
 /// How a connection has ended.
@@ -61,43 +91,41 @@ enum Next {
 }
 
 impl Peer {
-    /// Connects to the first of these addresses that takes it.
+    /// Connects to a server.
     pub(super) fn connect(
-        addresses: &[SocketAddr],
+        place: &Place,
         names: [String; 2],
         patience: Patience,
         story: &Story,
     ) -> Step<Self> {
-        let mut came = "no address".to_owned();
-        for address in addresses {
-            match TcpStream::connect_timeout(address, patience.0) {
-                Ok(stream) => return Self::over(stream, names, patience, story),
-                Err(error) => came = error.to_string(),
-            }
-        }
-        let timed_out = came.contains("timed out");
-        let finding = Finding::new("a server that takes a connection", came);
-        Err(Stop::Error(Finding { timed_out, ..finding }))
+        let stream = place.connect(patience.0).map_err(|came| {
+            let timed_out = came.contains("timed out");
+            let finding = Finding::new("a server that takes a connection", came);
+            Stop::Error(Finding { timed_out, ..finding })
+        })?;
+        Self::over(stream, names, patience, story)
     }
 
     /// One over a connection that is there.
     pub(super) fn over(
-        stream: TcpStream,
+        stream: Stream,
         names: [String; 2],
         patience: Patience,
         story: &Story,
     ) -> Step<Self> {
-        let ready = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
-        if let Err(error) = ready {
+        // Over anything else it is like that already.
+        if let Stream::Tcp(tcp) = &stream
+            && let Err(error) = tcp.set_nonblocking(true).and_then(|()| tcp.set_nodelay(true))
+        {
             return Err(Stop::Error(Finding::new("a connection", error.to_string())));
         }
         let story = story.clone();
         Ok(Peer { names, stream, input: Vec::new(), given: 0, end: None, patience, story })
     }
 
-    /// Its socket, to be kept for longer than itself.
+    /// Its socket, to be kept for longer than itself; of whatever kind, it can be read and shut down.
     pub(super) fn socket(&self) -> Option<TcpStream> {
-        self.stream.try_clone().ok()
+        self.stream.as_fd().try_clone_to_owned().ok().map(TcpStream::from)
     }
 
     /// Sends bytes, and takes what comes meanwhile once no more can be sent. Where the other end is
@@ -107,7 +135,7 @@ impl Peer {
         self.story.tell(&self.names[0], rest);
         let mut deadline = Instant::now() + self.patience.0;
         while !rest.is_empty() {
-            match (&self.stream).write(rest) {
+            match self.stream.write(rest) {
                 Ok(count) if count > 0 => {
                     rest = &rest[count..];
                     deadline = Instant::now() + self.patience.0;
@@ -141,7 +169,7 @@ impl Peer {
     /// Shuts down the writing side.
     pub(super) fn half_close(&mut self) {
         self.story.tell(&self.names[0], b" [end of what it sends] ");
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.stream.end();
     }
 
     /// From now on, to drop this resets the connection.
@@ -158,7 +186,7 @@ impl Peer {
     /// Waits until the socket is ready, or the deadline. Returns whether it is.
     fn wait(&self, flags: PollFlags, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut fds = [PollFd::new(&self.stream, flags)];
+        let mut fds = [PollFd::new(&self.stream, flags | self.stream.wanted())];
         descriptors::wait(&mut fds, Some(left)).unwrap_or(false)
     }
 
@@ -168,7 +196,7 @@ impl Peer {
         self.input.drain(..self.given);
         self.given = 0;
         while self.end.is_none() && self.input.len() < 4 * LONGEST {
-            match (&self.stream).read(&mut piece) {
+            match self.stream.read(&mut piece) {
                 Ok(0) => self.end = Some(End::Closed),
                 Ok(count) => self.input.extend_from_slice(&piece[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,

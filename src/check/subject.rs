@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::peer::Patience;
+use super::peer::{Patience, Place};
 use super::program::{Program, ended};
 use super::story::Story;
 
@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(3);
 #[derive(Debug)]
 pub(super) enum Subject {
     /// One that runs already.
-    Running(Vec<SocketAddr>),
+    Running(Place),
     /// One that is started here.
     Started(Started),
 }
@@ -39,10 +39,10 @@ impl Subject {
     /// # Errors
     ///
     /// Why it does not listen.
-    pub(super) fn addresses(&mut self) -> Result<Vec<SocketAddr>, String> {
+    pub(super) fn place(&mut self) -> Result<Place, String> {
         match self {
-            Subject::Running(addresses) => Ok(addresses.clone()),
-            Subject::Started(started) => started.port().map(loopback),
+            Subject::Running(place) => Ok(place.clone()),
+            Subject::Started(started) => started.port().map(|port| Place::Inet(loopback(port))),
         }
     }
 

@@ -115,6 +115,7 @@ impl Connection {
         notice: &mut Notice<'_>,
     ) -> Result<(), ClientError> {
         loop {
+            let ready = ready | self.input.source().wanted();
             let mut fds = [PollFd::new(self.input.source(), ready)];
             if wait(&mut fds, patience.left()).map_err(ClientError::Broken)? {
                 return Ok(());
@@ -144,9 +145,20 @@ impl Connection {
             match self.input.source_mut().write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-                result => return result.map_err(ClientError::Broken),
+                result => return result.map_err(ClientError::broken),
             }
         }
+    }
+
+    /// Writes what was taken and is not on its way yet, as far as that is possible now.
+    pub(super) fn flush(&mut self) {
+        // Why it is not, the next read tells.
+        let _ = self.input.source_mut().flush();
+    }
+
+    /// What has to be waited for beside what is to be read or written.
+    pub(super) fn wanted(&self) -> PollFlags {
+        self.input.source().wanted()
     }
 
     /// The next answer among the lines that were read. Other lines are logged and skipped.
@@ -195,10 +207,11 @@ impl Connection {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(ClientError::Closed),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let mut fds = [PollFd::new(self.input.source(), PollFlags::IN)];
+                    let ready = PollFlags::IN | self.wanted();
+                    let mut fds = [PollFd::new(self.input.source(), ready)];
                     wait(&mut fds, None).map_err(ClientError::Broken)?;
                 }
-                Err(error) => return Err(ClientError::Broken(error)),
+                Err(error) => return Err(ClientError::broken(error)),
             }
         }
     }
@@ -214,7 +227,7 @@ impl Connection {
     /// the server gave none.
     pub(super) fn reason_of(&mut self, loss: ClientError) -> ClientError {
         match self.close_reason() {
-            reason @ ClientError::ClosedWith(_) => reason,
+            reason @ (ClientError::ClosedWith(_) | ClientError::Distrust(_)) => reason,
             _ => loss,
         }
     }

@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, 
 use crate::system::descriptors;
 
 /// How long an address may take to answer.
-const CONNECT: Duration = Duration::from_secs(20);
+pub(super) const CONNECT: Duration = Duration::from_secs(20);
 
 /// How long an address is tried alone, before the next one is tried too.
 const LEAD: Duration = Duration::from_millis(250);

@@ -1,13 +1,16 @@
 //! Why a client cannot go on.
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
 use super::cursor::CursorError;
+use super::distrust::Distrust;
 use super::patience::LONGEST;
 use crate::terminal::TerminalError;
 use crate::terminal::visible::visible;
+use crate::tls::TlsError;
 use crate::wire::protocol::EncodeError;
 
 /// Why a client cannot go on.
@@ -31,6 +34,31 @@ pub(crate) enum ClientError {
         /// What the system said of the last address tried.
         source: io::Error,
     },
+    /// A Unix socket does not accept a connection.
+    #[error("cannot connect to {}: {source}", .path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody answers at a Unix socket who may not be trusted.
+    #[error(
+        "whoever answers at {} is neither root nor the owner of the directory, but uid {uid}",
+        .path.display()
+    )]
+    Impostor {
+        /// The socket.
+        path: PathBuf,
+        /// The number of that user.
+        uid: u32,
+    },
+    /// A certificate or a key of one's own will not do.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The server and this client do not come to trust each other.
+    #[error(transparent)]
+    Distrust(Distrust),
     /// The server has closed the connection.
     #[error("the server closed the connection")]
     Closed,
@@ -98,12 +126,19 @@ pub(crate) enum ClientError {
 }
 
 impl ClientError {
+    /// The connection broke, for this reason.
+    pub(super) fn broken(error: io::Error) -> Self {
+        error.downcast().map_or_else(Self::Broken, Self::Distrust)
+    }
+
     /// The connection is lost, and may be made again later.
     pub(crate) fn is_loss(&self) -> bool {
         matches!(
             self,
             Self::UnknownHost { .. }
                 | Self::Connect { .. }
+                | Self::Socket { .. }
+                | Self::Distrust(Distrust::Ended)
                 | Self::Closed
                 | Self::Cut
                 | Self::CutFromHistory

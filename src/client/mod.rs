@@ -10,14 +10,17 @@ pub(crate) mod connection;
 pub(crate) mod cursor;
 mod dial;
 mod dialogue;
+mod distrust;
 mod entry;
 mod error;
 mod hearing;
 pub(crate) mod history;
 pub(crate) mod link;
+mod local;
 mod patience;
 pub(crate) mod receive;
 pub(crate) mod send;
+pub(crate) mod tls;
 pub(crate) mod transport;
 mod watch;
 

@@ -3,6 +3,54 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How long a client may take nothing of what is on its way to it. Over TCP its system sees to that.
+pub(crate) const UNCONFIRMED: Duration = Duration::from_secs(25);
+
+/// Where clients are to come in.
+#[derive(Clone, Debug)]
+pub(crate) struct Ways {
+    /// The port; 0 for any that is free, if there is to be TCP.
+    pub port: u16,
+    /// Names and addresses to listen on, every interface if there are none; `None` for no TCP at all.
+    pub tcp: Option<Vec<String>>,
+    /// How TLS is spoken over TCP, if it is.
+    pub tls: Option<TlsConfig>,
+    /// A Unix socket, if there is to be one.
+    pub socket: Option<SocketConfig>,
+}
+
+impl Ways {
+    /// Anybody may use any name over TCP.
+    pub(crate) fn is_open(&self) -> bool {
+        let is_bound = self.tls.as_ref().is_some_and(|tls| tls.client_issuers.is_some());
+        self.tcp.is_some() && !is_bound
+    }
+}
+
+/// Where certificates and keys are.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsConfig {
+    /// The server's certificate, with those of its issuers.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Who issues certificates to clients, if these have to have one.
+    pub client_issuers: Option<PathBuf>,
+    /// What they have revoked.
+    pub revocations: Option<PathBuf>,
+    /// Whoever does not speak TLS is heard, too.
+    pub allow_plain: bool,
+}
+
+/// How a Unix socket is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketConfig {
+    /// The directory that it is in, under the name of the port.
+    pub folder: PathBuf,
+    /// Anybody may use any name, and not only that of the own account.
+    pub any_name: bool,
+}
+
 /// How a server is to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {

@@ -1,33 +1,20 @@
 //! What keeps a server from running.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
 use super::history::HistoryError;
+use super::listen::ListenError;
 use super::redis::RedisError;
 
 /// What keeps a server from running.
 #[derive(Debug, Error)]
 pub(crate) enum ServerError {
-    /// A name to listen on means nothing.
-    #[error("cannot listen on {host}: {source}")]
-    UnknownHost {
-        /// The name.
-        host: String,
-        /// What the resolver said.
-        source: io::Error,
-    },
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// There is no way in.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// There may be so few descriptors that nobody could connect.
     #[error(
         "the limit on descriptors is {limit}, and {needed} are needed for one client: raise it"

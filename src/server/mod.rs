@@ -1,5 +1,6 @@
 #![doc = include_str!("DESIGN.md")]
 
+mod accounts;
 mod chat;
 mod config;
 mod error;
@@ -9,33 +10,38 @@ mod outlet;
 mod redis;
 mod shutdown;
 mod status;
+mod tls;
 mod worker;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use log::{debug, info, warn};
+use log::{debug, error, info, warn};
 
 use self::redis::Redis;
+use accounts::Accounts;
 use chat::admission::Admission;
 use chat::frame::Budget;
 use chat::log::Log;
 use chat::placement::Placement;
 use chat::rooms::Rooms;
-pub(crate) use config::{Config, HistoryConfig, Keep, Limits, LogConfig, RedisConfig};
+pub(crate) use config::{
+    Config, HistoryConfig, Keep, Limits, LogConfig, RedisConfig, SocketConfig, TlsConfig, Ways,
+};
 pub(crate) use error::ServerError;
 use history::History;
+use listen::{Entrances, SocketFile};
 use outlet::Outlet;
 use shutdown::Pace;
-use worker::shared::{SLOW_NAMED, Shared};
+use tls::Security;
+use worker::shared::{Message, SLOW_NAMED, Shared};
 use worker::{ACCEPTING, Worker, spawn};
 
-use crate::system::descriptors;
 use crate::system::rate_limited::Warning;
+use crate::system::{self, descriptors};
 
 /// Descriptors that are none of the clients': a few that are open for a moment only.
 const SPARE_DESCRIPTORS: usize = 8;
@@ -49,6 +55,8 @@ const RESERVED_DESCRIPTORS: usize = 64 * 1024;
 pub(crate) enum Event {
     /// Log the state.
     Report,
+    /// Read certificates again.
+    Renew,
     /// Stop in an orderly way.
     Stop,
 }
@@ -61,25 +69,25 @@ pub(crate) struct Server {
     ended: mpsc::Receiver<Infallible>,
     started: Instant,
     stop_timeout: Duration,
+    /// How TLS is spoken, if it is.
+    security: Option<Security>,
+    /// The socket that is a file, until the end.
+    file: Option<SocketFile>,
 }
 
 impl Server {
-    /// Starts a server at these sockets; returns their addresses, too.
+    /// Starts a server that lets clients in there.
     ///
     /// # Errors
     ///
     /// [`ServerError::History`] and [`ServerError::Redis`] if what is said cannot be kept,
     /// [`ServerError::Start`] if it cannot have its threads.
-    pub(crate) fn start(
-        config: Config,
-        listeners: Vec<TcpListener>,
-    ) -> Result<(Self, Vec<SocketAddr>), ServerError> {
+    pub(crate) fn start(config: Config, entrances: Entrances) -> Result<Self, ServerError> {
+        let Entrances { mut doors, file, security, .. } = entrances;
         let descriptors = descriptors::raise_limit();
-        if let Some(any) = listeners.first() {
+        if let Some(any) = doors.first() {
             descriptors::reserve(any, descriptors.min(RESERVED_DESCRIPTORS));
         }
-        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
-        let addresses = addresses.collect();
         let processors = spawn::processors();
         let (wanted, asked) = (config.workers.unwrap_or(processors + 1), config.workers.is_some());
         let (mailboxes, threads) =
@@ -91,11 +99,13 @@ impl Server {
         };
         let log = open_log(config.log.as_ref())?;
         let max_clients = max_clients(config.max_clients, descriptors)?;
+        let (accounts, desk) = Accounts::new(system::accounts::name_of);
         let shared = Arc::new(Shared {
             log: log.as_ref().map(Kept::log),
             placement: Arc::new(placement),
             mailboxes,
             rooms: Arc::new(Rooms::default()),
+            accounts,
             admission: Arc::new(Admission::new(max_clients, config.max_per_address)),
             budget: Arc::new(Budget::new(config.limits.total_queue_limit)),
             limits: config.limits,
@@ -103,12 +113,14 @@ impl Server {
             slow_receivers: Mutex::new(Warning::at_most(SLOW_NAMED)),
         });
         start_log(log.as_ref(), &shared).map_err(ServerError::Start)?;
+        if file.is_some() {
+            start_accounts(desk, &shared).map_err(ServerError::Start)?;
+        }
         let (working, ended) = mpsc::channel();
-        let mut sockets = listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
         for (index, thread) in threads.into_iter().enumerate() {
             let mut worker = Worker::new(index, Arc::clone(&shared), thread.inbox, thread.poll);
             if index == ACCEPTING {
-                worker.accept_at(std::mem::take(&mut sockets)).map_err(ServerError::Start)?;
+                worker.accept_at(std::mem::take(&mut doors)).map_err(ServerError::Start)?;
             }
             let working = working.clone();
             thread.starter.start(move || {
@@ -117,7 +129,7 @@ impl Server {
             });
         }
         let (started, stop_timeout) = (Instant::now(), config.stop_timeout);
-        Ok((Server { shared, ended, started, stop_timeout }, addresses))
+        Ok(Server { shared, ended, started, stop_timeout, security, file })
     }
 
     /// How many workers it has, and what its clients may have at most, in one line.
@@ -141,11 +153,27 @@ impl Server {
     pub(crate) fn run(self, events: impl Iterator<Item = Event>) -> Instant {
         for event in events {
             match event {
-                Event::Report => status::log(&self.shared, self.started.elapsed()),
+                Event::Report => {
+                    let has_ways = self.security.is_some() || self.file.is_some();
+                    status::log(&self.shared, self.started.elapsed(), has_ways);
+                }
+                Event::Renew => self.renew(),
                 Event::Stop => break,
             }
         }
         self.stop()
+    }
+
+    /// Reads certificates and keys again. If one of them will not do, nothing changes.
+    fn renew(&self) {
+        match self.security.as_ref().map(Security::renew) {
+            None => info!("there is nothing to be read again"),
+            Some(Err(error)) => error!("everything stays as it was: {error}"),
+            Some(Ok(())) => {
+                info!("certificates are read again");
+                self.shared.tell_all(|| Message::Renewed);
+            }
+        }
     }
 
     /// Takes no more clients, carries out what was received, and writes out what is queued.
@@ -206,6 +234,18 @@ fn start_log(log: Option<&Kept>, shared: &Arc<Shared>) -> io::Result<()> {
         Some(Kept::File(history)) => history.start(outlet),
         Some(Kept::Redis(redis)) => redis.start(outlet),
     }
+}
+
+/// Starts the thread that tells the workers what the accounts of their clients are called.
+fn start_accounts(desk: accounts::Desk, shared: &Arc<Shared>) -> io::Result<()> {
+    let workers = Arc::downgrade(shared);
+    desk.start(move |session, vouched| {
+        let shared = workers.upgrade();
+        let tell = |shared: Arc<Shared>| {
+            shared.tell(session.worker, Message::Vouched(session, vouched));
+        };
+        shared.map(tell).is_some()
+    })
 }
 
 /// How many clients there may be: as many as are wanted, if there are descriptors for them.

@@ -1,7 +1,8 @@
-//! The operating system: descriptors, sockets, signals, the log.
+//! The operating system: descriptors, sockets, users, signals, the log.
 //!
 //! Knows nothing of what stands above: not what a chat is, nor what is done about a signal.
 
+pub(crate) mod accounts;
 pub mod descriptors;
 pub(crate) mod logging;
 pub(crate) mod rate_limited;

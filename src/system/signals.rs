@@ -27,6 +27,8 @@ pub(crate) enum Signal {
     Stop,
     /// SIGUSR1.
     User1,
+    /// SIGUSR2.
+    User2,
 }
 
 /// The signals for a program that serves, as they arrive. To be called before any thread is started.
@@ -55,9 +57,13 @@ pub(crate) fn for_server() -> Result<impl Iterator<Item = Signal>, SignalsError>
         flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1].into_iter().chain(hangup))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2].into_iter().chain(hangup))?;
     let arrived = std::iter::repeat_with(move || signals.wait().collect::<Vec<_>>()).flatten();
-    Ok(arrived.map(|signal| if signal == SIGUSR1 { Signal::User1 } else { Signal::Stop }))
+    Ok(arrived.map(|signal| match signal {
+        SIGUSR1 => Signal::User1,
+        SIGUSR2 => Signal::User2,
+        _ => Signal::Stop,
+    }))
 }
 
 /// The process was started with this signal ignored, as far as the system tells.

@@ -1,9 +1,12 @@
-//! The options of every connection's socket.
+//! The options of every connection's socket, and how many clients may wait for one.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::net::sockopt;
+
+/// Clients that may have connected and wait to be accepted.
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// How long a connection may be quiet before the first keepalive probe.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);

@@ -3,7 +3,8 @@
 use crate::command_line::scratch;
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Peer, Server, chatbox, wait_until};
+use crate::harness::{Peer, Server, Way, chatbox, wait_until};
+use crate::over_each_way;
 
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_D: &str = "\x04";
@@ -56,6 +57,25 @@ pub fn let_in(script: &Script, room: &str) -> [Peer; 2] {
 /// The lines on the screen that are not empty.
 pub fn shown(chat: &Terminal) -> Vec<String> {
     chat.lines().into_iter().filter(|line| !line.is_empty()).collect()
+}
+
+over_each_way! {
+    a_chat_is_one_however_it_comes
+}
+
+fn a_chat_is_one_however_it_comes(way: Way) {
+    let server = Server::over(way, &[]);
+    let mut other = Peer::receiver(server.place(), "bob", "cafe");
+    let words = ["alice", "cafe", "--no-timestamps", "--color", "never"];
+    let mut command = server.client("chat", &words);
+    command.env("XDG_STATE_HOME", scratch(&format!("chat-{way:?}")));
+    let mut chat = Terminal::start(&command);
+    chat.expect_at_cursor("cafe>");
+    chat.keys("hello?\r");
+    chat.expect_line("alice: hello?");
+    other.expect("delivery:cafe:alice:hello?");
+    chat.keys(CTRL_D);
+    assert_eq!(chat.finish().code(), Some(0));
 }
 
 #[test]

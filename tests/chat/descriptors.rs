@@ -206,7 +206,7 @@ fn the_log_of_a_server_is_whole_whatever_it_is_written_to() {
     let mut log = BufReader::new(reader);
     let listening = log.by_ref().lines().find(|line| line.as_ref().unwrap().contains("listening"));
     let listening = listening.unwrap().unwrap();
-    let port = listening.rsplit(':').next().unwrap().parse().expect(&listening);
+    let port: u16 = listening.rsplit(':').next().unwrap().parse().expect(&listening);
     let mut peer = Peer::connect(port);
     // Nobody reads the log meanwhile.
     for _ in 0..REFUSED {

@@ -223,7 +223,7 @@ fn bash_completes_what_is_due() {
     let folder = with_a_stranger("bash");
     let applets = ["server", "sender", "receiver", "chat", "bench", "check"];
     for (line, offered) in [
-        ("receiver --t", &["--timeout", "--timestamps"][..]),
+        ("receiver --t", &["--timeout", "--timestamps", "--tls"][..]),
         ("chatbox receiver --ti", &["--timeout", "--timestamps"]),
         ("chatbox se", &["server", "sender"]),
         ("chatbox ", &applets),
@@ -250,6 +250,11 @@ fn bash_completes_what_is_due() {
                 "--timeout",
                 "--reconnect",
                 "--no-reconnect",
+                "--tls",
+                "--cacert",
+                "--cert",
+                "--key",
+                "--insecure",
             ],
         ),
         // Where the server is can be known, its port, a user or a room cannot.

@@ -251,6 +251,8 @@ fn a_tls_client_is_closed_at_once() {
         client.expect_end();
     }
     server.program.expect_stderr("it speaks TLS");
+    let line = "this server has no certificate (--cert and --key)";
+    server.program.expect_stderr(line);
     for near in ["\x16\n", "\x16\x16\x03\n", "\n\x16\x03\n", "\x03\x16\n"] {
         let mut client = Peer::connect(server.port);
         client.send(near);

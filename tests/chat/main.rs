@@ -26,4 +26,6 @@ mod pipes;
 mod readme;
 mod running;
 mod shutdown;
+mod sockets;
 mod terminal;
+mod tls;

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::command_line::scratch;
+use crate::harness::authority::has_openssl;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Finished, Peer, Program, Server, bash, chatbox};
+use crate::harness::{Finished, Peer, Program, Server, bash, chatbox, left_out};
 
 const README: &str = include_str!("../../README.md");
 const RUNNING: &str = include_str!("../../src/applets/SERVER.md");
+const WHO: &str = include_str!("../../src/server/listen/WHO.md");
 const PROTOCOL: &str = include_str!("../../src/wire/PROTOCOL.md");
 
 fn root() -> &'static Path {
@@ -186,6 +188,40 @@ fn the_health_check_tells_a_server_from_none() {
     assert_success(&server.stop());
     let finished = as_written(port, &folder, check).finish();
     assert_eq!(finished.status.code(), Some(1), "{finished:?}");
+}
+
+#[test]
+fn the_certificates_that_the_document_makes_let_their_user_in() {
+    if !has_openssl() {
+        return left_out("there is no openssl");
+    }
+    let folder = with_links("certificates");
+    let run = |line: &str| {
+        let mut command = bash(&line.replace("chat.example.org", "localhost"));
+        command.current_dir(&folder);
+        assert_success(&Program::start(command).finish());
+    };
+    let lines = blocks(WHO, "sh");
+    assert!(lines.len() >= 11, "{lines:?}");
+    lines.iter().for_each(|line| run(line));
+    // Somebody else, in the same way.
+    let of_user = |line: &&&str| line.contains("alice") && !line.contains("-revoke");
+    lines.iter().filter(of_user).for_each(|line| run(&line.replace("alice", "carol")));
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let [ca, cert, key, crl] = ["ca.pem", "server.pem", "server.key", "revoked.pem"].map(path);
+    let flags = ["--cert", &cert, "--key", &key, "--client-ca", &ca];
+    let sender = |server: &Server, owner: &str, user| {
+        let [cert, key] = ["pem", "key"].map(|end| path(&format!("{owner}.{end}")));
+        let trust = ["--tls", "--cacert", &ca, "--cert", &cert, "--key", &key, "--room", "cafe"];
+        let words = [&[user, "-m", "hi"], &trust[..]].concat();
+        Program::start(server.client("sender", &words)).finish()
+    };
+    let server = Server::with(&flags);
+    assert_success(&sender(&server, "alice", "alice"));
+    sender(&server, "alice", "bob").assert_one_error(1, "you are alice");
+    let server = Server::with(&[&flags[..], &["--crl", &crl]].concat());
+    assert_success(&sender(&server, "carol", "carol"));
+    sender(&server, "alice", "alice").assert_one_error(1, "it is revoked");
 }
 
 #[test]

@@ -9,8 +9,17 @@ use std::time::{Duration, Instant};
 
 use crate::command_line::scratch;
 use crate::harness::{
-    Peer, Program, Server, Signal, bash, chatbox, left_out, limited, numbered, wait_until,
+    Peer, Program, Server, Signal, Way, bash, chatbox, left_out, limited, numbered, wait_until,
 };
+use crate::{over_each_plain_way, over_each_way};
+
+over_each_way! {
+    a_stop_ends_idle_clients_without_a_word
+}
+
+over_each_plain_way! {
+    what_was_sent_before_a_stop_is_delivered
+}
 
 #[test]
 fn the_server_listens_on_ipv4_and_ipv6() {
@@ -33,14 +42,13 @@ fn a_port_that_is_taken_is_one_line() {
     second.assert_one_error(1, &format!(":{port}: "));
 }
 
-#[test]
-fn a_stop_ends_idle_clients_without_a_word() {
+fn a_stop_ends_idle_clients_without_a_word(way: Way) {
     for signal in [Signal::INT, Signal::TERM] {
-        let server = Server::with(&[]);
+        let server = Server::over(way, &[]);
         let mut clients = [
-            Peer::connect(server.port),
-            Peer::sender(server.port, "bob", "cafe"),
-            Peer::receiver(server.port, "eve", "cafe"),
+            Peer::connect(server.place()),
+            Peer::sender(server.place(), "bob", "cafe"),
+            Peer::receiver(server.place(), "eve", "cafe"),
         ];
         server.program.signal(signal);
         let finished = server.program.finish();
@@ -51,14 +59,13 @@ fn a_stop_ends_idle_clients_without_a_word() {
 }
 
 /// What was received is carried out and answered, and what was answered is delivered.
-#[test]
-fn what_was_sent_before_a_stop_is_delivered() {
+fn what_was_sent_before_a_stop_is_delivered(way: Way) {
     for _ in 0..5 {
-        let server = Server::with(&[]);
-        let port = server.port;
-        let mut receivers: Vec<_> = (0..3).map(|_| Peer::receiver(port, "eve", "cafe")).collect();
+        let server = Server::over(way, &[]);
+        let place = &server.place();
+        let mut receivers: Vec<_> = (0..3).map(|_| Peer::receiver(place, "eve", "cafe")).collect();
         let mut senders: Vec<_> =
-            (0..3).map(|number| Peer::sender(port, &format!("s{number}"), "cafe")).collect();
+            (0..3).map(|number| Peer::sender(place, &format!("s{number}"), "cafe")).collect();
         let texts = 2000;
         for sender in &mut senders {
             sender.send(numbered("n", texts));

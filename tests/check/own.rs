@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use crate::harness::{Program, Server};
+use crate::harness::{Place, Program, Server, Way};
+use crate::over_each_way;
 use crate::run::{check, report, with_verdict};
 
 const CHATBOX: &str = env!("CARGO_BIN_EXE_chatbox");
@@ -39,11 +40,20 @@ fn our_server_that_keeps_what_is_said_is_right() {
     assert_right(&words, Some("server/history/not-offered"));
 }
 
-#[test]
-fn our_server_is_right_for_those_who_find_it_running() {
-    let server = Server::with(&[]);
+over_each_way! {
+    our_server_is_right_for_those_who_find_it_running
+}
+
+fn our_server_is_right_for_those_who_find_it_running(way: Way) {
+    let server = Server::over(way, &[]);
     let port = server.port.to_string();
-    let (status, report) = report(&["server", "localhost", &port]);
+    let (status, report) = match server.place() {
+        Place::Port(_) => report(&["server", "localhost", &port]),
+        Place::Socket(path) => report(&["server", path.parent().unwrap().to_str().unwrap(), &port]),
+        Place::Tls(_, authority) => {
+            report(&["server", "--tls", "--cacert", &authority.own(), "localhost", &port])
+        }
+    };
     assert_eq!(status, 0, "{report:#}");
     let skipped = with_verdict(&report, "skip");
     let expected =

@@ -72,6 +72,8 @@ fn what_is_not_there_is_told_in_one_line() {
     for (words, why) in [
         (&["server", "localhost", &closed][..], "refused"),
         (&["server", "no such host", "5000"], "no such host"),
+        (&["server", "/no/such/folder", "5000"], "No such file"),
+        (&["server", "--tls", "--insecure", "localhost", &closed], "refused"),
         (&["server", "--", "/no/such/program"], "No such file"),
         (&["sender", "--", "/no/such/program"], "No such file"),
         (&["server", "--", "false"], "exit status 1"),

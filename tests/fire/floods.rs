@@ -1,15 +1,26 @@
 //! Receivers that read slowly or not at all, senders that never stop, lines that never end.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::harness::{Peer, Program, Server, Signal, wait_until};
+use crate::harness::{Peer, Program, Server, Signal, Way, Wire, wait_until};
+use crate::over_each_way;
 
 const MIB: u64 = 1024;
+
+over_each_way! {
+    a_receiver_that_never_reads_is_cut_and_the_others_miss_nothing
+    a_stopped_receiver_is_cut_and_the_others_miss_nothing
+    a_slow_receiver_gets_all_of_a_flood
+    a_line_without_an_end_takes_no_memory_and_one_answer
+    a_sender_that_never_reads_its_answers_waits_alone
+    a_sender_that_dies_while_it_waits_is_forgotten
+    no_sender_starves
+    what_is_queued_for_all_receivers_is_bounded
+}
 
 /// Text number `number`, `size` bytes of it.
 fn text(number: usize, size: usize) -> String {
@@ -62,12 +73,12 @@ fn flood(sender: Peer, count: usize, size: usize) -> JoinHandle<Duration> {
 
 /// One of 20 receivers stops reading while 100,000 texts are sent: it is cut, once, and the
 /// others get all of them.
-fn one_stops_reading(stop: impl FnOnce(&Server) -> Option<Program>) {
-    let server = Server::with(&["-v", "--stall-timeout", "3"]);
+fn one_stops_reading(way: Way, stop: impl FnOnce(&Server) -> Option<Program>) {
+    let server = Server::over(way, &["-v", "--stall-timeout", "3"]);
     let readers: Vec<_> =
-        (0..19).map(|n| Peer::receiver(server.port, &format!("r{n}"), "cafe")).collect();
+        (0..19).map(|n| Peer::receiver(server.place(), &format!("r{n}"), "cafe")).collect();
     let stopped = stop(&server);
-    let sender = Peer::sender(server.port, "s", "cafe");
+    let sender = Peer::sender(server.place(), "s", "cafe");
     let before = server.program.memory();
     let (count, size) = (100_000, 100);
     let readers: Vec<_> = readers.into_iter().map(|peer| read_all(peer, count, size)).collect();
@@ -87,10 +98,9 @@ fn one_stops_reading(stop: impl FnOnce(&Server) -> Option<Program>) {
     println!("longest pause {longest:?}, memory grew by {grown} KiB");
 }
 
-#[test]
-fn a_receiver_that_never_reads_is_cut_and_the_others_miss_nothing() {
-    one_stops_reading(|server| {
-        let mut peer = Peer::connect(server.port);
+fn a_receiver_that_never_reads_is_cut_and_the_others_miss_nothing(way: Way) {
+    one_stops_reading(way, |server| {
+        let mut peer = Peer::connect(server.place());
         peer.ok("rlogin:stalled");
         peer.send("join:cafe\n");
         server.program.expect_stderr("receiver stalled (");
@@ -99,26 +109,24 @@ fn a_receiver_that_never_reads_is_cut_and_the_others_miss_nothing() {
     });
 }
 
-#[test]
-fn a_stopped_receiver_is_cut_and_the_others_miss_nothing() {
-    one_stops_reading(|server| {
+fn a_stopped_receiver_is_cut_and_the_others_miss_nothing(way: Way) {
+    one_stops_reading(way, |server| {
         let receiver = server.receiver("stalled", "cafe");
         receiver.signal(Signal::STOP);
         Some(receiver)
     });
 }
 
-#[test]
-fn a_slow_receiver_gets_all_of_a_flood() {
+fn a_slow_receiver_gets_all_of_a_flood(way: Way) {
     // Less than it takes until the system says by itself that a slow reader's socket has room.
-    let server = Server::with(&["--stall-timeout", "2"]);
-    let mut slow = Peer::connect_with_buffer(server.port, 32 * 1024);
+    let server = Server::over(way, &["--stall-timeout", "2"]);
+    let mut slow = Peer::connect_with_buffer(server.place(), 32 * 1024);
     slow.enter("rlogin", "slow", "cafe");
-    let fast = Peer::receiver(server.port, "fast", "cafe");
+    let fast = Peer::receiver(server.place(), "fast", "cafe");
     let before = server.program.memory();
     let (count, size) = (45_000, 200);
     let fast = read_all(fast, count, size);
-    let flood = flood(Peer::sender(server.port, "s", "cafe"), count, size);
+    let flood = flood(Peer::sender(server.place(), "s", "cafe"), count, size);
     let mut stream = slow.stream().try_clone().unwrap();
     let mut heard = Vec::new();
     let line = "delivery:cafe:s:\n".len() + size;
@@ -143,11 +151,10 @@ fn a_slow_receiver_gets_all_of_a_flood() {
     println!("longest pause {longest:?}, memory grew by {grown} KiB");
 }
 
-#[test]
-fn a_line_without_an_end_takes_no_memory_and_one_answer() {
-    let server = Server::with(&[]);
-    let mut early = Peer::connect(server.port);
-    let mut late = Peer::sender(server.port, "bob", "cafe");
+fn a_line_without_an_end_takes_no_memory_and_one_answer(way: Way) {
+    let server = Server::over(way, &[]);
+    let mut early = Peer::connect(server.place());
+    let mut late = Peer::sender(server.place(), "bob", "cafe");
     let before = server.program.memory();
     for peer in [&mut early, &mut late] {
         let piece = vec![b'x'; 1_000_000];
@@ -164,13 +171,12 @@ fn a_line_without_an_end_takes_no_memory_and_one_answer() {
     println!("memory grew by {grown} KiB");
 }
 
-#[test]
-fn a_sender_that_never_reads_its_answers_waits_alone() {
-    let server = Server::with(&[]);
-    let mut receiver = Peer::receiver(server.port, "eve", "cafe");
-    let mut other = Peer::sender(server.port, "amy", "cafe");
+fn a_sender_that_never_reads_its_answers_waits_alone(way: Way) {
+    let server = Server::over(way, &[]);
+    let mut receiver = Peer::receiver(server.place(), "eve", "cafe");
+    let mut other = Peer::sender(server.place(), "amy", "cafe");
     let before = server.program.memory();
-    let mut deaf = Peer::connect(server.port);
+    let mut deaf = Peer::connect(server.place());
     deaf.ok("slogin:deaf");
     // Its answers are longer than its requests: the server has to stop reading some time.
     let stream = deaf.stream().try_clone().unwrap();
@@ -194,7 +200,7 @@ fn a_sender_that_never_reads_its_answers_waits_alone() {
 }
 
 /// Writes empty lines until nothing more is taken; returns how many.
-fn send_until_stuck(mut stream: TcpStream) -> usize {
+fn send_until_stuck(mut stream: Wire) -> usize {
     let lines = [b'\n'; 64 * 1024];
     let mut sent = 0;
     while let Ok(count) = stream.write(&lines) {
@@ -206,12 +212,11 @@ fn send_until_stuck(mut stream: TcpStream) -> usize {
 
 /// A sender that is killed while it waits for a stalled room leaves nothing behind, and what it
 /// had sent is delivered.
-#[test]
-fn a_sender_that_dies_while_it_waits_is_forgotten() {
-    let server = Server::with(&[]);
-    let stalled = Peer::receiver(server.port, "stalled", "cafe");
+fn a_sender_that_dies_while_it_waits_is_forgotten(way: Way) {
+    let server = Server::over(way, &[]);
+    let stalled = Peer::receiver(server.place(), "stalled", "cafe");
     let mut deaf: Vec<_> = (0..5)
-        .map(|_| Peer::sender(server.port, "s", "cafe").stream().try_clone().unwrap())
+        .map(|_| Peer::sender(server.place(), "s", "cafe").stream().try_clone().unwrap())
         .collect();
     for sender in &mut deaf {
         sender.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -228,14 +233,15 @@ fn a_sender_that_dies_while_it_waits_is_forgotten() {
 }
 
 /// Twenty people who each wait for an answer before they say more: all get about as many words in.
-#[test]
-fn no_sender_starves() {
-    let server = Server::with(&[]);
+fn no_sender_starves(way: Way) {
+    let server = Server::over(way, &[]);
     for _ in 0..20 {
-        let mut stream = Peer::receiver(server.port, "eve", "cafe").stream().try_clone().unwrap();
+        let mut stream =
+            Peer::receiver(server.place(), "eve", "cafe").stream().try_clone().unwrap();
         thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
     }
-    let mut senders: Vec<_> = (0..20).map(|_| Peer::sender(server.port, "bob", "cafe")).collect();
+    let mut senders: Vec<_> =
+        (0..20).map(|_| Peer::sender(server.place(), "bob", "cafe")).collect();
     senders.iter_mut().for_each(|sender| sender.send("sendall:hello\n"));
     let mut said = vec![0; senders.len()];
     let begun = Instant::now();
@@ -256,17 +262,16 @@ fn no_sender_starves() {
 }
 
 /// However many rooms there are, each with a receiver that does not read.
-#[test]
-fn what_is_queued_for_all_receivers_is_bounded() {
+fn what_is_queued_for_all_receivers_is_bounded(way: Way) {
     let rooms = 60;
-    let server = Server::with(&["--total-queue-limit", "2000000", "--stall-timeout", "60"]);
+    let server = Server::over(way, &["--total-queue-limit", "2000000", "--stall-timeout", "60"]);
     let before = server.program.memory();
     let mut stuck = Vec::new();
     for number in 0..rooms {
         let room = format!("room{number}");
-        let mut receiver = Peer::connect_with_buffer(server.port, 4096);
+        let mut receiver = Peer::connect_with_buffer(server.place(), 4096);
         receiver.enter("rlogin", "stuck", &room);
-        let sender = Peer::sender(server.port, "s", &room).stream().try_clone().unwrap();
+        let sender = Peer::sender(server.place(), "s", &room).stream().try_clone().unwrap();
         sender.set_nonblocking(true).unwrap();
         stuck.push((receiver, sender));
     }

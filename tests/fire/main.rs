@@ -12,6 +12,7 @@ mod addresses;
 mod bugs;
 mod crowds;
 mod floods;
+mod handshakes;
 mod limits;
 mod slow;
 mod turmoil;

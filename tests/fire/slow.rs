@@ -1,15 +1,19 @@
 //! Receivers that hold their rooms back: the operator is told who it is, and so are they.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Peer, Server, Signal, wait_until};
+use crate::harness::{Peer, Place, Server, Signal, Way, Wire, wait_until};
+use crate::over_each_plain_way;
+
+over_each_plain_way! {
+    receivers_that_take_little_are_named_and_not_cut
+}
 
 /// Sends texts for as long as somebody takes them, and reads the answers.
-fn flood(port: u16) {
-    let sender = Peer::sender(port, "bob", "cafe");
+fn flood(place: impl Into<Place>) {
+    let sender = Peer::sender(place, "bob", "cafe");
     let mut answers = sender.stream().try_clone().unwrap();
     thread::spawn(move || std::io::copy(&mut answers, &mut std::io::sink()));
     let texts = format!("sendall:{}\n", "x".repeat(200)).repeat(100);
@@ -17,27 +21,26 @@ fn flood(port: u16) {
 }
 
 /// Reads a little, again and again.
-fn dribble(mut stream: TcpStream) {
+fn dribble(mut stream: Wire) {
     let mut piece = [0; 4000];
     while stream.read(&mut piece).is_ok_and(|count| count > 0) {
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-#[test]
-fn receivers_that_take_little_are_named_and_not_cut() {
-    let server = Server::with(&["--queue-limit", "20000", "--stall-timeout", "4"]);
+fn receivers_that_take_little_are_named_and_not_cut(way: Way) {
+    let server = Server::over(way, &["--queue-limit", "20000", "--stall-timeout", "4"]);
     let users = ["slow", "slower"];
     for user in users {
-        let mut slow = Peer::connect_with_buffer(server.port, 16 * 1024);
+        let mut slow = Peer::connect_with_buffer(server.place(), 16 * 1024);
         slow.enter("rlogin", user, "cafe");
         let slow = slow.stream().try_clone().unwrap();
         thread::spawn(move || dribble(slow));
     }
     let begun = Instant::now();
-    flood(server.port);
+    flood(server.place());
     for user in users {
-        server.program.expect_stderr(&format!("room cafe waits for receiver {user} (127.0.0.1:"));
+        server.program.expect_stderr(&format!("room cafe waits for receiver {user} ("));
     }
     let named = || {
         let report = server.report();

@@ -7,7 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Crowd, Peer, Program, Server, Signal, chatbox, wait_until};
+use crate::harness::{Crowd, Peer, Program, Server, Signal, Way, chatbox, wait_until};
+use crate::over_each_way;
+
+over_each_way! {
+    nothing_is_left_of_a_short_turmoil
+    no_text_that_was_answered_is_missing_after_a_stop_in_a_flood
+}
 
 /// Random numbers that are the same in every run.
 struct Dice(u64);
@@ -31,7 +37,7 @@ fn live(server: &Server, seed: u64, stop: &AtomicBool) {
             continue;
         }
         let sends = dice.roll(2) == 0;
-        let mut peer = Peer::connect(server.port);
+        let mut peer = Peer::connect(server.place());
         peer.send(if sends { "slogin:x\n" } else { "rlogin:x\n" });
         for _ in 0..dice.roll(40) {
             let request = match dice.roll(if sends { 8 } else { 3 }) {
@@ -76,10 +82,10 @@ fn live_as_a_process(server: &Server, dice: &mut Dice) {
 }
 
 /// Returns the longest that a text took from its sender to its receiver meanwhile.
-fn turmoil(duration: Duration) -> Duration {
-    let server = Arc::new(Server::with(&[]));
-    let mut receiver = Peer::receiver(server.port, "eve", "room0");
-    let mut sender = Peer::sender(server.port, "bob", "room0");
+fn turmoil(way: Way, duration: Duration) -> Duration {
+    let server = Arc::new(Server::over(way, &[]));
+    let mut receiver = Peer::receiver(server.place(), "eve", "room0");
+    let mut sender = Peer::sender(server.place(), "bob", "room0");
     let (threads, descriptors) = (server.threads(), server.program.descriptors());
     let stop = Arc::new(AtomicBool::new(false));
     let lives: Vec<_> = (0..64)
@@ -116,16 +122,15 @@ fn turmoil(duration: Duration) -> Duration {
     longest
 }
 
-#[test]
-fn nothing_is_left_of_a_short_turmoil() {
-    let longest = turmoil(Duration::from_secs(5));
+fn nothing_is_left_of_a_short_turmoil(way: Way) {
+    let longest = turmoil(way, Duration::from_secs(5));
     assert!(longest < Duration::from_secs(10), "a text took {longest:?}");
 }
 
 #[test]
 #[ignore = "takes two minutes"]
 fn nothing_is_left_of_a_long_turmoil_and_no_text_takes_over_a_second() {
-    let longest = turmoil(Duration::from_secs(120));
+    let longest = turmoil(Way::Tcp, Duration::from_secs(120));
     assert!(longest < Duration::from_secs(1), "a text took {longest:?}");
 }
 
@@ -156,11 +161,11 @@ fn send_until_the_end(mut sender: Peer) -> usize {
 
 /// Stops a server in a flood to so many receivers; returns the port that it listened at.
 fn stop_in_a_flood(server: Server, receivers: usize) -> u16 {
-    let port = server.port;
+    let (port, place) = (server.port, server.place());
     let mut receivers: Vec<_> =
-        (0..receivers).map(|_| Peer::receiver(port, "eve", "cafe")).collect();
+        (0..receivers).map(|_| Peer::receiver(&place, "eve", "cafe")).collect();
     let senders: Vec<_> =
-        (0..4).map(|number| Peer::sender(port, &format!("s{number}"), "cafe")).collect();
+        (0..4).map(|number| Peer::sender(&place, &format!("s{number}"), "cafe")).collect();
     let senders: Vec<_> =
         senders.into_iter().map(|sender| thread::spawn(|| send_until_the_end(sender))).collect();
     // The flood has begun.
@@ -203,11 +208,15 @@ fn stop_in_a_flood(server: Server, receivers: usize) -> u16 {
     port
 }
 
-#[test]
-fn no_text_that_was_answered_is_missing_after_a_stop_in_a_flood() {
-    let mut port = stop_in_a_flood(Server::with(&[]), 4);
+fn no_text_that_was_answered_is_missing_after_a_stop_in_a_flood(way: Way) {
+    let mut port = stop_in_a_flood(Server::over(way, &[]), 4);
     for _ in 0..7 {
-        port = stop_in_a_flood(Server::run(chatbox(["server", &port.to_string()])), 4);
+        let next = match way {
+            // The port can be had again at once.
+            Way::Tcp => Server::run(chatbox(["server", &port.to_string()])),
+            _ => Server::over(way, &[]),
+        };
+        port = stop_in_a_flood(next, 4);
     }
 }
 

@@ -5,10 +5,13 @@
 
 #![allow(dead_code)]
 
+pub mod authority;
 pub mod picture;
 pub mod records;
 pub mod script;
 pub mod terminal;
+mod tunnel;
+pub mod way;
 
 use std::fmt::{self, Write as _};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -23,6 +26,9 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 pub use rustix::process::Signal;
 use rustix::process::{Resource, Rlimit};
+
+use authority::Authority;
+pub use way::{Place, Way, Wire};
 
 /// How long anything may take that should happen at once.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -335,6 +341,10 @@ impl Finished {
 pub struct Server {
     pub program: Program,
     pub port: u16,
+    /// The folder of its Unix socket, if clients are to come over that.
+    folder: Option<way::Folder>,
+    /// Who has issued its certificate, if they are to come over TLS.
+    authority: Option<Arc<Authority>>,
 }
 
 impl Server {
@@ -348,6 +358,26 @@ impl Server {
         Self::run(chatbox(["server", "0", "--workers", "3"].iter().chain(flags).copied()))
     }
 
+    /// Such a server, to which clients come in one way alone.
+    pub fn over(way: Way, flags: &[&str]) -> Self {
+        match way {
+            Way::Tcp => Self::with(flags),
+            Way::Socket => {
+                let folder = way::Folder::new();
+                let socket = ["5000", "--no-tcp", "--socket", folder.path().to_str().unwrap()];
+                let words = ["server", "--workers", "3"].iter().chain(&socket).chain(flags);
+                let server = Self::run(chatbox(words.copied()));
+                Server { folder: Some(folder), ..server }
+            }
+            Way::Tls => {
+                let authority = Authority::new();
+                let pair = authority.server(|_| {});
+                let server = Self::with(&[&pair.flags()[..], flags].concat());
+                Server { authority: Some(Arc::new(authority)), ..server }
+            }
+        }
+    }
+
     /// The server that a command starts.
     pub fn run(command: Command) -> Self {
         let program = Program::start(command);
@@ -355,14 +385,32 @@ impl Server {
         let stderr = program.stderr();
         let (_, address) = stderr.split_once("listening on ").unwrap();
         let line = address.lines().next().unwrap();
-        let port = line.rsplit(':').next().unwrap().parse().unwrap();
-        Server { program, port }
+        let port = line.rsplit([':', '/']).next().unwrap().parse().unwrap();
+        Server { program, port, folder: None, authority: None }
+    }
+
+    /// Where clients come to it.
+    pub fn place(&self) -> Place {
+        match (&self.folder, &self.authority) {
+            (Some(folder), _) => Place::Socket(folder.path().join(self.port.to_string())),
+            (None, Some(authority)) => Place::Tls(self.port, Arc::clone(authority)),
+            (None, None) => Place::Port(self.port),
+        }
+    }
+
+    /// The word for that in a client's command line.
+    fn host(&self) -> String {
+        let folder = self.folder.as_ref();
+        folder.map_or("localhost".into(), |folder| folder.path().to_str().unwrap().into())
     }
 
     /// A client's command line: `server.client("sender", &["bob"])`.
     pub fn client(&self, applet: &str, args: &[&str]) -> Command {
-        let port = self.port.to_string();
-        let mut command = chatbox([applet, "localhost", &port]);
+        let (host, port) = (self.host(), self.port.to_string());
+        let mut command = chatbox([applet, host.as_str(), &port]);
+        if let Some(authority) = &self.authority {
+            command.args(["--tls", "--cacert", &authority.own()]);
+        }
         command.args(args);
         command
     }
@@ -438,7 +486,7 @@ impl Server {
 /// A client that speaks the protocol by hand.
 pub struct Peer {
     /// Its one descriptor, so that a test can have thousands.
-    input: BufReader<TcpStream>,
+    input: BufReader<Wire>,
 }
 
 /// A socket that programs which are started later know nothing of.
@@ -448,39 +496,44 @@ pub fn inet_socket() -> OwnedFd {
 }
 
 impl Peer {
-    pub fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("localhost", port)).unwrap();
-        Self::over(stream)
+    pub fn connect(place: impl Into<Place>) -> Self {
+        Self::over(place.into().connect())
     }
 
     /// A client whose system takes few bytes ahead of it. It has to know that from the start: for
-    /// what it has once promised to take, the other end waits.
-    pub fn connect_with_buffer(port: u16, bytes: usize) -> Self {
+    /// what it has once promised to take, the other end waits. With a Unix socket, all that waits does
+    /// so at the server's end.
+    pub fn connect_with_buffer(place: impl Into<Place>, bytes: usize) -> Self {
+        let port = match place.into() {
+            Place::Port(port) => port,
+            place => return Self::connect(place),
+        };
         let socket = inet_socket();
         set_socket_recv_buffer_size(&socket, bytes).unwrap();
         connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
         Self::over(TcpStream::from(socket))
     }
 
-    pub fn over(stream: TcpStream) -> Self {
+    pub fn over(stream: impl Into<Wire>) -> Self {
+        let stream = stream.into();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
+        stream.set_nodelay();
         Peer { input: BufReader::new(stream) }
     }
 
     /// A client that has logged in as a sender and joined a room.
-    pub fn sender(port: u16, user: &str, room: &str) -> Self {
-        Self::member(port, "slogin", user, room)
+    pub fn sender(place: impl Into<Place>, user: &str, room: &str) -> Self {
+        Self::member(place.into(), "slogin", user, room)
     }
 
     /// A client that has logged in as a receiver and joined a room.
-    pub fn receiver(port: u16, user: &str, room: &str) -> Self {
-        Self::member(port, "rlogin", user, room)
+    pub fn receiver(place: impl Into<Place>, user: &str, room: &str) -> Self {
+        Self::member(place.into(), "rlogin", user, room)
     }
 
-    fn member(port: u16, login: &str, user: &str, room: &str) -> Self {
-        let mut peer = Self::connect(port);
+    fn member(place: Place, login: &str, user: &str, room: &str) -> Self {
+        let mut peer = Self::connect(place);
         peer.enter(login, user, room);
         peer
     }
@@ -491,7 +544,7 @@ impl Peer {
         self.ok(&format!("join:{room}"));
     }
 
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &Wire {
         self.input.get_ref()
     }
 

@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::thread;
 
 use crate::engine::Engine;
-use crate::harness::{Finished, Peer, Program, chatbox};
+use crate::harness::authority::{Authority, Pair};
+use crate::harness::{Finished, Peer, Program, Server, chatbox};
 
 fn refused(flags: &[&str]) -> Finished {
     let words = ["server", "0"].iter().chain(flags).copied();
@@ -13,7 +14,8 @@ fn refused(flags: &[&str]) -> Finished {
 
 #[test]
 fn a_redis_that_cannot_be_used_is_one_line() {
-    for url in ["", "x", "http://localhost", "redis://", "rediss://localhost", "redis://a:b:c"] {
+    let insecure = "rediss://localhost/#insecure";
+    for url in ["", "x", "http://localhost", "redis://", "rediss://", insecure, "redis://a:b:c"] {
         let finished = refused(&["--redis", url]);
         finished.assert_one_error(1, "--redis takes redis://");
     }
@@ -22,6 +24,31 @@ fn a_redis_that_cannot_be_used_is_one_line() {
     let finished = refused(&["--redis", &url, "--redis-timeout", "1"]);
     finished.assert_one_error(1, &format!("cannot use Redis at {nobody}: "));
     assert!(!String::from_utf8_lossy(&finished.stderr).contains("secret"), "{finished:?}");
+}
+
+/// Whom to trust is for the system, or a variable, to say.
+#[test]
+fn redis_is_used_over_tls_if_its_certificate_can_be_trusted() {
+    let authority = Authority::new();
+    let Pair { certificate, key } = authority.server(|_| {});
+    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let (port, own) = (nobody.port().to_string(), authority.own());
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().unwrap());
+    let files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", &own];
+    let flags = ["--tls-port", &port, "--tls-auth-clients", "no"];
+    let Some(engine) = Engine::with(&[&files[..], &flags].concat()) else { return };
+    let plain = engine.server(&[]);
+    let mut receiver = Peer::receiver(plain.port, "eve", "cafe");
+    let url = format!("rediss://localhost:{port}");
+    let mut command = chatbox(["server", "--redis", &url, "0"]);
+    command.env("SSL_CERT_FILE", &own);
+    let secret = Server::run(command);
+    Peer::sender(secret.port, "bob", "cafe").ok("sendall:hi");
+    receiver.expect("delivery:cafe:bob:hi");
+    let finished = refused(&["--redis", &url, "--redis-timeout", "1"]);
+    finished.assert_one_error(1, &format!("cannot use Redis at localhost:{port}: "));
+    let error = String::from_utf8_lossy(&finished.stderr).into_owned();
+    assert!(error.contains("UnknownIssuer"), "{error}");
 }
 
 #[test]

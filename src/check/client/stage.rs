@@ -13,6 +13,7 @@ use crate::check::program::{Program, ended};
 use crate::check::story::{Story, shown};
 use crate::check::trial::{Ground, mark};
 use crate::check::verdict::{Finding, Given, Step, Stop};
+use crate::client::transport::Stream;
 use crate::system::descriptors;
 
 /// How often it is looked whether a client has ended before it has connected.
@@ -100,7 +101,7 @@ impl Stage {
         let names = ["the server sends", "the client sends"].map(String::from);
         Ok(Scene {
             program,
-            server: Peer::over(stream, names, self.patience, &self.story)?,
+            server: Peer::over(Stream::Tcp(stream), names, self.patience, &self.story)?,
             user: format!("ann{}", self.mark),
             room: format!("cafe{}", self.mark),
             receives: self.receives,

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::stage::{Stage, nobody};
 use crate::check::case::{Case, case, topic};
+use crate::check::peer::Place;
 use crate::check::program::{Program, ended};
 use crate::check::story::shown;
 use crate::check::subject::loopback;
@@ -88,8 +89,8 @@ fn ipv6(stage: &mut Stage) -> Step {
 /// There is a server on one of the addresses of this machine.
 fn listens(stage: &mut Stage, name: &str, number: usize) -> Step {
     let port = stage.started()?.taken_port().ok_or_else(nobody)?;
-    let address = [loopback(port)[number]];
-    let guest = stage.connect_to(&address, "bob");
+    let place = Place::Inet(vec![loopback(port)[number]]);
+    let guest = stage.connect_to(&place, "bob");
     let mut bob = guest.map_err(|stop| match stop {
         Stop::Error(finding) => {
             Stop::Fail(Finding { expected: format!("a connection to {name}"), ..finding })

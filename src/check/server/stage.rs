@@ -1,7 +1,7 @@
 //! Where the cases of a server are tried: clients that come to it, under names of their own.
 
 use std::io::{ErrorKind, Read};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 
 use crate::check::case::Profile;
-use crate::check::peer::{Patience, Peer};
+use crate::check::peer::{Patience, Peer, Place};
 use crate::check::program::Program;
 use crate::check::story::Story;
 use crate::check::subject::{Started, Subject};
@@ -21,7 +21,7 @@ use crate::system::descriptors;
 /// Where the cases of a server are tried.
 pub(crate) struct Stage {
     subject: Subject,
-    addresses: Vec<SocketAddr>,
+    place: Place,
     profile: Profile,
     patience: Patience,
     story: Story,
@@ -63,7 +63,7 @@ impl Stage {
     pub(crate) fn new(subject: Subject, profile: Profile, patience: Patience) -> Self {
         Stage {
             subject,
-            addresses: Vec::new(),
+            place: Place::Inet(Vec::new()),
             profile,
             patience,
             story: Story::default(),
@@ -107,7 +107,7 @@ impl Stage {
         let names = ["newcomer sends", "newcomer gets"].map(String::from);
         let story = Story::default();
         let answer = || {
-            let mut peer = Peer::connect(&self.addresses, names, self.patience, &story)?;
+            let mut peer = Peer::connect(&self.place, names, self.patience, &story)?;
             peer.say(format!("slogin:newcomer{}", self.mark))?;
             peer.line("an answer")
         };
@@ -175,14 +175,13 @@ impl Stage {
 
     /// A client that has connected.
     pub(crate) fn connect(&self, word: &str) -> Step<Guest> {
-        let addresses = self.addresses.clone();
-        self.connect_to(&addresses, word)
+        self.connect_to(&self.place, word)
     }
 
     /// The same, to one server of several.
-    pub(crate) fn connect_to(&self, addresses: &[SocketAddr], word: &str) -> Step<Guest> {
+    pub(crate) fn connect_to(&self, place: &Place, word: &str) -> Step<Guest> {
         let names = [format!("{word} sends"), format!("{word} gets")];
-        let peer = Peer::connect(addresses, names, self.patience, &self.story)?;
+        let peer = Peer::connect(place, names, self.patience, &self.story)?;
         let (user, leaving) = (self.new_name(word), Arc::clone(&self.leaving));
         Ok(Guest { peer, user, receives: false, abrupt: false, leaving })
     }
@@ -224,7 +223,7 @@ impl Ground for Stage {
         self.story = Story::default();
         self.mark = mark();
         let not_there = |why| Stop::Error(Finding::new("a server that listens", why));
-        self.addresses = self.subject.addresses().map_err(not_there)?;
+        self.place = self.subject.place().map_err(not_there)?;
         if self.manners.answers.is_none() {
             self.manners.answers = Some(self.is_alive());
         }

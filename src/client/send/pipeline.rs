@@ -285,6 +285,7 @@ impl<'a> Pipeline<'a> {
         if !self.output.is_empty() {
             wanted |= PollFlags::OUT;
         }
+        wanted |= self.link.connection.wanted();
         let mut fds = vec![PollFd::new(&self.link.connection, wanted)];
         if exhausted {
             fds.extend(self.source.pipe().map(|input| PollFd::new(input, PollFlags::IN)));
@@ -307,6 +308,7 @@ impl<'a> Pipeline<'a> {
                 Err(loss) => self.lose(loss)?,
             }
         }
+        self.link.connection.flush();
         Ok(())
     }
 

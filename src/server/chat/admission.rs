@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::id::SessionId;
+use super::id::{Origin, SessionId, Way};
 use super::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use super::sync::{Arc, Mutex, lock};
+use super::vouched::Voucher;
 
 /// How long a client may take to log in before it has to go for others.
 const NEWCOMER: Duration = Duration::from_secs(10);
@@ -37,6 +38,12 @@ pub(crate) enum NotAdmitted {
     /// The client's address has as many as it may.
     #[error("too many clients from your address, at most {0}")]
     Address(usize),
+    /// The client's user has as many as it may.
+    #[error("too many clients of yours, at most {0}")]
+    User(usize),
+    /// It is a user of whom the system does not say who it is.
+    #[error("the system does not say who you are")]
+    Stranger,
 }
 
 /// All places, taken and free.
@@ -44,14 +51,18 @@ pub(crate) enum NotAdmitted {
 pub(crate) struct Admission {
     /// How many clients there may be.
     pub max: usize,
-    /// How many of them may come from one address, if that is limited.
+    /// How many of them may be of one origin, if that is limited.
     pub max_per_address: Option<usize>,
     /// Clients in all.
     taken: AtomicUsize,
     /// Clients by [`Kind`].
     by_kind: [AtomicUsize; 4],
-    /// Clients by address, if that is limited.
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// Clients by [`Way`].
+    by_way: [AtomicUsize; 3],
+    /// Clients by [`Voucher`], those for whose names one vouches.
+    by_voucher: [AtomicUsize; 2],
+    /// Clients by origin, if that is limited.
+    by_origin: Mutex<HashMap<Origin, usize>>,
     /// How many places have been given back so far.
     released: AtomicU64,
     /// Somebody waits for a place to be given back.
@@ -77,29 +88,33 @@ impl Evictable {
 }
 
 impl Admission {
-    /// `max` free places, of which `max_per_address` may be taken from one address.
+    /// `max` free places, of which `max_per_address` may be taken by those of one origin.
     pub(crate) fn new(max: usize, max_per_address: Option<usize>) -> Self {
         Admission {
             max,
             max_per_address,
             taken: AtomicUsize::new(0),
             by_kind: Default::default(),
-            by_address: Mutex::default(),
+            by_way: Default::default(),
+            by_voucher: Default::default(),
+            by_origin: Mutex::default(),
             released: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
             evictable: Mutex::default(),
         }
     }
 
-    /// Takes a place for a new client from that address.
+    /// Takes a place for a new client of that origin.
     ///
     /// # Errors
     ///
     /// [`NotAdmitted`] if there is none for it.
-    pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Permit, NotAdmitted> {
-        let address = self.count_address(address)?;
-        // Gives the address's share back where there is no place.
-        let mut permit = Permit { admission: Arc::clone(self), kind: None, address, number: None };
+    pub(crate) fn take(self: &Arc<Self>, origin: impl Into<Origin>) -> Result<Permit, NotAdmitted> {
+        let origin = self.count_origin(origin.into())?;
+        // Gives the origin's share back where there is no place.
+        let admission = Arc::clone(self);
+        let mut permit =
+            Permit { admission, kind: None, origin, number: None, way: None, voucher: None };
         let more = |taken| (taken < self.max).then_some(taken + 1);
         let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
         taken.map_err(|_| NotAdmitted::Full)?;
@@ -107,27 +122,32 @@ impl Admission {
         Ok(permit)
     }
 
-    /// Counts one more client from an address; returns what it is counted under.
-    fn count_address(&self, address: IpAddr) -> Result<Option<IpAddr>, NotAdmitted> {
+    /// Counts one more client of an origin; returns what it is counted under.
+    fn count_origin(&self, origin: Origin) -> Result<Option<Origin>, NotAdmitted> {
         let Some(max) = self.max_per_address else {
             return Ok(None);
         };
-        let network = network(address);
-        let mut by_address = lock(&self.by_address);
-        let count = by_address.entry(network).or_default();
+        let (origin, too_many) = match origin {
+            Origin::Address(address) => {
+                (Origin::Address(network(address)), NotAdmitted::Address(max))
+            }
+            Origin::User(_) => (origin, NotAdmitted::User(max)),
+        };
+        let mut by_origin = lock(&self.by_origin);
+        let count = by_origin.entry(origin).or_default();
         if *count >= max {
-            return Err(NotAdmitted::Address(max));
+            return Err(too_many);
         }
         *count += 1;
-        Ok(Some(network))
+        Ok(Some(origin))
     }
 
-    fn uncount_address(&self, network: IpAddr) {
-        let mut by_address = lock(&self.by_address);
-        if let Some(count) = by_address.get_mut(&network) {
+    fn uncount_origin(&self, origin: Origin) {
+        let mut by_origin = lock(&self.by_origin);
+        if let Some(count) = by_origin.get_mut(&origin) {
             *count -= 1;
             if *count == 0 {
-                by_address.remove(&network);
+                by_origin.remove(&origin);
             }
         }
     }
@@ -135,6 +155,16 @@ impl Admission {
     /// How many clients of that kind there are.
     pub(crate) fn taken(&self, kind: Kind) -> usize {
         self.count(kind).load(Ordering::SeqCst)
+    }
+
+    /// How many clients came that way.
+    pub(crate) fn came(&self, way: Way) -> usize {
+        self.by_way[way as usize].load(Ordering::Relaxed)
+    }
+
+    /// For how many clients' names that vouches.
+    pub(crate) fn vouched_by(&self, voucher: Voucher) -> usize {
+        self.by_voucher[voucher as usize].load(Ordering::Relaxed)
     }
 
     /// How many places have been given back so far.
@@ -194,13 +224,25 @@ pub(crate) struct Permit {
     admission: Arc<Admission>,
     /// `None` until the place is really taken.
     kind: Option<Kind>,
-    /// What the client's address is counted under.
-    address: Option<IpAddr>,
+    /// What the client is counted under.
+    origin: Option<Origin>,
     /// Its number on the list of its kind of those who may have to go.
     number: Option<u64>,
+    /// How the client came, and what vouches for its name, once that is known.
+    way: Option<Way>,
+    voucher: Option<Voucher>,
 }
 
 impl Permit {
+    /// How the client has come, and what vouches for its name, if anything does.
+    pub(crate) fn know(&mut self, way: Option<Way>, voucher: Option<Voucher>) {
+        let Permit { admission, .. } = self;
+        let ways = [std::mem::replace(&mut self.way, way), way];
+        recount(&admission.by_way, ways.map(|way| way.map(|way| way as usize)));
+        let vouchers = [std::mem::replace(&mut self.voucher, voucher), voucher];
+        recount(&admission.by_voucher, vouchers.map(|by| by.map(|by| by as usize)));
+    }
+
     /// What the client is from now on.
     pub(crate) fn set_kind(&mut self, kind: Kind) {
         self.forget();
@@ -244,11 +286,22 @@ impl Permit {
     }
 }
 
+/// Counts what was counted under the first number, if any, under the second, if any.
+fn recount(counts: &[AtomicUsize], [before, now]: [Option<usize>; 2]) {
+    if let Some(now) = now {
+        counts[now].fetch_add(1, Ordering::Relaxed);
+    }
+    if let Some(before) = before {
+        counts[before].fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.forget();
-        if let Some(address) = self.address {
-            self.admission.uncount_address(address);
+        self.know(None, None);
+        if let Some(origin) = self.origin {
+            self.admission.uncount_origin(origin);
         }
         if let Some(kind) = self.kind {
             self.admission.count(kind).fetch_sub(1, Ordering::SeqCst);
@@ -270,7 +323,7 @@ mod tests {
             ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
         ];
         for (one, same, other) in cases {
-            let [one, same, other] = [one, same, other].map(|text| text.parse().unwrap());
+            let [one, same, other] = [one, same, other].map(|text| text.parse::<IpAddr>().unwrap());
             let first = admission.take(one).unwrap();
             let _second = admission.take(same).unwrap();
             assert_eq!(admission.take(one).unwrap_err(), NotAdmitted::Address(2), "{one}");
@@ -279,16 +332,27 @@ mod tests {
             let _again = admission.take(same).unwrap();
             assert_eq!(admission.take(one).unwrap_err(), NotAdmitted::Address(2), "{one}");
         }
-        assert!(lock(&admission.by_address).is_empty(), "{admission:?}");
+        assert!(lock(&admission.by_origin).is_empty(), "{admission:?}");
         assert_eq!((admission.taken(Kind::New), admission.taken.load(Ordering::SeqCst)), (0, 0));
+    }
+
+    #[test]
+    fn a_user_of_the_system_has_as_many_places_as_an_address() {
+        let admission = Arc::new(Admission::new(100, Some(1)));
+        let _first = admission.take(Origin::User(1000)).unwrap();
+        let refused = admission.take(Origin::User(1000)).unwrap_err();
+        assert_eq!(refused, NotAdmitted::User(1));
+        let _other = admission.take(Origin::User(1001)).unwrap();
+        let _elsewhere = admission.take("127.0.0.1".parse::<IpAddr>().unwrap()).unwrap();
     }
 
     #[test]
     fn clients_not_logged_in_go_first_then_those_half_closed_the_longest() {
         let admission = Arc::new(Admission::new(100, None));
         let id = |token| SessionId { worker: 0, token, serial: token as u64 };
-        let mut clients: Vec<_> =
-            (0..5).map(|_| admission.take("192.0.2.1".parse().unwrap()).unwrap()).collect();
+        let mut clients: Vec<_> = (0..5)
+            .map(|_| admission.take("192.0.2.1".parse::<IpAddr>().unwrap()).unwrap())
+            .collect();
         let begun = Instant::now();
         clients[1].set_kind(Kind::HalfClosed);
         clients[3].set_kind(Kind::Sender);
@@ -307,11 +371,11 @@ mod tests {
     #[test]
     fn a_client_that_finds_no_place_counts_nowhere() {
         let admission = Arc::new(Admission::new(1, Some(9)));
-        let address = "192.0.2.1".parse().unwrap();
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
         let only = admission.take(address).unwrap();
         assert_eq!(admission.take(address).unwrap_err(), NotAdmitted::Full);
         drop(only);
-        assert!(lock(&admission.by_address).is_empty(), "{admission:?}");
+        assert!(lock(&admission.by_origin).is_empty(), "{admission:?}");
         admission.take(address).unwrap();
     }
 }

@@ -33,3 +33,4 @@ pub(crate) mod session_queue;
 pub(crate) mod sync;
 pub(crate) mod tally;
 pub(crate) mod turn;
+pub(crate) mod vouched;

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::vouched::WrongName;
 use crate::wire::protocol::{self, Name, RequestError};
 
 /// Why a request is not carried out. Its text is the payload of the `err`.
@@ -25,6 +26,8 @@ pub(crate) enum Refusal {
     BadUser,
     #[error("bad room name, only letters and digits will do")]
     BadRoom,
+    #[error(transparent)]
+    WrongName(#[from] WrongName),
     #[error("not in a room, join one first")]
     NotInRoom,
     #[error("only a sender may do that")]

@@ -22,6 +22,7 @@ use super::refusal::Refusal;
 use super::room::Room;
 use super::sync::Arc;
 use super::turn::{Step, Turn};
+use super::vouched::Vouched;
 use crate::wire::lines::Line;
 use crate::wire::protocol::{self, Name, Reply, Request};
 
@@ -32,6 +33,8 @@ const SENT: Reply<'static> = Reply::Ok(b"sent");
 #[derive(Debug)]
 pub(crate) struct Session {
     peer: Peer,
+    /// What vouches for its name.
+    vouched: Vouched,
     permit: Permit,
     role: Role,
     /// Answers not yet written nor queued.
@@ -58,10 +61,12 @@ struct Sending {
 }
 
 impl Session {
-    /// A client that has just connected.
-    pub(crate) fn new(peer: Peer, permit: Permit) -> Self {
+    /// A client that has just connected, and what vouches for it.
+    pub(crate) fn new(peer: Peer, vouched: Vouched, mut permit: Permit) -> Self {
+        permit.know(Some(peer.way()), vouched.by());
         Session {
             peer,
+            vouched,
             permit,
             role: Role::New,
             answers: Answers::default(),
@@ -130,6 +135,10 @@ impl Session {
             return Err(Refusal::AlreadyLoggedIn(user.clone()));
         }
         let user = Name::parse(user).map_err(|_| Refusal::BadUser)?;
+        match self.vouched.allow(&user) {
+            Some(allowed) => allowed?,
+            None => return Ok(Step::Later),
+        }
         let offers = if turn.batches.gives_back() { protocol::OFFERS_HISTORY } else { "" };
         self.ok(format_args!("logged in as {user}{offers}"));
         self.role = match kind {
@@ -278,6 +287,23 @@ impl Session {
         self.is_opening
     }
 
+    /// What vouches for the client's name has to be found out before it can log in.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.vouched == Vouched::Awaited
+    }
+
+    /// TLS is spoken with the client.
+    pub(crate) fn comes_over_tls(&mut self) {
+        self.peer = self.peer.over_tls();
+        self.permit.know(Some(self.peer.way()), self.vouched.by());
+    }
+
+    /// It has been found out what vouches for the client's name.
+    pub(crate) fn vouch(&mut self, vouched: Vouched) {
+        self.vouched = vouched;
+        self.permit.know(Some(self.peer.way()), self.vouched.by());
+    }
+
     /// Texts of which it is not known yet what becomes of them.
     pub(crate) fn unanswered_texts(&self) -> usize {
         self.answers.awaited_texts()
@@ -408,14 +434,20 @@ impl Session {
     }
 }
 
-/// `sender bob (127.0.0.1:4711)`: safe to log.
+/// `sender bob (127.0.0.1:4711)`, or with what vouches for the name,
+/// `sender bob (socket, uid 1000, account bob)`: safe to log.
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let peer = self.peer;
-        match &self.role {
-            Role::New => write!(f, "client {peer}"),
-            Role::Sender { user, .. } => write!(f, "sender {user} ({peer})"),
-            Role::Receiver(Receiving { user, .. }) => write!(f, "receiver {user} ({peer})"),
+        let Session { peer, vouched, role, .. } = self;
+        let (kind, user) = match role {
+            Role::New => return write!(f, "client {peer}"),
+            Role::Sender { user, .. } => ("sender", user),
+            Role::Receiver(Receiving { user, .. }) => ("receiver", user),
+        };
+        match (peer, vouched) {
+            // Nothing vouches for anybody there.
+            (Peer::Inet(_) | Peer::Tls(_), Vouched::Nothing) => write!(f, "{kind} {user} ({peer})"),
+            _ => write!(f, "{kind} {user} ({peer}, {vouched})"),
         }
     }
 }

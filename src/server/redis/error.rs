@@ -6,7 +6,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub(crate) enum RedisError {
     /// It is no address of a Redis.
-    #[error("--redis takes redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE] or unix:///PATH")]
+    #[error(
+        "--redis takes redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], the same with rediss:// for TLS, or unix:///PATH"
+    )]
     Url,
     /// There is no Redis, or none that answers, or it refuses.
     #[error("cannot use Redis at {address}: {reason}")]

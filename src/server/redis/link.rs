@@ -42,7 +42,10 @@ impl Target {
             settings = settings.set_password(password);
         }
         let address = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
+            ConnectionAddr::Tcp(host, port)
+            | ConnectionAddr::TcpTls { host, port, insecure: false, .. } => {
+                format!("{host}:{port}")
+            }
             ConnectionAddr::Unix(path) => path.display().to_string(),
             _ => return Err(RedisError::Url),
         };

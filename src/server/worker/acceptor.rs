@@ -4,22 +4,19 @@
 //! pace that costs next to nothing; and while the system lacks something that a client needs, nobody
 //! is accepted.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::debug;
-use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::transport::{Tcp, Transport};
+use super::door::{Door, Newcomer};
 use crate::server::chat::admission::{Admission, Kind, NotAdmitted, Permit};
-use crate::server::chat::id::{Peer, SessionId};
+use crate::server::chat::id::SessionId;
 use crate::system::rate_limited::Warning;
-use crate::system::sockets;
 use crate::wire::protocol::Reply;
 
 /// The pause after a refusal: connecting must not keep a processor busy.
@@ -35,19 +32,20 @@ pub(crate) struct Acceptor {
     /// The socket to look at first, so that each gets its turn.
     turn: usize,
     /// A client that was accepted and waits for a place that somebody else has to leave.
-    waiting: Option<(TcpStream, SocketAddr)>,
+    waiting: Option<Newcomer>,
     admission: Arc<Admission>,
     rest: Option<Rest>,
     failures: Warning,
     refusals: Warning,
-    refusals_by_address: Warning,
+    refusals_by_origin: Warning,
+    strangers: Warning,
     evictions: Warning,
     departures: Warning,
 }
 
 #[derive(Debug)]
 struct Listener {
-    socket: TcpListener,
+    door: Door,
     /// Somebody may be waiting there.
     pending: bool,
 }
@@ -63,7 +61,7 @@ struct Rest {
 #[derive(Debug)]
 pub(crate) enum Accepted {
     /// A client that has a place.
-    Client(Transport, Peer, Permit),
+    Client(Newcomer, Permit),
     /// This session has to go, so that there is a place.
     Evict(SessionId),
     /// Nothing: a client was refused, for which others need not wait.
@@ -74,20 +72,21 @@ impl Acceptor {
     /// The first of the tokens of listening sockets. No client's is as high.
     pub(crate) const TOKEN: Token = Token(usize::MAX / 2);
 
-    /// Accepts from these sockets, which `registry` watches from now on.
+    /// Accepts at these doors, which `registry` watches from now on.
     ///
     /// # Errors
     ///
     /// If the system does not watch them.
     pub(crate) fn new(
-        sockets: Vec<TcpListener>,
+        doors: Vec<Door>,
         admission: Arc<Admission>,
         registry: &Registry,
     ) -> io::Result<Self> {
         let mut listeners = Vec::new();
-        for (index, mut socket) in sockets.into_iter().enumerate() {
-            registry.register(&mut socket, Token(Self::TOKEN.0 + index), Interest::READABLE)?;
-            listeners.push(Listener { socket, pending: true });
+        for (index, mut door) in doors.into_iter().enumerate() {
+            let token = Token(Self::TOKEN.0 + index);
+            registry.register(door.source(), token, Interest::READABLE)?;
+            listeners.push(Listener { door, pending: true });
         }
         Ok(Acceptor {
             listeners,
@@ -97,7 +96,8 @@ impl Acceptor {
             rest: None,
             failures: Warning::default(),
             refusals: Warning::default(),
-            refusals_by_address: Warning::default(),
+            refusals_by_origin: Warning::default(),
+            strangers: Warning::default(),
             evictions: Warning::default(),
             departures: Warning::default(),
         })
@@ -130,19 +130,14 @@ impl Acceptor {
         if self.is_resting() {
             return None;
         }
-        if let Some((stream, peer)) = self.waiting.take() {
-            return self.admit(stream, peer);
+        if let Some(newcomer) = self.waiting.take() {
+            return self.admit(newcomer);
         }
         while let Some(index) = self.next_pending() {
-            match self.listeners[index].socket.accept() {
-                Ok((stream, peer)) => {
+            match self.listeners[index].door.accept() {
+                Ok(newcomer) => {
                     self.turn = index + 1;
-                    // IPv4 clients that came through an IPv6 socket are IPv4 clients still.
-                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                    if peer.ip().is_loopback() {
-                        sockets::expect_no_congestion(&stream);
-                    }
-                    return self.admit(stream, peer);
+                    return self.admit(newcomer);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.listeners[index].pending = false;
@@ -162,21 +157,19 @@ impl Acceptor {
     }
 
     /// Gives a place to a client, or sees to it that there is one soon.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
-        let reason = match self.admission.take(peer.ip()) {
-            Ok(permit) => {
-                let transport = Transport::Tcp(Tcp::new(stream));
-                return Some(Accepted::Client(transport, Peer::Inet(peer), permit));
-            }
+    fn admit(&mut self, newcomer: Newcomer) -> Option<Accepted> {
+        let place = newcomer.may_stay();
+        let reason = match place.and_then(|()| self.admission.take(newcomer.peer.origin())) {
+            Ok(permit) => return Some(Accepted::Client(newcomer, permit)),
             Err(reason) => reason,
         };
         if reason == NotAdmitted::Full
             && let Some(evicted) = self.make_room()
         {
-            self.waiting = Some((stream, peer));
+            self.waiting = Some(newcomer);
             return Some(evicted);
         }
-        self.refuse(stream, peer, reason);
+        self.refuse(newcomer, reason);
         (reason != NotAdmitted::Full).then_some(Accepted::Refused)
     }
 
@@ -210,24 +203,28 @@ impl Acceptor {
         Some(Accepted::Evict(session))
     }
 
-    fn refuse(&mut self, mut stream: TcpStream, peer: SocketAddr, reason: NotAdmitted) {
+    fn refuse(&mut self, newcomer: Newcomer, reason: NotAdmitted) {
+        let Newcomer { mut transport, peer, .. } = newcomer;
         debug!("refused client {peer}: {reason}");
         let mut line = Vec::new();
         Reply::Err(reason.to_string().as_bytes()).encode(&mut line);
-        let _ = stream.write(&line);
-        let _ = stream.shutdown(Shutdown::Write);
-        // Unread input would make the system take the line back.
-        let _ = stream.read(&mut [0; 1024]);
+        let _ = transport.write(&line);
+        transport.close(false);
         match reason {
             NotAdmitted::Full => {
                 let max = self.admission.max;
                 self.refusals.warn(format_args!("refusing clients: all {max} places are taken"));
                 self.rest(REST);
             }
-            NotAdmitted::Address(max) => {
-                let address = peer.ip();
-                self.refusals_by_address
-                    .warn(format_args!("refusing clients from {address}: it has {max} already"));
+            NotAdmitted::Address(max) | NotAdmitted::User(max) => {
+                let origin = peer.origin();
+                self.refusals_by_origin
+                    .warn(format_args!("refusing clients from {origin}: it has {max} already"));
+            }
+            NotAdmitted::Stranger => {
+                self.strangers.warn(format_args!(
+                    "refusing clients of whom the system does not say who they are ({peer})"
+                ));
             }
         }
     }
@@ -241,7 +238,7 @@ impl Acceptor {
             return None;
         }
         // Without descriptors this fails even if nobody waits.
-        let mut fds = [PollFd::new(&self.listeners[index].socket, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.listeners[index].door, PollFlags::IN)];
         if poll(&mut fds, Some(&Timespec::default())) == Ok(0) {
             self.listeners[index].pending = false;
             return None;
@@ -255,9 +252,11 @@ impl Acceptor {
 
 #[cfg(test)]
 mod tests {
+    use mio::net::TcpListener;
     use rustix::net::sockopt::{set_tcp_congestion, tcp_congestion};
 
     use super::*;
+    use crate::server::worker::transport::Transport;
 
     #[test]
     fn a_connection_over_loopback_has_the_plainest_congestion_control_there_is() {
@@ -267,14 +266,16 @@ mod tests {
         let _ = set_tcp_congestion(&listener, "bbr").or(set_tcp_congestion(&listener, "cubic"));
         let mut poll = mio::Poll::new().unwrap();
         let admission = Arc::new(Admission::new(1, None));
-        let mut acceptor = Acceptor::new(vec![listener], admission, poll.registry()).unwrap();
+        let mut acceptor =
+            Acceptor::new(vec![Door::Tcp(listener)], admission, poll.registry()).unwrap();
         let client = std::net::TcpStream::connect(address).unwrap();
         poll.poll(&mut mio::Events::with_capacity(1), None).unwrap();
         let accepted = acceptor.next();
-        let Some(Accepted::Client(mut transport, ..)) = accepted else { panic!("{accepted:?}") };
+        let Some(Accepted::Client(newcomer, _)) = accepted else { panic!("{accepted:?}") };
+        let Transport::Tcp(tcp) = newcomer.transport else { panic!("{newcomer:?}") };
         // A system may not have it for everybody.
         if set_tcp_congestion(&client, "reno").is_ok() {
-            assert_eq!(tcp_congestion(transport.source()).unwrap(), "reno");
+            assert_eq!(tcp_congestion(&tcp.stream).unwrap(), "reno");
         }
     }
 }

@@ -7,10 +7,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::plain::Plain;
 use super::test_log::TestLog;
 use super::test_server::{Client, TestServer};
 use super::test_transport::{TestClient, TestTransport};
-use super::transport::{Tcp, Transport};
+use super::transport::Transport;
 
 /// Lines as friends and enemies write them, pipelined, none of which ends the connection.
 fn lines() -> impl Strategy<Value = Vec<u8>> {
@@ -73,7 +74,7 @@ fn answers(pieces: &[&[u8]], log: Option<&Arc<TestLog>>, veiled: bool) -> Vec<u8
         let transport = |stream| Transport::Test(TestTransport::new(stream));
         Either::Veiled(server.connect_over(0, transport), TestClient::default())
     } else {
-        Either::Plain(server.connect_over(0, |stream| Transport::Tcp(Tcp::new(stream))))
+        Either::Plain(server.connect_over(0, |stream| Transport::Tcp(Plain::new(stream))))
     };
     let mut heard = Vec::new();
     for piece in pieces {

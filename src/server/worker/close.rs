@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log::{debug, info};
 
-use super::connection::Loss;
+use super::loss::Loss;
 use crate::server::chat::room::Room;
 use crate::server::chat::session::Session;
 use crate::server::chat::sync::atomic::Ordering;
@@ -18,6 +18,10 @@ pub(crate) enum CloseReason {
     Done,
     /// The client is lost.
     Lost(Loss),
+    /// Its handshake was not over in time, or others began theirs.
+    Handshake,
+    /// What vouched for it does not any more.
+    Revoked,
     /// It has not logged in in time.
     LoginTimeout,
     /// It has not logged in, and others need the place.
@@ -67,6 +71,9 @@ impl CloseReason {
             CloseReason::Done => debug!("{session} left"),
             CloseReason::Lost(Loss::Closed) => debug!("{session} left: connection closed"),
             CloseReason::Lost(Loss::Tls) => debug!("{session} closed: it speaks TLS"),
+            CloseReason::Lost(Loss::BadTls) => debug!("{session} closed: no TLS with it"),
+            CloseReason::Handshake => debug!("{session} closed: its handshake takes too long"),
+            CloseReason::Revoked => info!("{session} closed: its certificate holds no longer"),
             CloseReason::Lost(Loss::TimedOut) => info!(
                 "lost {session}: its system has not answered, or taken anything, for too long"
             ),
@@ -99,18 +106,22 @@ mod tests {
     use super::*;
     use crate::server::chat::admission::Admission;
     use crate::server::chat::id::Peer;
+    use crate::server::chat::vouched::Vouched;
 
     #[test]
     fn only_what_an_operator_has_to_know_is_counted() {
         let tally = Tally::default();
         let admission = std::sync::Arc::new(Admission::new(1, None));
-        let permit = admission.take(std::net::Ipv4Addr::LOCALHOST.into()).unwrap();
-        let session = Session::new(Peer::Unnamed, permit);
+        let permit = admission.take(Peer::Local(0).origin()).unwrap();
+        let session = Session::new(Peer::Local(0), Vouched::Nothing, permit);
         for reason in [
             CloseReason::Done,
             CloseReason::Lost(Loss::Closed),
             CloseReason::Lost(Loss::Tls),
             CloseReason::Lost(Loss::TimedOut),
+            CloseReason::Lost(Loss::BadTls),
+            CloseReason::Handshake,
+            CloseReason::Revoked,
             CloseReason::LoginTimeout,
             CloseReason::Evicted,
             CloseReason::HalfClosed,

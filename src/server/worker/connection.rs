@@ -11,9 +11,11 @@ use std::mem;
 
 use mio::event::Event;
 
-use super::transport::{Got, Transport};
+use super::door::Newcomer;
+use super::got::Got;
+use super::loss::Loss;
+use super::transport::Transport;
 use crate::server::chat::admission::Permit;
-use crate::server::chat::id::Peer;
 use crate::server::chat::outbox::Drained;
 use crate::server::chat::session::Session;
 use crate::server::chat::turn::{Step, Turn};
@@ -98,29 +100,6 @@ enum Output {
     Gone(Loss),
 }
 
-/// How a client got lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// It closed, or its system did.
-    Closed,
-    /// Its system has not answered for long, or not taken what it was sent.
-    TimedOut,
-    /// It speaks TLS, which we do not.
-    Tls,
-}
-
-impl From<io::Error> for Loss {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            // The system gives up after the same time, and says what it has heard on the way.
-            ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-                Loss::TimedOut
-            }
-            _ => Loss::Closed,
-        }
-    }
-}
-
 /// What has become of a client's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Served {
@@ -134,9 +113,10 @@ pub(crate) enum Served {
 
 impl Connection {
     /// A client that has just connected.
-    pub(crate) fn new(transport: Transport, peer: Peer, permit: Permit) -> Self {
+    pub(crate) fn new(newcomer: Newcomer, permit: Permit) -> Self {
+        let Newcomer { transport, peer, vouched } = newcomer;
         Connection {
-            session: Session::new(peer, permit),
+            session: Session::new(peer, vouched, permit),
             transport,
             lines: LineSplitter::new(MAX_REQUEST),
             tls: Some(0),
@@ -216,7 +196,8 @@ impl Connection {
             || session.awaited() >= AWAITED
             || session.is_opening()
             || session.is_waiting()
-            || self.parked.is_some() && (session.is_awaiting() || session.is_in_debt())
+            || self.parked.is_some()
+                && (session.is_awaiting() || session.is_in_debt() || session.is_nameless())
     }
 
     /// Reads once, into `buffer`, unless some of what was read is still held, and carries out the
@@ -296,7 +277,9 @@ impl Connection {
 
     /// Reads what is there, once; returns how many bytes.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
-        match self.transport.read(buffer, self.input == Input::Thorough) {
+        let got = self.transport.read(buffer, self.input == Input::Thorough);
+        self.know_client();
+        match got {
             Ok(Got::Some(count)) => count,
             Ok(Got::Last(count)) => {
                 self.input = Input::Idle;
@@ -321,10 +304,34 @@ impl Connection {
         }
     }
 
+    /// Takes up what the transport has found out about who it is, as long as that may be news.
+    fn know_client(&mut self) {
+        if self.session.is_logged_in() {
+            return;
+        }
+        if self.transport.is_tls() {
+            self.session.comes_over_tls();
+        }
+        if self.session.is_nameless()
+            && let Some(vouched) = self.transport.vouched()
+        {
+            self.session.vouch(vouched);
+        }
+    }
+
     /// There may be something to read that the system has not told of yet.
     pub(crate) fn expect_input(&mut self) {
         if self.input == Input::Idle {
             self.input = Input::Ready;
+        }
+    }
+
+    /// What is wrong with the client's TLS, if anything is.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        match self.loss()? {
+            Loss::Tls => Some("this server has no certificate (--cert and --key)"),
+            Loss::BadTls => self.transport.trouble(),
+            _ => None,
         }
     }
 
@@ -353,6 +360,18 @@ impl Connection {
             self.output = Output::Open;
         }
         self.flush();
+    }
+
+    /// Bytes that the client has taken so far, if it takes no more now, and nobody else sees to it that
+    /// it does in time.
+    pub(crate) fn stuck_at(&self) -> Option<u64> {
+        if self.output == Output::Full { self.transport.taken() } else { None }
+    }
+
+    /// The client takes nothing any more. What it sent before is still carried out.
+    pub(crate) fn time_out(&mut self) {
+        self.lose(Loss::TimedOut);
+        self.finish();
     }
 
     /// Nothing more can come of this connection.
@@ -430,19 +449,7 @@ fn write_off(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use rustix::io::Errno;
-
     use super::*;
-
-    #[test]
-    fn who_cannot_be_reached_is_lost_and_has_not_left() {
-        for errno in [Errno::TIMEDOUT, Errno::HOSTUNREACH, Errno::NETUNREACH] {
-            assert_eq!(Loss::from(io::Error::from(errno)), Loss::TimedOut, "{errno}");
-        }
-        for errno in [Errno::CONNRESET, Errno::PIPE] {
-            assert_eq!(Loss::from(io::Error::from(errno)), Loss::Closed, "{errno}");
-        }
-    }
 
     /// There may be much of it, of which little is used at a time.
     #[test]

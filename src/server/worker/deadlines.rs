@@ -1,4 +1,4 @@
-//! When the clients of a worker have to have logged in.
+//! When the clients of a worker have to have logged in, or come to the end of a handshake.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -26,7 +26,17 @@ impl Deadlines {
     /// Takes out the connection whose deadline is over at `now`, the oldest first.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<usize> {
         self.next().filter(|next| *next <= now)?;
+        self.take_first()
+    }
+
+    /// Takes out the connection whose deadline is the next.
+    pub(crate) fn take_first(&mut self) -> Option<usize> {
         self.0.pop_first().map(|(_, token)| token)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// All are over now.
@@ -34,12 +44,6 @@ impl Deadlines {
     pub(crate) fn expire(&mut self) {
         let now = Instant::now();
         self.0 = self.0.iter().map(|(_, token)| (now, *token)).collect();
-    }
-
-    /// How many there are.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
     }
 }
 

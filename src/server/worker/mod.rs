@@ -13,12 +13,20 @@ mod bounds;
 mod close;
 mod connection;
 mod deadlines;
+pub(crate) mod door;
 #[cfg(test)]
 mod ends;
+mod got;
+#[cfg(test)]
+mod handshakes;
 #[cfg(test)]
 mod logs;
+mod loss;
 mod mailbox;
+#[cfg(test)]
+mod names;
 mod phase;
+mod plain;
 mod quota;
 #[cfg(test)]
 mod replays;
@@ -31,6 +39,8 @@ pub(crate) mod spawn;
 mod stall;
 #[cfg(test)]
 mod steps;
+#[cfg(test)]
+mod stuck;
 mod sync;
 #[cfg(test)]
 mod test_log;
@@ -38,6 +48,7 @@ mod test_log;
 mod test_server;
 #[cfg(test)]
 mod test_transport;
+mod tls;
 mod transport;
 #[cfg(debug_assertions)]
 mod trap;
@@ -49,21 +60,19 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use log::error;
-use mio::net::TcpListener;
 use mio::{Events, Poll};
 
 use super::chat::admission::Permit;
-use super::chat::id::Peer;
 use super::chat::lane::Lane;
 use acceptor::{Accepted, Acceptor};
 use close::CloseReason;
 use connection::Connection;
+use door::{Door, Newcomer};
 use phase::Phase;
 pub(crate) use sessions::ACCEPTING;
 use sessions::Sessions;
 use shared::{Message, Shared};
 use slot::Client;
-use transport::Transport;
 
 /// One worker, to be run on a thread of its own.
 #[derive(Debug)]
@@ -95,15 +104,15 @@ impl Worker {
         }
     }
 
-    /// Accepts clients at these sockets, for all workers.
+    /// Accepts clients at these doors, for all workers.
     ///
     /// # Errors
     ///
     /// If the system does not watch them.
-    pub(crate) fn accept_at(&mut self, sockets: Vec<TcpListener>) -> io::Result<()> {
+    pub(crate) fn accept_at(&mut self, doors: Vec<Door>) -> io::Result<()> {
         let admission = Arc::clone(&self.shared.admission);
         self.acceptor =
-            Some(Acceptor::new(sockets, admission, self.sessions.slots.poll().registry())?);
+            Some(Acceptor::new(doors, admission, self.sessions.slots.poll().registry())?);
         Ok(())
     }
 
@@ -177,6 +186,9 @@ impl Worker {
         self.accept();
         self.serve();
         self.sessions.check_logins();
+        self.sessions.check_handshakes();
+        self.sessions.check_stuck();
+        self.sessions.examine_some();
         self.sessions.publish();
         self.write();
         self.sessions.check_slow();
@@ -221,6 +233,8 @@ impl Worker {
             Message::Answer(receipt) => sessions.answer(receipt),
             Message::Opened(session, outcome) => sessions.opened(session, outcome),
             Message::Page(session, number, page) => sessions.page(session, number, page),
+            Message::Vouched(session, vouched) => sessions.vouch(session, vouched),
+            Message::Renewed => sessions.doubt_certificates(),
             Message::Evict(session) => sessions.evict(session),
             Message::Finish(done) => sessions.finish(done),
             Message::Halt(done) => sessions.halt(done),
@@ -240,7 +254,7 @@ impl Worker {
             };
             self.sessions.intake += 1;
             match accepted {
-                Accepted::Client(transport, peer, permit) => self.assign(transport, peer, permit),
+                Accepted::Client(newcomer, permit) => self.assign(newcomer, permit),
                 Accepted::Evict(session) if session.worker == self.index => {
                     self.sessions.evict(session);
                 }
@@ -253,11 +267,11 @@ impl Worker {
     }
 
     /// Gives a client to the worker with the fewest.
-    fn assign(&mut self, transport: Transport, peer: Peer, permit: Permit) {
+    fn assign(&mut self, newcomer: Newcomer, permit: Permit) {
         let placement = &self.shared.placement;
         let worker = placement.least_busy(self.index);
         let assignment = placement.assign(worker);
-        let client = Client { transport, peer, permit, assignment };
+        let client = Client { newcomer, permit, assignment };
         if worker == self.index {
             self.sessions.connected(client);
         } else {

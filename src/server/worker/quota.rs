@@ -10,6 +10,13 @@ pub(crate) const EVENTS: usize = 1024;
 /// many.
 pub(crate) const CLIENTS: usize = 256;
 
+/// Clients whose certificates are looked at once more in one turn at most: a signature is worth many
+/// lines.
+pub(crate) const EXAMINED: usize = 16;
+
+/// Handshakes that may be under way on a worker.
+pub(crate) const HANDSHAKES: usize = 256;
+
 /// Lines that are carried out in one turn at most, shared equally by those who are served in it.
 const LINES: usize = 8192;
 

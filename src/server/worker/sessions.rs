@@ -3,13 +3,16 @@
 //! Whatever changes a connection puts it on a list; [`Sessions::settle`] is where it is decided what
 //! comes of that. When to do what, and how much of it, is the loop's business.
 
+mod moves;
 mod overdue;
+mod stop;
+mod trust;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use log::{debug, warn};
+use log::debug;
 use mio::Poll;
 
 use super::close::CloseReason;
@@ -58,7 +61,15 @@ pub(crate) struct Sessions {
     /// Receivers that are above their marks, or have been of late.
     pub slow: SlowReceivers,
     pub login_deadlines: Deadlines,
+    /// Those whose certificates have to be looked at once more.
+    doubtful: Vec<SessionId>,
+    /// Handshakes that are under way.
+    pub handshakes: Deadlines,
+    /// When those have to have taken something who take nothing.
+    pub stuck: Deadlines,
     late_logins: Warning,
+    late_handshakes: Warning,
+    no_tls: Warning,
     cuts: Warning,
     buffer: Box<[u8]>,
     /// Lines, newcomers and messages since receivers were written to last; at least one for each
@@ -85,7 +96,12 @@ impl Sessions {
             writes: SessionQueue::default(),
             slow: SlowReceivers::new(),
             login_deadlines: Deadlines::default(),
+            doubtful: Vec::new(),
+            handshakes: Deadlines::default(),
+            stuck: Deadlines::default(),
             late_logins: Warning::default(),
+            late_handshakes: Warning::default(),
+            no_tls: Warning::default(),
             cuts: Warning::at_most(CUTS),
             buffer: vec![0; quota::READ].into(),
             intake: 0,
@@ -100,19 +116,15 @@ impl Sessions {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let looks = self.phase.is_draining() || self.slow.len() > 0;
         let check = looks.then(|| self.slow.next_check());
-        [self.login_deadlines.next(), check].into_iter().flatten().min()
-    }
-
-    /// At the end of a turn: says that a phase is done, if it is.
-    pub(crate) fn report_phase(&mut self) {
-        let slots = &self.slots;
-        self.phase.report(|| slots.iter().all(|slot| slot.connection.is_finished()));
+        let deadlines = [&self.login_deadlines, &self.handshakes, &self.stuck].map(Deadlines::next);
+        deadlines.into_iter().chain([check]).flatten().min()
     }
 
     /// Nothing is to be done for any of them now.
     pub(crate) fn is_idle(&self) -> bool {
         let lists = [&self.ready, &self.changed, &self.writes];
-        lists.iter().all(|list| list.is_empty()) && self.batches.is_empty()
+        let is_idle = lists.iter().all(|list| list.is_empty()) && self.batches.is_empty();
+        is_idle && self.doubtful.is_empty()
     }
 
     /// Takes up what the system says of a socket.
@@ -128,29 +140,17 @@ impl Sessions {
     /// A client has connected.
     pub(crate) fn connected(&mut self, client: Client) {
         let deadline = Instant::now() + self.shared.limits.login_timeout;
+        let unnamed_user = client.newcomer.unnamed_user();
         let slot = Slot::new(client, deadline);
         debug!("{} connected", slot.connection.session);
         if let Some(id) = self.slots.insert(Box::new(slot)) {
             self.slots[id.token].connection.session.evictable(id);
             self.login_deadlines.add(deadline, id.token);
+            self.note_handshake(id.token);
+            if let Some(uid) = unnamed_user {
+                self.shared.accounts.ask(uid, id);
+            }
         }
-    }
-
-    /// A session has moved here. It is given what it is owed before any more of its lines are
-    /// carried out: else one that moves with each line would be owed more and more.
-    pub(crate) fn arrived(&mut self, slot: Box<Slot>) {
-        let Some(id) = self.slots.insert(slot) else {
-            return;
-        };
-        self.slots[id.token].connection.session.evictable(id);
-        if self.phase.is_finishing() {
-            self.slots[id.token].connection.finish();
-        }
-        if self.slots[id.token].stall.is_some() {
-            self.slow.add(id);
-        }
-        self.with_turn(id.token, |connection, _, turn| connection.session.arrive(turn));
-        self.settle(id.token, Connection::flush);
     }
 
     /// Something has happened to a connection: before the turn ends, it is settled what comes of it.
@@ -179,7 +179,10 @@ impl Sessions {
             slot.connection.doubt();
             // What it was told, and what others were told of its room, may be lost.
             slot.connection.session.stop_waiting();
-            if slot.connection.session.is_paging() || slot.connection.session.is_opening() {
+            let session = &slot.connection.session;
+            // A transport tells again.
+            let is_unnamed = session.is_nameless() && !slot.connection.transport.is_handshaking();
+            if session.is_paging() || session.is_opening() || is_unnamed {
                 self.close(token, CloseReason::Panicked);
                 continue;
             }
@@ -192,6 +195,12 @@ impl Sessions {
             }
             if let Some(deadline) = slot.login_deadline {
                 self.login_deadlines.add(deadline, token);
+            }
+            if let Some(deadline) = slot.handshake_deadline {
+                self.handshakes.add(deadline, token);
+            }
+            if let Some((deadline, _)) = slot.stuck.as_deref() {
+                self.stuck.add(*deadline, token);
             }
             self.change(token);
             self.list(token);
@@ -317,31 +326,16 @@ impl Sessions {
         self.change(token);
     }
 
-    fn hand_over(&mut self, token: usize, worker: usize) {
-        // Its answers go along, and may be written before this turn ends.
-        self.publish();
-        let Some(mut slot) = self.slots.remove(token) else { return };
+    /// A connection leaves its token to others.
+    fn forget_deadlines(&mut self, slot: &mut Slot, token: usize) {
         if let Some(deadline) = slot.login_deadline.take() {
             self.login_deadlines.remove(deadline, token);
         }
-        slot.connection.session.depart();
-        slot.assignment = self.shared.placement.assign(worker);
-        if let Err(error) = self.slots.forget(&mut slot) {
-            warn!("cannot move {}: {error}", slot.connection.session);
-            return;
+        if let Some(deadline) = slot.handshake_deadline.take() {
+            self.handshakes.remove(deadline, token);
         }
-        self.shared.tell(worker, Message::Arriving(slot));
-    }
-
-    /// Gives the rooms of those who are to be served next another home.
-    pub(crate) fn move_rooms(&mut self, clients: usize, calm_worker: usize) {
-        for token in self.ready.iter(Lane::Quiet).take(clients) {
-            if let Some(slot) = self.slots.get(token)
-                && let Some(room) = slot.connection.session.room()
-                && room.lane() == Lane::Quiet
-            {
-                room.move_to(calm_worker);
-            }
+        if let Some(stuck) = slot.stuck.take() {
+            self.stuck.remove(stuck.0, token);
         }
     }
 
@@ -385,6 +379,8 @@ impl Sessions {
         {
             self.login_deadlines.remove(deadline, token);
         }
+        self.note_handshake(token);
+        self.note_stuck(token);
         self.note_half_closed(token);
         self.watch(token);
         self.follow_room(token);
@@ -415,20 +411,6 @@ impl Sessions {
         }
     }
 
-    /// If the room of a session has moved to another worker, the session follows.
-    fn follow_room(&mut self, token: usize) {
-        let session = &self.slots[token].connection.session;
-        if let Some(home) = session.room().and_then(|room| room.home_to_follow_to())
-            && home != self.index
-            && !session.is_waiting()
-            && !session.is_awaiting()
-            && !session.is_paging()
-            && self.phase.is_running()
-        {
-            self.hand_over(token, home);
-        }
-    }
-
     /// Notes whether a receiver is above its mark. One that has got there is looked at now and then.
     fn watch(&mut self, token: usize) {
         if self.slots[token].watch(self.shared.limits.stall_timeout)
@@ -438,54 +420,20 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn finish(&mut self, done: mpsc::Sender<()>) {
-        self.phase = Phase::Finishing(Some(done));
-        for token in self.slots.tokens() {
-            self.slots[token].connection.finish();
-            self.list(token);
-        }
-    }
-
-    /// Carries out nothing more.
-    pub(crate) fn halt(&mut self, done: mpsc::Sender<()>) {
-        self.phase = Phase::Halted(Some(done));
-        for token in self.slots.tokens() {
-            self.slots[token].connection.session.forget_debt();
-        }
-    }
-
-    /// The most bytes that a client is owed.
-    #[cfg(test)]
-    pub(crate) fn most_owed(&self) -> usize {
-        self.slots.iter().map(|slot| slot.connection.owed()).max().unwrap_or(0)
-    }
-
-    /// The most bytes that were read of a client and wait.
-    #[cfg(test)]
-    pub(crate) fn most_held(&self) -> usize {
-        self.slots.iter().map(|slot| slot.connection.held()).max().unwrap_or(0)
-    }
-
-    /// Sets how long the systems of clients may take nothing.
-    #[cfg(test)]
-    pub(crate) fn set_user_timeout(&mut self, time: std::time::Duration) {
-        for token in self.slots.tokens() {
-            self.slots[token].connection.transport.set_user_timeout(time);
-        }
-    }
-
     /// Ends a connection. Should something panic here, it is gone all the same.
     pub(crate) fn close(&mut self, token: usize, reason: CloseReason) {
         let Some(mut slot) = self.slots.remove(token) else { return };
-        if let Some(deadline) = slot.login_deadline.take() {
-            self.login_deadlines.remove(deadline, token);
-        }
+        self.forget_deadlines(&mut slot, token);
         #[cfg(test)]
         (self.trap)(&slot.connection.session);
         let connection = &mut slot.connection;
         reason.count(&self.shared.tally, &connection.session);
         let room = connection.session.room().map(AsRef::as_ref);
         reason.log(&connection.session, room, &mut self.cuts);
+        if let Some(trouble) = connection.trouble() {
+            debug!("{}: {trouble}", connection.session);
+            self.no_tls.warn(format_args!("no TLS with {}: {trouble}", connection.session));
+        }
         if let Some(parting_line) = reason.parting_line() {
             connection.tell(parting_line);
         }

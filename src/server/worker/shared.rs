@@ -9,6 +9,7 @@ use mio::Waker;
 
 use super::mailbox::{Mailbox, Wake};
 use super::slot::{Client, Slot};
+use crate::server::accounts::Accounts;
 use crate::server::chat::admission::Admission;
 use crate::server::chat::effects::{Effect, Receipt};
 use crate::server::chat::frame::Budget;
@@ -19,6 +20,7 @@ use crate::server::chat::replay::{Page, Start};
 use crate::server::chat::room::Room;
 use crate::server::chat::rooms::Rooms;
 use crate::server::chat::tally::Tally;
+use crate::server::chat::vouched::Vouched;
 use crate::server::config::Limits;
 use crate::system::rate_limited::Warning;
 
@@ -46,6 +48,10 @@ pub(crate) enum Message {
     Opened(SessionId, Result<Start, Arc<str>>),
     /// The texts that a session has asked a log for, if it still has them.
     Page(SessionId, u64, Option<Page>),
+    /// It has been found out what vouches for a session's name.
+    Vouched(SessionId, Vouched),
+    /// Certificates, and what counts for them, have been read again.
+    Renewed,
     /// The session has to make room for others.
     Evict(SessionId),
     /// Carry out what was received, then say so through the sender, and take no more.
@@ -75,6 +81,8 @@ pub(crate) struct Shared {
     pub placement: Arc<Placement>,
     /// The rooms.
     pub rooms: Arc<Rooms>,
+    /// Finds out what accounts are called.
+    pub accounts: Accounts,
     /// The clients' places.
     pub admission: Arc<Admission>,
     /// What there is for all receivers together.

@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::door::Newcomer;
 use super::stall::Stall;
-use super::transport::Transport;
 use crate::server::chat::admission::Permit;
-use crate::server::chat::id::Peer;
 use crate::server::chat::placement::Assignment;
 
 static SERIALS: AtomicU64 = AtomicU64::new(0);
@@ -15,10 +14,8 @@ static SERIALS: AtomicU64 = AtomicU64::new(0);
 /// A client that has just connected.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// The way to it.
-    pub transport: Transport,
-    /// Where it is.
-    pub peer: Peer,
+    /// Who it is.
+    pub newcomer: Newcomer,
     /// Its place.
     pub permit: Permit,
     /// Its share of the load of the worker that it is given to.
@@ -36,6 +33,11 @@ pub(crate) struct Slot {
     pub assignment: Assignment,
     /// When the client has to have logged in.
     pub login_deadline: Option<Instant>,
+    /// When its handshake has to be over.
+    pub handshake_deadline: Option<Instant>,
+    /// By when it has to take some of what it is owed, and how much it had taken before; if it takes
+    /// nothing just now, and its system does not see to that.
+    pub stuck: Option<Box<(Instant, u64)>>,
     /// The receiver's queue is above its mark, or has been of late.
     pub stall: Option<Box<Stall>>,
 }
@@ -43,12 +45,14 @@ pub(crate) struct Slot {
 impl Slot {
     /// A client that has to log in until then.
     pub(crate) fn new(client: Client, login_deadline: Instant) -> Self {
-        let Client { transport, peer, permit, assignment } = client;
+        let Client { newcomer, permit, assignment } = client;
         Slot {
             serial: SERIALS.fetch_add(1, Ordering::Relaxed),
-            connection: Connection::new(transport, peer, permit),
+            connection: Connection::new(newcomer, permit),
             assignment,
             login_deadline: Some(login_deadline),
+            handshake_deadline: None,
+            stuck: None,
             stall: None,
         }
     }

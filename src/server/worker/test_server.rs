@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -9,10 +10,14 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 
 use super::Worker;
+use super::door::{Door, Newcomer};
+use super::plain::Plain;
+use super::sessions::Sessions;
 use super::shared::{Message, SLOW_NAMED, Shared};
 use super::slot;
 use super::spawn::mailbox;
-use super::transport::{Tcp, Transport};
+use super::transport::Transport;
+use crate::server::accounts::Accounts;
 use crate::server::chat::admission::Admission;
 use crate::server::chat::frame::Budget;
 use crate::server::chat::id::Peer;
@@ -21,6 +26,7 @@ use crate::server::chat::log::Log;
 use crate::server::chat::placement::Placement;
 use crate::server::chat::room::Room;
 use crate::server::chat::rooms::Rooms;
+use crate::server::chat::vouched::Vouched;
 use crate::server::config::Limits;
 use crate::server::shutdown::{Pace, wind_down};
 use crate::system::rate_limited::Warning;
@@ -140,6 +146,7 @@ impl TestServer {
                 Placement::automatic(WORKERS, WORKERS)
             }),
             rooms: Arc::new(Rooms::default()),
+            accounts: Accounts::new(|_| Ok(None)).0,
             admission: Arc::new(admission),
             budget: Arc::new(Budget::new(limits.total_queue_limit)),
             limits,
@@ -162,7 +169,7 @@ impl TestServer {
 
     /// A new client that its worker has not heard of yet.
     pub(crate) fn connect(&mut self, worker: usize) -> Client {
-        self.connect_over(worker, |stream| Transport::Tcp(Tcp::new(stream)))
+        self.connect_over(worker, |stream| Transport::Tcp(Plain::new(stream)))
     }
 
     /// Such a client, over that transport.
@@ -176,26 +183,32 @@ impl TestServer {
         client.set_nonblocking(true).unwrap();
         stream.set_nonblocking(true).unwrap();
         stream.set_nodelay(true).unwrap();
-        let transport = transport(mio::net::TcpStream::from_std(stream));
-        let permit = self.shared.admission.take(peer.ip()).unwrap();
-        let assignment = self.shared.placement.assign(worker);
-        self.shared.tell(
-            worker,
-            Message::Connected(slot::Client {
-                transport,
-                peer: Peer::Inet(peer),
-                permit,
-                assignment,
-            }),
-        );
+        self.admit(worker, transport(mio::net::TcpStream::from_std(stream)), Peer::Inet(peer));
         Client(client)
+    }
+
+    /// A client on a worker, over a Unix socket, that its worker has not heard of yet.
+    pub(crate) fn connect_locally(&mut self, worker: usize) -> UnixStream {
+        let (client, stream) = UnixStream::pair().unwrap();
+        client.set_nonblocking(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = Plain::new(mio::net::UnixStream::from_std(stream));
+        self.admit(worker, Transport::Unix(stream), Peer::Local(1000));
+        client
+    }
+
+    fn admit(&self, worker: usize, transport: Transport, peer: Peer) {
+        let permit = self.shared.admission.take(peer.origin()).unwrap();
+        let newcomer = Newcomer { transport, peer, vouched: Vouched::Nothing };
+        let assignment = self.shared.placement.assign(worker);
+        self.shared.tell(worker, Message::Connected(slot::Client { newcomer, permit, assignment }));
     }
 
     /// From now on worker 0 accepts clients; returns where.
     pub(crate) fn accept(&mut self) -> SocketAddr {
         self.listener.set_nonblocking(true).unwrap();
         let socket = mio::net::TcpListener::from_std(self.listener.try_clone().unwrap());
-        self.workers[0].accept_at(vec![socket]).unwrap();
+        self.workers[0].accept_at(vec![Door::Tcp(socket)]).unwrap();
         self.listener.local_addr().unwrap()
     }
 
@@ -307,5 +320,25 @@ impl Worker {
     /// Lines, newcomers and messages since receivers were written to last.
     pub(crate) fn intake(&self) -> usize {
         self.sessions.intake
+    }
+}
+
+/// What tests look at, and what they set.
+impl Sessions {
+    /// The most bytes that a client is owed.
+    pub(crate) fn most_owed(&self) -> usize {
+        self.slots.iter().map(|slot| slot.connection.owed()).max().unwrap_or(0)
+    }
+
+    /// The most bytes that were read of a client and wait.
+    pub(crate) fn most_held(&self) -> usize {
+        self.slots.iter().map(|slot| slot.connection.held()).max().unwrap_or(0)
+    }
+
+    /// Sets how long the systems of clients may take nothing.
+    pub(crate) fn set_user_timeout(&mut self, time: Duration) {
+        for token in self.slots.tokens() {
+            self.slots[token].connection.transport.set_user_timeout(time);
+        }
     }
 }

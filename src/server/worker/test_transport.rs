@@ -10,7 +10,7 @@ use std::net::Shutdown;
 
 use mio::net::TcpStream;
 
-use super::transport::Got;
+use super::got::Got;
 
 /// What each side says first.
 const HELLO: u8 = b'H';

@@ -2,34 +2,24 @@
 //!
 //! A connection knows none of what is one way's alone.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::Shutdown;
-use std::time::Duration;
+use std::io::{self, IoSlice, Write};
 
-use mio::net::TcpStream;
-use rustix::net::sockopt;
+use mio::event::Source;
 
-/// How long the connection of a client that may be gone is quiet before its system is asked.
-const PROBE_SOON: Duration = Duration::from_secs(2);
-
-/// What comes of a look for bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Got {
-    /// So many bytes; there may be more.
-    Some(usize),
-    /// So many bytes, and no more for now.
-    Last(usize),
-    /// Nothing for now.
-    Nothing,
-    /// Nothing ever again.
-    End,
-}
+use super::got::Got;
+use super::plain::{Tcp, Unix};
+use super::tls::Tls;
+use crate::server::chat::vouched::Vouched;
 
 /// The way to one client.
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// TCP as it is.
     Tcp(Tcp),
+    /// A Unix socket.
+    Unix(Unix),
+    /// TLS over TCP.
+    Tls(Box<Tls>),
     /// One that has what others will bring.
     #[cfg(test)]
     Test(super::test_transport::TestTransport),
@@ -37,9 +27,11 @@ pub(crate) enum Transport {
 
 impl Transport {
     /// What the system watches.
-    pub(crate) fn source(&mut self) -> &mut TcpStream {
+    pub(crate) fn source(&mut self) -> &mut dyn Source {
         match self {
             Transport::Tcp(tcp) => &mut tcp.stream,
+            Transport::Unix(unix) => &mut unix.stream,
+            Transport::Tls(tls) => &mut tls.tcp.stream,
             #[cfg(test)]
             Transport::Test(test) => &mut test.stream,
         }
@@ -54,6 +46,8 @@ impl Transport {
     pub(crate) fn read(&mut self, buffer: &mut [u8], thorough: bool) -> io::Result<Got> {
         match self {
             Transport::Tcp(tcp) => tcp.read(buffer, thorough),
+            Transport::Unix(unix) => unix.read(buffer),
+            Transport::Tls(tls) => tls.read(buffer, thorough),
             #[cfg(test)]
             Transport::Test(test) => test.read(buffer),
         }
@@ -61,16 +55,33 @@ impl Transport {
 
     /// Why the connection broke, if it did and nothing has told of it yet.
     pub(crate) fn take_error(&mut self) -> Option<io::Error> {
-        self.source().take_error().ok().flatten()
+        let error = match self {
+            Transport::Tcp(tcp) => tcp.stream.take_error(),
+            Transport::Unix(unix) => unix.stream.take_error(),
+            Transport::Tls(tls) => tls.tcp.stream.take_error(),
+            #[cfg(test)]
+            Transport::Test(test) => test.stream.take_error(),
+        };
+        error.ok().flatten()
     }
 
     /// Bytes that were taken to be written, and are not on their way yet. To send them is for
     /// [`Write::flush`], which may have something to send also when nothing was written.
     pub(crate) fn pending(&self) -> usize {
         match self {
-            Transport::Tcp(_) => 0,
+            Transport::Tcp(_) | Transport::Unix(_) => 0,
+            Transport::Tls(tls) => tls.pending(),
             #[cfg(test)]
             Transport::Test(test) => test.pending(),
+        }
+    }
+
+    /// Bytes that the client has taken so far, or has room for, if no system ends the connection of one
+    /// that takes nothing.
+    pub(crate) fn taken(&self) -> Option<u64> {
+        match self {
+            Transport::Unix(unix) => Some(unix.taken()),
+            _ => None,
         }
     }
 
@@ -78,6 +89,8 @@ impl Transport {
     pub(crate) fn limit_to_received(&mut self) {
         match self {
             Transport::Tcp(tcp) => tcp.limit_to_received(),
+            Transport::Unix(unix) => unix.limit_to_received(),
+            Transport::Tls(tls) => tls.tcp.limit_to_received(),
             #[cfg(test)]
             Transport::Test(test) => test.limit_to_received(),
         }
@@ -87,6 +100,9 @@ impl Transport {
     pub(crate) fn probe_soon(&self) {
         match self {
             Transport::Tcp(tcp) => tcp.probe_soon(),
+            Transport::Tls(tls) => tls.tcp.probe_soon(),
+            // It is this one, which tells at once.
+            Transport::Unix(_) => {}
             #[cfg(test)]
             Transport::Test(_) => {}
         }
@@ -97,15 +113,58 @@ impl Transport {
     pub(crate) fn close(&mut self, cut: bool) {
         match self {
             Transport::Tcp(tcp) => tcp.close(cut),
+            Transport::Unix(unix) => unix.close(),
+            Transport::Tls(tls) => tls.close(cut),
             #[cfg(test)]
             Transport::Test(test) => test.close(cut),
         }
     }
 
+    /// TLS is spoken.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.is_spoken())
+    }
+
+    /// What is wrong with what the client takes for TLS, if that is all over.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        match self {
+            Transport::Tls(tls) => tls.trouble.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// TLS is about to be spoken.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.is_handshaking())
+    }
+
+    /// What the transport itself knows of the client's name; `None` if it does not, or not yet.
+    pub(crate) fn vouched(&mut self) -> Option<Vouched> {
+        match self {
+            Transport::Tls(tls) if !tls.is_handshaking() => Some(tls.vouched()),
+            _ => None,
+        }
+    }
+
+    /// Whatever has vouched for the client still does.
+    pub(crate) fn still_holds(&mut self) -> bool {
+        match self {
+            Transport::Tls(tls) => tls.still_holds(),
+            _ => true,
+        }
+    }
+
+    /// That has to be looked at.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.is_doubtful())
+    }
+
     /// Sets how long the client's system may take nothing.
     #[cfg(test)]
-    pub(crate) fn set_user_timeout(&mut self, time: Duration) {
-        sockopt::set_tcp_user_timeout(self.source(), time.as_millis() as u32).unwrap();
+    pub(crate) fn set_user_timeout(&mut self, time: std::time::Duration) {
+        let Transport::Tcp(tcp) = self else { panic!("{self:?} has no such time") };
+        let time = time.as_millis() as u32;
+        rustix::net::sockopt::set_tcp_user_timeout(&tcp.stream, time).unwrap();
     }
 }
 
@@ -114,6 +173,8 @@ impl Write for Transport {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Transport::Tcp(tcp) => tcp.stream.write(bytes),
+            Transport::Unix(unix) => unix.write_vectored(&[IoSlice::new(bytes)]),
+            Transport::Tls(tls) => tls.write(bytes),
             #[cfg(test)]
             Transport::Test(test) => test.write(bytes),
         }
@@ -122,6 +183,8 @@ impl Write for Transport {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Transport::Tcp(tcp) => tcp.stream.write_vectored(slices),
+            Transport::Unix(unix) => unix.write_vectored(slices),
+            Transport::Tls(tls) => tls.write_vectored(slices),
             #[cfg(test)]
             Transport::Test(test) => test.write_vectored(slices),
         }
@@ -129,81 +192,10 @@ impl Write for Transport {
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Transport::Tcp(_) => Ok(()),
+            Transport::Tcp(_) | Transport::Unix(_) => Ok(()),
+            Transport::Tls(tls) => tls.flush(),
             #[cfg(test)]
             Transport::Test(test) => test.flush(),
         }
     }
-}
-
-/// A TCP socket. What is TCP's alone stands here: that a short read leaves a socket empty, how many
-/// bytes have been received, the options of a socket.
-#[derive(Debug)]
-pub(crate) struct Tcp {
-    stream: TcpStream,
-    /// Bytes that may still be read, if only what had been received is to be.
-    quota: Option<usize>,
-}
-
-impl Tcp {
-    /// A socket that was accepted.
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Tcp { stream, quota: None }
-    }
-
-    /// A short read leaves the socket empty, unless there was urgent data or an end, for which reads
-    /// stop.
-    fn read(&mut self, buffer: &mut [u8], thorough: bool) -> io::Result<Got> {
-        let most = self.quota.map_or(buffer.len(), |quota| quota.min(buffer.len()));
-        match self.stream.read(&mut buffer[..most]) {
-            Ok(0) => Ok(Got::End),
-            Ok(count) => Ok(match &mut self.quota {
-                Some(quota) => {
-                    *quota -= count;
-                    Got::Some(count)
-                }
-                None if count < most && !thorough => Got::Last(count),
-                None => Got::Some(count),
-            }),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Got::Some(0)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                Ok(if self.quota.is_some() { Got::End } else { Got::Nothing })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn limit_to_received(&mut self) {
-        self.quota.get_or_insert_with(|| received(&self.stream));
-    }
-
-    /// If it is gone for good, the client's system answers probes with a reset once it has forgotten
-    /// about it, after a minute or so.
-    fn probe_soon(&self) {
-        let _ = sockopt::set_tcp_keepidle(&self.stream, PROBE_SOON);
-    }
-
-    fn close(&mut self, cut: bool) {
-        if cut {
-            // Without it, this is an end like any other.
-            let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
-            return;
-        }
-        let _ = self.stream.shutdown(Shutdown::Write);
-        // Input that is there and unread would make the system take back what it has not sent yet.
-        let mut left = received(&self.stream);
-        let mut discard = [0; 16 * 1024];
-        while left > 0 {
-            match self.stream.read(&mut discard) {
-                Ok(count) if count > 0 => left = left.saturating_sub(count),
-                _ => break,
-            }
-        }
-    }
-}
-
-/// Bytes that have been received and not read.
-fn received(stream: &TcpStream) -> usize {
-    let count = rustix::io::ioctl_fionread(stream).unwrap_or(0);
-    usize::try_from(count).unwrap_or(usize::MAX)
 }

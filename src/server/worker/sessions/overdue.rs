@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Sessions;
 use crate::server::chat::id::SessionId;
 use crate::server::chat::sync::lock;
+use crate::server::config::UNCONFIRMED;
 use crate::server::worker::close::CloseReason;
 use crate::server::worker::connection::Connection;
 use crate::server::worker::slot::Slot;
@@ -84,6 +85,41 @@ impl Sessions {
                 let late = format_args!("closing clients that have not logged in in time");
                 self.late_logins.warn(late);
             }
+        }
+    }
+
+    /// Notes whether a client takes nothing of what it is owed, if nobody else would.
+    pub(super) fn note_stuck(&mut self, token: usize) {
+        let Sessions { slots, stuck, .. } = self;
+        let slot = &mut slots[token];
+        match slot.connection.stuck_at() {
+            Some(taken) if slot.stuck.is_none() => {
+                let deadline = Instant::now() + UNCONFIRMED;
+                slot.stuck = Some(Box::new((deadline, taken)));
+                stuck.add(deadline, token);
+            }
+            Some(_) => {}
+            None => {
+                if let Some(one) = slot.stuck.take() {
+                    stuck.remove(one.0, token);
+                }
+            }
+        }
+    }
+
+    /// Ends those who have taken nothing for too long, or the first of them.
+    pub(crate) fn check_stuck(&mut self) {
+        for _ in 0..quota::CLIENTS {
+            let Some(token) = self.stuck.take_due(Instant::now()) else { return };
+            let stuck = self.slots.get_mut(token).and_then(|slot| slot.stuck.take());
+            let Some((_, before)) = stuck.map(|stuck| *stuck) else { continue };
+            // The system says that there is room only when there is much.
+            self.settle(token, |connection| {
+                connection.flush_anyway();
+                if connection.stuck_at() == Some(before) {
+                    connection.time_out();
+                }
+            });
         }
     }
 

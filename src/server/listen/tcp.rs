@@ -1,21 +1,15 @@
-//! Opens the sockets that clients connect to.
+//! Opens the TCP sockets that clients connect to.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::time::Duration;
 
 use log::{Level, log};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
-use super::error::ServerError;
+use super::error::ListenError;
+use crate::server::config::UNCONFIRMED;
 use crate::system::sockets;
-
-/// Clients that may have connected and wait to be accepted.
-const BACKLOG: i32 = 4096;
-
-/// How long data may wait for a client whose system confirms nothing and takes nothing.
-const UNCONFIRMED: Duration = Duration::from_secs(25);
 
 /// How often to look for a port that is free for IPv4 and IPv6 alike.
 const TRIES: usize = 20;
@@ -26,12 +20,12 @@ const TRIES: usize = 20;
 ///
 /// # Errors
 ///
-/// [`ServerError`] if a host is unknown or has no address of this machine, or if an address cannot
+/// [`ListenError`] if a host is unknown or has no address of this machine, or if an address cannot
 /// be used.
-pub(crate) fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>, ServerError> {
+pub(super) fn listen_on(hosts: &[String], port: u16) -> Result<Vec<TcpListener>, ListenError> {
     let mut addresses = Vec::new();
     for host in hosts {
-        let unknown = |source| ServerError::UnknownHost { host: host.clone(), source };
+        let unknown = |source| ListenError::UnknownHost { host: host.clone(), source };
         addresses
             .push((without_brackets(host), port).to_socket_addrs().map_err(unknown)?.collect());
     }
@@ -61,7 +55,7 @@ fn without_brackets(host: &str) -> &str {
 fn listen_at_all(
     hosts: &[Vec<SocketAddr>],
     mut port: u16,
-) -> Result<Vec<TcpListener>, ServerError> {
+) -> Result<Vec<TcpListener>, ListenError> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     for addresses in hosts {
         let mut missing = Vec::new();
@@ -77,7 +71,7 @@ fn listen_at_all(
                     port = local_port(&listener, address)?;
                     listeners.push(listener);
                 }
-                Err(ServerError::Listen { source, .. }) if is_missing(&source) => {
+                Err(ListenError::Address { source, .. }) if is_missing(&source) => {
                     missing.push((address, source));
                 }
                 Err(error) => return Err(error),
@@ -92,11 +86,11 @@ fn listen_at_all(
 fn pass_over(
     mut missing: Vec<(SocketAddr, io::Error)>,
     addresses: &[SocketAddr],
-) -> Result<(), ServerError> {
+) -> Result<(), ListenError> {
     if missing.len() == addresses.len()
         && let Some((address, source)) = missing.pop()
     {
-        return Err(ServerError::Listen { address, source });
+        return Err(ListenError::Address { address, source });
     }
     for (address, error) in missing {
         log!(level_of_missing(address), "cannot listen on {address}: {error}");
@@ -115,13 +109,13 @@ fn is_missing(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| missing.contains(&errno))
 }
 
-fn local_port(listener: &TcpListener, address: SocketAddr) -> Result<u16, ServerError> {
+fn local_port(listener: &TcpListener, address: SocketAddr) -> Result<u16, ListenError> {
     let local = listener.local_addr();
-    Ok(local.map_err(|source| ServerError::Listen { address, source })?.port())
+    Ok(local.map_err(|source| ListenError::Address { address, source })?.port())
 }
 
-fn listen_at(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    open(address).map_err(|error| ServerError::Listen { address, source: error.into() })
+fn listen_at(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    open(address).map_err(|error| ListenError::Address { address, source: error.into() })
 }
 
 fn open(address: SocketAddr) -> rustix::io::Result<TcpListener> {
@@ -142,7 +136,7 @@ fn open(address: SocketAddr) -> rustix::io::Result<TcpListener> {
     sockopt::set_socket_oobinline(&socket, true)?;
     sockopt::set_tcp_user_timeout(&socket, UNCONFIRMED.as_millis() as u32)?;
     bind(&socket, &address)?;
-    listen(&socket, BACKLOG)?;
+    listen(&socket, sockets::BACKLOG)?;
     Ok(socket.into())
 }
 

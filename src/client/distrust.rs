@@ -1,0 +1,85 @@
+//! Why a client and a server do not come to trust each other → what the user can do about it.
+
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+use thiserror::Error;
+
+/// Why a client and a server do not come to trust each other.
+#[derive(Debug, Error)]
+pub(crate) enum Distrust {
+    /// The server's certificate does not hold any more, or not yet.
+    #[error("the server's certificate has expired, or does not hold yet: it needs a new one")]
+    Expired,
+    /// The server's certificate is for others.
+    #[error("the server's certificate is not for this name: connect to one that it is for")]
+    OtherName,
+    /// Nobody known has issued the server's certificate.
+    #[error(
+        "the server's certificate is from nobody who is trusted here: name its issuer with --cacert"
+    )]
+    UnknownIssuer,
+    /// The server's certificate is wrong in another way.
+    #[error("the server's certificate will not do: {0}")]
+    Bad(CertificateError),
+    /// Something else than TLS came.
+    #[error("the server does not speak TLS there: connect without --tls")]
+    NoTls,
+    /// The server has ended the connection before it was one.
+    #[error(
+        "the server ended the connection as soon as TLS began: it has no place, or does not speak \
+         TLS there; then connect without --tls"
+    )]
+    Ended,
+    /// The server wants a certificate.
+    #[error("the server wants to see a certificate: show one with --cert and --key")]
+    Wanted,
+    /// The server does not like the client's certificate.
+    #[error("the server refuses the certificate of --cert: {}", alert(*.0))]
+    Refused(AlertDescription),
+    /// They have nothing in common.
+    #[error("there is no TLS that both the server and this client speak: {0}")]
+    Other(Error),
+}
+
+impl From<Error> for Distrust {
+    fn from(error: Error) -> Self {
+        use AlertDescription as Alert;
+        match error {
+            Error::InvalidCertificate(error) => match error {
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. } => Distrust::Expired,
+                CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. } => Distrust::OtherName,
+                // Who has signed it has at most the name of somebody who is trusted.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                    Distrust::UnknownIssuer
+                }
+                error => Distrust::Bad(error),
+            },
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Distrust::NoTls,
+            Error::AlertReceived(Alert::CertificateRequired) => Distrust::Wanted,
+            Error::AlertReceived(
+                alert @ (Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::DecryptError),
+            ) => Distrust::Refused(alert),
+            error => Distrust::Other(error),
+        }
+    }
+}
+
+/// What a server says of a certificate, in words.
+fn alert(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::CertificateRevoked => "it is revoked",
+        AlertDescription::CertificateExpired => "it has expired",
+        AlertDescription::UnknownCA => "it is from somebody else than the server trusts",
+        _ => "it will not do for a client",
+    }
+}

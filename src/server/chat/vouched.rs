@@ -1,0 +1,111 @@
+//! What vouches for the names that a client may log in under.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::sync::Arc;
+use crate::wire::protocol::Name;
+
+/// What vouches for the names that a client may log in under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Vouched {
+    /// Nothing, for any name will do.
+    Nothing,
+    /// That is still being found out.
+    Awaited,
+    /// This: its names alone will do.
+    By(Voucher, Arc<[Name]>),
+    /// Nothing, and so no name will do.
+    Unknown(&'static str),
+}
+
+/// Who knows a client's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Voucher {
+    /// The system, in which the client has an account.
+    Account,
+    /// Whoever has issued a certificate to the client.
+    Certificate,
+}
+
+/// Why somebody may not log in under a name.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum WrongName {
+    /// It is vouched for under others.
+    #[error("by your {0} you are {1}, log in as that")]
+    Other(Voucher, String),
+    /// It is not known who it is; why not.
+    #[error("{0}")]
+    Unknown(&'static str),
+}
+
+impl Vouched {
+    /// Who knows the client's names, if anybody does.
+    pub(crate) fn by(&self) -> Option<Voucher> {
+        match self {
+            Vouched::By(voucher, _) => Some(*voucher),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody may log in as `user`; `None` if that is not known yet.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongName`] if not.
+    pub(crate) fn allow(&self, user: &Name) -> Option<Result<(), WrongName>> {
+        match self {
+            Vouched::Awaited => None,
+            Vouched::Nothing => Some(Ok(())),
+            Vouched::By(_, names) if names.contains(user) => Some(Ok(())),
+            Vouched::By(voucher, names) => Some(Err(WrongName::Other(*voucher, in_words(names)))),
+            Vouched::Unknown(reason) => Some(Err(WrongName::Unknown(reason))),
+        }
+    }
+}
+
+/// `account ann`
+impl fmt::Display for Vouched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Vouched::Nothing => f.write_str("any name"),
+            Vouched::Awaited => f.write_str("name not known yet"),
+            Vouched::By(voucher, names) => write!(f, "{voucher} {}", in_words(names)),
+            Vouched::Unknown(_) => f.write_str("no name"),
+        }
+    }
+}
+
+impl fmt::Display for Voucher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Voucher::Account => f.write_str("account"),
+            Voucher::Certificate => f.write_str("certificate"),
+        }
+    }
+}
+
+/// `ann or annie`
+fn in_words(names: &[Name]) -> String {
+    let names: Vec<_> = names.iter().map(Name::as_str).collect();
+    names.join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_names_that_are_vouched_for_will_do_and_the_refusal_says_which() {
+        let [ann, bob, eve] =
+            ["ann", "bob", "eve"].map(|name| Name::parse(name.as_bytes()).unwrap());
+        let vouched = Vouched::By(Voucher::Account, Arc::from([ann.clone(), bob.clone()]));
+        assert_eq!([&ann, &bob].map(|name| vouched.allow(name)), [Some(Ok(())), Some(Ok(()))]);
+        let refusal = vouched.allow(&eve).unwrap().unwrap_err();
+        assert_eq!(refusal.to_string(), "by your account you are ann or bob, log in as that");
+        assert_eq!(Vouched::Nothing.allow(&eve), Some(Ok(())));
+        assert_eq!(Vouched::Awaited.allow(&eve), None);
+        assert!(Vouched::Unknown("why").allow(&ann).unwrap().is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! What a certificate says: for whom it is, and how long it holds.
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::der::{
+    GENERALIZED_TIME, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, UTC_TIME, all, expect, first,
+};
+
+/// Of a subject, its common name.
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+
+/// The extension with a subject's other names.
+const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
+
+/// Of these, a name in the DNS.
+const DNS_NAME: u8 = 0x82;
+
+/// The parts of a certificate that need not be there, before and after the subject's key.
+const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+
+/// What a certificate says. Whether that is true is for its issuer's signature to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// When it ends to hold.
+    pub ends: DateTime<Utc>,
+    /// For whom it is: the common name, and names in the DNS.
+    pub names: Vec<Vec<u8>>,
+}
+
+impl Facts {
+    /// Reads a certificate, in DER; `None` if it is none.
+    pub(crate) fn of(certificate: &[u8]) -> Option<Self> {
+        let (certificate, _) = expect(SEQUENCE, certificate)?;
+        let (mut rest, _) = expect(SEQUENCE, certificate)?;
+        if first(rest)?.tag == VERSION {
+            rest = first(rest)?.rest;
+        }
+        // The serial number, the algorithm, and the issuer.
+        for _ in 0..3 {
+            rest = first(rest)?.rest;
+        }
+        let (validity, rest) = expect(SEQUENCE, rest)?;
+        let (subject, rest) = expect(SEQUENCE, rest)?;
+        let mut names: Vec<_> = common_names(subject).map(<[u8]>::to_vec).collect();
+        let extensions = all(rest).find(|part| part.tag == EXTENSIONS);
+        if let Some(extensions) = extensions {
+            names.extend(alternative_names(extensions.content)?);
+        }
+        Some(Facts { ends: time(first(validity)?.rest)?, names })
+    }
+}
+
+fn common_names(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let sets = all(subject).filter(|set| set.tag == SET);
+    let attributes = sets.flat_map(|set| all(set.content)).filter(|one| one.tag == SEQUENCE);
+    attributes.filter_map(|attribute| {
+        let (kind, value) = expect(OBJECT_IDENTIFIER, attribute.content)?;
+        (kind == COMMON_NAME).then_some(first(value)?.content)
+    })
+}
+
+fn alternative_names(extensions: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (extensions, _) = expect(SEQUENCE, extensions)?;
+    let mut names = Vec::new();
+    for extension in all(extensions) {
+        let (kind, rest) = expect(OBJECT_IDENTIFIER, extension.content)?;
+        if kind == ALTERNATIVE_NAMES {
+            // It may say before that it is critical.
+            let value = all(rest).find(|value| value.tag == OCTET_STRING)?;
+            let (of_all_kinds, _) = expect(SEQUENCE, value.content)?;
+            let dns_names = all(of_all_kinds).filter(|name| name.tag == DNS_NAME);
+            names.extend(dns_names.map(|name| name.content.to_vec()));
+        }
+    }
+    Some(names)
+}
+
+/// The time that stands first: `YYMMDDHHMMSSZ`, or with the whole year.
+fn time(bytes: &[u8]) -> Option<DateTime<Utc>> {
+    let value = first(bytes)?;
+    let digits = std::str::from_utf8(value.content).ok()?.strip_suffix('Z')?;
+    let year_digits = match value.tag {
+        UTC_TIME => 2,
+        GENERALIZED_TIME => 4,
+        _ => return None,
+    };
+    let (year, rest) = digits.split_at_checked(year_digits)?;
+    let year: i32 = year.parse().ok()?;
+    // Two digits are of the years from 1950 to 2049.
+    let year = match value.tag {
+        UTC_TIME if year < 50 => 2000 + year,
+        UTC_TIME => 1900 + year,
+        _ => year,
+    };
+    let pair = |index: usize| rest.get(2 * index..2 * index + 2)?.parse::<u32>().ok();
+    let date = NaiveDate::from_ymd_opt(year, pair(0)?, pair(1)?)?;
+    Some(date.and_hms_opt(pair(2)?, pair(3)?, pair(4)?)?.and_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_says_for_whom_it_is_and_until_when() {
+        for (year, time) in [(2031, "2031-02-03"), (2071, "2071-02-03")] {
+            let mut params = CertificateParams::new(["bob".into(), "Robert".into()]).unwrap();
+            params.distinguished_name.push(DnType::OrganizationName, "eve");
+            params.distinguished_name.push(DnType::CommonName, "rob");
+            params.not_after = date_time_ymd(year, 2, 3);
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            let facts = Facts::of(certificate.der()).unwrap();
+            assert_eq!(facts.ends.format("%F").to_string(), time);
+            let names: Vec<_> =
+                facts.names.iter().map(|name| name.escape_ascii().to_string()).collect();
+            assert_eq!(names, ["rob", "bob", "Robert"]);
+            for length in 0..certificate.der().len() {
+                assert_eq!(Facts::of(&certificate.der()[..length]), None);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_says_nothing() {
+        for bytes in [&b""[..], b"0", b"hello", &[SEQUENCE, 2, SEQUENCE, 0]] {
+            assert_eq!(Facts::of(bytes), None);
+        }
+    }
+}

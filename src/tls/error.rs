@@ -1,0 +1,55 @@
+//! Why certificates and keys will not do.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why certificates and keys will not do.
+#[derive(Debug, Error)]
+pub(crate) enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{} has no {what} in PEM", .path.display())]
+    Nothing {
+        /// The file.
+        path: PathBuf,
+        /// What it should have.
+        what: &'static str,
+    },
+    /// A part of it is broken.
+    #[error("{} is broken: {problem}", .path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A key is no secret.
+    #[error("others can read the key {}: chmod it to 600", .path.display())]
+    OpenKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate and a key are no pair.
+    #[error("the key {} is not that of the certificate {}", .key.display(), .certificate.display())]
+    NoPair {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+    },
+    /// There is no TLS to be had.
+    #[error("TLS cannot be spoken: {0}")]
+    Library(#[source] rustls::Error),
+    /// The system has no list of those who may issue certificates.
+    #[error("this system has no list of trusted certificates; name some with --cacert")]
+    NoRoots,
+}

@@ -1,0 +1,136 @@
+//! Files → certificates, keys, and lists of what was revoked.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys, RootCertStore};
+
+use super::error::TlsError;
+use super::provider::provider;
+
+/// The most that is read of a file: the certificates of everybody whom a system trusts are less.
+const MOST: u64 = 4 * 1024 * 1024;
+
+/// Where systems keep the certificates of those whom they trust, the first that is there. The variable
+/// is OpenSSL's.
+const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
+const ROOTS: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+];
+
+/// A certificate with those of its issuers, and its key.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity(pub Arc<CertifiedKey>);
+
+impl Identity {
+    /// Reads them from two files.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`], also if the key is no secret, or that of another certificate.
+    pub(crate) fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let chain = certificates(certificate)?;
+        let secret = secret(key)?;
+        match CertifiedKey::from_der(chain, secret, &provider()) {
+            Ok(pair) => Ok(Identity(Arc::new(pair))),
+            Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(TlsError::NoPair { certificate: certificate.into(), key: key.into() })
+            }
+            // Of a key that is none it says only that.
+            Err(error @ Error::General(_)) => Err(broken(key, &error)),
+            Err(error) => Err(broken(certificate, &error)),
+        }
+    }
+}
+
+/// The certificates of a file, one at least.
+///
+/// # Errors
+///
+/// [`TlsError`].
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    parse(path, &read(path)?, "certificate")
+}
+
+/// The lists of revoked certificates of a file, one at least.
+///
+/// # Errors
+///
+/// [`TlsError`].
+pub(crate) fn revocations(
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    parse(path, &read(path)?, "list of revoked certificates")
+}
+
+/// Those whose certificates count, from a file, or else from where the system has them.
+///
+/// # Errors
+///
+/// [`TlsError`].
+pub(crate) fn roots(path: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = path {
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(|error| broken(path, &error))?;
+        }
+        return Ok(roots);
+    }
+    let variable = std::env::var_os(ROOTS_VARIABLE).map(PathBuf::from);
+    let places = variable.into_iter().chain(ROOTS.map(PathBuf::from));
+    let path = places.into_iter().find(|path| path.exists()).ok_or(TlsError::NoRoots)?;
+    // One of them that is strange need not matter.
+    let (taken, _) = roots.add_parsable_certificates(certificates(&path)?);
+    if taken == 0 { Err(TlsError::NoRoots) } else { Ok(roots) }
+}
+
+/// The key of a file that nobody else can read; its group may if root owns it.
+fn secret(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let failed = |source| TlsError::Read { path: path.into(), source };
+    let file = File::open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    let closed_to = if found.uid() == 0 { 0o037 } else { 0o077 };
+    if found.mode() & closed_to != 0 {
+        return Err(TlsError::OpenKey { path: path.into() });
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes).map_err(failed)?;
+    match PrivateKeyDer::from_pem_slice(&bytes) {
+        Ok(key) => Ok(key),
+        Err(pem::Error::NoItemsFound) => {
+            let what = "private key without a passphrase";
+            Err(TlsError::Nothing { path: path.into(), what })
+        }
+        Err(error) => Err(broken(path, &error)),
+    }
+}
+
+fn parse<T: PemObject>(path: &Path, bytes: &[u8], what: &'static str) -> Result<Vec<T>, TlsError> {
+    let items = T::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
+    let items = items.map_err(|error| broken(path, &error))?;
+    if items.is_empty() {
+        return Err(TlsError::Nothing { path: path.into(), what });
+    }
+    Ok(items)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let failed = |source| TlsError::Read { path: path.into(), source };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes)).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn broken(path: &Path, problem: &dyn std::fmt::Display) -> TlsError {
+    TlsError::Broken { path: path.into(), problem: problem.to_string() }
+}
