@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use log::warn;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
@@ -18,7 +18,7 @@ use rustls::{RootCertStore, ServerConfig};
 use super::chat::sync::lock;
 use super::chat::vouched::{Vouched, Voucher};
 use super::config::TlsConfig;
-use crate::tls::{self, Facts, Identity, TlsError};
+use crate::tls::{self, Facts, Identity, ListFacts, TlsError};
 use crate::wire::protocol::Name;
 
 /// How long before a certificate ends that is told.
@@ -126,15 +126,35 @@ fn verifier(
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let roots: RootCertStore = tls::roots(Some(issuers))?;
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider());
+    warn_of_end(issuers, &tls::certificates(issuers)?);
     let builder = match revocations {
-        // Of those in between it need not be known.
-        Some(path) => builder.with_crls(tls::revocations(path)?).only_check_end_entity_revocation(),
+        Some(path) => {
+            let lists = tls::revocations(path)?;
+            examine_lists(path, &lists)?;
+            builder.with_crls(lists)
+        }
         None => builder,
     };
     let blamed = revocations.unwrap_or(issuers);
     builder
         .build()
         .map_err(|error| TlsError::Broken { path: blamed.into(), problem: error.to_string() })
+}
+
+/// Of two lists of one issuer the first alone would count, whichever is newer. Logs which of them should
+/// have been replaced.
+fn examine_lists(path: &Path, lists: &[CertificateRevocationListDer<'_>]) -> Result<(), TlsError> {
+    let facts: Vec<_> = lists.iter().filter_map(|list| ListFacts::of(list)).collect();
+    for (index, one) in facts.iter().enumerate() {
+        if facts[..index].iter().any(|other| other.issuer == one.issuer) {
+            return Err(TlsError::TwoLists { path: path.into() });
+        }
+        if let Some(ends) = one.ends.filter(|ends| *ends <= Utc::now()) {
+            let (path, ends) = (path.display(), ends.format("%F"));
+            warn!("the list in {path} should have been replaced by {ends}");
+        }
+    }
+    Ok(())
 }
 
 /// The names of a certificate that are names of users.
@@ -149,7 +169,7 @@ fn vouched(certificate: &CertificateDer<'_>) -> Vouched {
     Vouched::By(Voucher::Certificate, names.into())
 }
 
-/// Logs which of a server's certificates have ended, or will soon.
+/// Logs which certificates of a file have ended, or will soon.
 fn warn_of_end(path: &Path, chain: &[CertificateDer<'_>]) {
     let now = Utc::now();
     for facts in chain.iter().filter_map(|certificate| Facts::of(certificate)) {

@@ -77,7 +77,7 @@ fn alternative_names(extensions: &[u8]) -> Option<Vec<Vec<u8>>> {
 }
 
 /// The time that stands first: `YYMMDDHHMMSSZ`, or with the whole year.
-fn time(bytes: &[u8]) -> Option<DateTime<Utc>> {
+pub(super) fn time(bytes: &[u8]) -> Option<DateTime<Utc>> {
     let value = first(bytes)?;
     let digits = std::str::from_utf8(value.content).ok()?.strip_suffix('Z')?;
     let year_digits = match value.tag {

@@ -8,6 +8,7 @@ pub(super) struct Value<'a> {
     pub(super) rest: &'a [u8],
 }
 
+pub(super) const INTEGER: u8 = 0x02;
 pub(super) const OCTET_STRING: u8 = 0x04;
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 pub(super) const UTC_TIME: u8 = 0x17;

@@ -32,6 +32,12 @@ pub(crate) enum TlsError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Two lists are of one issuer: only one of them would count.
+    #[error("{} has two lists of the same issuer: leave the older one out", .path.display())]
+    TwoLists {
+        /// The file.
+        path: PathBuf,
+    },
     /// A key is no secret.
     #[error("others can read the key {}: chmod it to 600", .path.display())]
     OpenKey {

@@ -6,11 +6,13 @@ mod certificate;
 mod der;
 mod error;
 mod files;
+mod list;
 mod provider;
 
 pub(crate) use certificate::Facts;
 pub(crate) use error::TlsError;
-pub(crate) use files::{Identity, revocations, roots};
+pub(crate) use files::{Identity, certificates, revocations, roots};
+pub(crate) use list::ListFacts;
 pub(crate) use provider::provider;
 
 /// What both ends call the protocol that they speak over TLS.

@@ -22,6 +22,10 @@ use crate::system::{accounts, sockets};
 /// Who may write to a directory, beside its owner.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
+/// Everybody may write to a directory; but not, if this is set, touch what is there of others.
+const WRITABLE_BY_ALL: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
 /// Who may enter the directory may connect.
 const FOR_ALL: u32 = 0o666;
 
@@ -62,7 +66,11 @@ pub(super) fn listen_in(
     folder: &Path,
     port: u16,
 ) -> Result<(UnixListener, SocketFile), ListenError> {
+    // What leads there is looked at once, and not followed anew for each step.
+    let failed = |source| ListenError::Folder { folder: folder.into(), source };
+    let folder = &folder.canonicalize().map_err(failed)?;
     examine(folder)?;
+    folder.ancestors().skip(1).try_for_each(examine_above)?;
     let path = folder.join(port.to_string());
     let lock = lock(&path)?;
     remove_left_socket(&path)?;
@@ -83,6 +91,20 @@ fn examine(folder: &Path) -> Result<(), ListenError> {
         "it is somebody else's"
     } else if found.mode() & WRITABLE_BY_OTHERS != 0 {
         "they may write to it"
+    } else {
+        return Ok(());
+    };
+    Err(ListenError::Unsafe { folder: folder.into(), problem })
+}
+
+/// Nobody but root and this account can put another folder into its place.
+fn examine_above(folder: &Path) -> Result<(), ListenError> {
+    let failed = |source| ListenError::Folder { folder: folder.into(), source };
+    let found = fs::metadata(folder).map_err(failed)?;
+    let problem = if ![accounts::ROOT, accounts::own()].contains(&found.uid()) {
+        "it is somebody else's"
+    } else if found.mode() & WRITABLE_BY_ALL != 0 && found.mode() & STICKY == 0 {
+        "everybody may write to it"
     } else {
         return Ok(());
     };
@@ -167,6 +189,20 @@ mod tests {
         drop(file);
         assert!(!path.exists());
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn nobody_else_can_put_another_folder_into_the_place_of_one() {
+        let above = folder("socket-above");
+        let below = above.join("chat");
+        fs::create_dir(&below).unwrap();
+        fs::set_permissions(&below, Permissions::from_mode(0o755)).unwrap();
+        for (mode, is_safe) in [(0o777, false), (0o1777, true), (0o755, true)] {
+            fs::set_permissions(&above, Permissions::from_mode(mode)).unwrap();
+            let opened = listen_in(&below, 5000);
+            assert_eq!(opened.is_ok(), is_safe, "{mode:o}: {opened:?}");
+        }
+        fs::remove_dir_all(above).unwrap();
     }
 
     #[test]

@@ -73,7 +73,9 @@ impl CloseReason {
             CloseReason::Lost(Loss::Tls) => debug!("{session} closed: it speaks TLS"),
             CloseReason::Lost(Loss::BadTls) => debug!("{session} closed: no TLS with it"),
             CloseReason::Handshake => debug!("{session} closed: its handshake takes too long"),
-            CloseReason::Revoked => info!("{session} closed: its certificate holds no longer"),
+            CloseReason::Revoked | CloseReason::Lost(Loss::Revoked) => {
+                info!("{session} closed: its certificate holds no longer")
+            }
             CloseReason::Lost(Loss::TimedOut) => info!(
                 "lost {session}: its system has not answered, or taken anything, for too long"
             ),
@@ -120,6 +122,7 @@ mod tests {
             CloseReason::Lost(Loss::Tls),
             CloseReason::Lost(Loss::TimedOut),
             CloseReason::Lost(Loss::BadTls),
+            CloseReason::Lost(Loss::Revoked),
             CloseReason::Handshake,
             CloseReason::Revoked,
             CloseReason::LoginTimeout,

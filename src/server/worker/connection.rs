@@ -312,10 +312,15 @@ impl Connection {
         if self.transport.is_tls() {
             self.session.comes_over_tls();
         }
-        if self.session.is_nameless()
-            && let Some(vouched) = self.transport.vouched()
-        {
-            self.session.vouch(vouched);
+        if self.session.is_nameless() {
+            match self.transport.vouched() {
+                None => {}
+                Some(Ok(vouched)) => self.session.vouch(vouched),
+                Some(Err(loss)) => {
+                    self.input = Input::Ended;
+                    self.lose(loss);
+                }
+            }
         }
     }
 

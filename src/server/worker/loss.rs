@@ -13,6 +13,8 @@ pub(crate) enum Loss {
     Tls,
     /// It does not speak TLS as it should.
     BadTls,
+    /// Its certificate was revoked while it came.
+    Revoked,
 }
 
 impl From<io::Error> for Loss {

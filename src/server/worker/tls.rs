@@ -102,13 +102,10 @@ impl Tls {
         }
     }
 
-    /// What vouches for the client's name, after the handshake.
-    pub(crate) fn vouched(&mut self) -> Vouched {
-        if self.still_holds() {
-            self.security.terms().vouch(self.certificates())
-        } else {
-            Vouched::Unknown("your certificate holds no longer")
-        }
+    /// What vouches for the client's name, after the handshake; `None` if its certificate holds no
+    /// longer.
+    pub(crate) fn vouched(&mut self) -> Option<Vouched> {
+        self.still_holds().then(|| self.security.terms().vouch(self.certificates()))
     }
 
     /// The client's certificate is to be looked at once more, since files were read again.

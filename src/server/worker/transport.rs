@@ -7,6 +7,7 @@ use std::io::{self, IoSlice, Write};
 use mio::event::Source;
 
 use super::got::Got;
+use super::loss::Loss;
 use super::plain::{Tcp, Unix};
 use super::tls::Tls;
 use crate::server::chat::vouched::Vouched;
@@ -139,9 +140,11 @@ impl Transport {
     }
 
     /// What the transport itself knows of the client's name; `None` if it does not, or not yet.
-    pub(crate) fn vouched(&mut self) -> Option<Vouched> {
+    pub(crate) fn vouched(&mut self) -> Option<Result<Vouched, Loss>> {
         match self {
-            Transport::Tls(tls) if !tls.is_handshaking() => Some(tls.vouched()),
+            Transport::Tls(tls) if !tls.is_handshaking() => {
+                Some(tls.vouched().ok_or(Loss::Revoked))
+            }
             _ => None,
         }
     }
