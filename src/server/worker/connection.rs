@@ -279,6 +279,9 @@ impl Connection {
     fn read(&mut self, buffer: &mut [u8]) -> usize {
         let got = self.transport.read(buffer, self.input == Input::Thorough);
         self.know_client();
+        if self.loss() == Some(Loss::Revoked) {
+            return 0;
+        }
         match got {
             Ok(Got::Some(count)) => count,
             Ok(Got::Last(count)) => {
