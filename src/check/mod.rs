@@ -8,6 +8,7 @@ mod case;
 mod client;
 mod error;
 mod peer;
+mod processes;
 mod program;
 mod report;
 mod select;

@@ -38,6 +38,7 @@ struct Client {
     unanswered: usize,
     last: Vec<u8>,
     printed: Vec<u8>,
+    printings: usize,
 }
 
 /// Says something on standard error, and ends.
@@ -54,24 +55,33 @@ fn lossy(bytes: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(bytes).into_owned().into_bytes()
 }
 
+fn without_percent(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().filter(|byte| *byte != b'%').collect()
+}
+
 impl Client {
     fn connect(receives: bool, fault: &str, args: &[&str]) -> Self {
         let has = |name: &str| fault == name;
         let wanted = if receives { 4 } else { 3 };
         if args.len() < wanted || args.len() > wanted && !has("TooManyTaken") {
-            fail("usage: HOST PORT USER", 2);
+            fail("usage: HOST PORT USER", if has("UsageIsOne") { 1 } else { 2 });
         }
         let Some(port) = args[1].parse().ok().filter(|port: &u16| *port > 0) else {
             let lines = if has("BadPortPanics") { "panic\nat main.rs" } else { "no port" };
             fail(lines, 2)
         };
         let Ok(stream) = TcpStream::connect((args[0], port)) else {
-            fail("cannot connect", if has("RefusedIsFine") { 0 } else { 1 })
+            let status = match fault {
+                "RefusedIsFine" => 0,
+                "RefusedIsUsage" => 2,
+                _ => 1,
+            };
+            fail("cannot connect", status)
         };
         let room = args.get(3).copied().unwrap_or_default().to_owned();
         let (fault, input) = (fault.to_owned(), BufReader::new(stream));
-        let mut client =
-            Client { fault, input, room, unanswered: 0, last: vec![], printed: vec![] };
+        let (last, printed) = (Vec::new(), Vec::new());
+        let mut client = Client { fault, input, room, unanswered: 0, last, printed, printings: 0 };
         let tag = if receives { "rlogin" } else { "slogin" };
         client.write(format!("{tag}:{}", args[2]).as_bytes());
         if client.has("JoinsAtOnce") {
@@ -173,7 +183,11 @@ impl Client {
     }
 
     fn say(&mut self, text: &[u8]) {
-        let text = if self.has("Utf8Repaired") { lossy(text) } else { text.to_vec() };
+        let text = match self.fault.as_str() {
+            "Utf8Repaired" => lossy(text),
+            "PercentLost" => without_percent(text),
+            _ => text.to_vec(),
+        };
         let most = if self.has("LimitTooLow") { 245 } else { 246 };
         match text.len() > most {
             true if self.has("LongCut") => self.request(&[b"sendall:", &text[..most]].concat()),
@@ -217,7 +231,11 @@ impl Client {
                         "ReasonTrimmed" => reason.trim_ascii(),
                         _ => reason,
                     };
-                    let _ = io::stderr().write_all(&[reason, b"\n"].concat());
+                    let reason = match self.has("PercentLost") {
+                        true => without_percent(reason),
+                        false => reason.to_vec(),
+                    };
+                    let _ = io::stderr().write_all(&[&reason[..], b"\n"].concat());
                 }
                 None if self.has("OkPrinted") => print_out(&line),
                 None => {}
@@ -286,6 +304,7 @@ impl Client {
             "ColonStops" => text.split(|byte| *byte == b':').next().unwrap().to_vec(),
             "TextTrimmed" => text.trim_ascii().to_vec(),
             "TextRepaired" => lossy(text),
+            "PercentLost" => without_percent(text),
             "NulCuts" => text.split(|byte| *byte == 0).next().unwrap().to_vec(),
             "Cut255" if line.len() > 254 => text[..text.len() - (line.len() - 254)].to_vec(),
             _ => text.to_vec(),
@@ -297,6 +316,10 @@ impl Client {
             return;
         }
         self.last = line.to_vec();
+        self.printings += 1;
+        if self.printings == 10 && self.has("WarnsOfTen") {
+            complain("that is much");
+        }
         let printed = [sender, b": ", &text, b"\n"].concat();
         if self.has("NotFlushed") { self.printed.extend(printed) } else { print_out(&printed) }
     }

@@ -14,17 +14,17 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "receiver/ending",
         [
             case("sigint", "It runs until SIGINT.", |stage| ends(stage, Signal::INT)),
-            case("sigterm", "Or until SIGTERM.", |stage| ends(stage, Signal::TERM)),
+            case("sigterm", "It runs until SIGTERM.", |stage| ends(stage, Signal::TERM)),
             case(
                 "server-gone",
                 "If the server closes, that is one line, and it fails.",
-                |stage: &mut Stage| closes(stage, "delivery:cafe:bob:hi\n", "bob: hi\n"),
+                |stage: &mut Stage| closes(stage, "\n"),
             )
             .full(),
             case(
                 "no-end",
                 "A last line that the server closes without its end is a line.",
-                |stage| closes(stage, "delivery:cafe:bob:no end", "bob: no end\n"),
+                |stage| closes(stage, ""),
             )
             .full(),
             case(
@@ -35,7 +35,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                     // Its input is none of its business.
                     scene.program.end_input();
                     scene.program.rest();
-                    scene.server.send("delivery:cafe:bob:hi\n")?;
+                    scene.deliver("bob", "hi")?;
                     scene.expect_stdout("bob: hi\n")
                 },
             ),
@@ -45,7 +45,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 
 fn ends(stage: &mut Stage, signal: Signal) -> Step {
     let mut scene = stage.in_room()?;
-    scene.server.send("delivery:cafe:bob:hi\n")?;
+    scene.deliver("bob", "hi")?;
     scene.program.rest();
     scene.program.signal(signal);
     let status = scene.program.finish("its end after the signal")?;
@@ -58,11 +58,13 @@ fn ends(stage: &mut Stage, signal: Signal) -> Step {
     }
 }
 
-fn closes(stage: &mut Stage, last: &str, printed: &str) -> Step {
+/// The server closes after a delivery that ends so.
+fn closes(stage: &mut Stage, end: &str) -> Step {
     let mut scene = stage.in_room()?;
-    scene.server.send(last)?;
+    let line = scene.delivery("bob", "hi");
+    scene.server.send([line.trim_ascii_end(), end.as_bytes()].concat())?;
     scene.server.half_close();
     scene.expect_failure("the server has closed the connection")?;
-    scene.expect_stdout_now(printed)?;
+    scene.expect_stdout_now("bob: hi\n")?;
     scene.expect_one_line("the server has closed the connection")
 }
