@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The children of a process.
 pub(super) fn children(pid: i32) -> Vec<i32> {
     let tasks = entries(&format!("/proc/{pid}/task"));
@@ -136,6 +138,10 @@ fn is_timed(task: &Path, soon: Duration) -> Option<bool> {
     let args: Vec<u64> = args.flatten().collect();
     let arg = |at: usize| args.get(at).copied().unwrap_or_default();
     let spans = |at: usize| arg(at) != 0 && seconds(task, arg(at)) <= soon.as_secs();
+    let ends = |at: usize, clock| {
+        let left = || seconds(task, arg(at)).saturating_sub(now(clock));
+        arg(at) != 0 && left() <= soon.as_secs()
+    };
     Some(match limit(number) {
         None => false,
         Some(Limit::Unknown) => true,
@@ -144,9 +150,17 @@ fn is_timed(task: &Path, soon: Duration) -> Option<bool> {
         Some(Limit::Span(at)) => spans(at),
         // Other operations than these give a point in time.
         Some(Limit::Futex) if arg(1) & 0x7f == 0 => spans(3),
-        Some(Limit::Futex) => arg(3) != 0,
-        Some(Limit::Clock) => arg(1) != 0 || spans(2),
+        Some(Limit::Futex) if arg(1) & 0x100 != 0 => ends(3, ClockId::Realtime),
+        Some(Limit::Futex) => ends(3, ClockId::Monotonic),
+        Some(Limit::Clock) if arg(1) == 0 => spans(2),
+        Some(Limit::Clock) if arg(0) == 0 => ends(2, ClockId::Realtime),
+        Some(Limit::Clock) => ends(2, ClockId::Monotonic),
     })
+}
+
+/// The seconds that a clock shows.
+fn now(clock: ClockId) -> u64 {
+    clock_gettime(clock).tv_sec.try_into().unwrap_or_default()
 }
 
 /// The number at this address of a thread; the least, if one may not look there.

@@ -3,6 +3,7 @@
 //! Knows processes. Must not know what the programs are.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -10,10 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper,
     waitpid,
 };
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::peer::Patience;
 use super::processes::{Calm, children};
@@ -121,6 +125,32 @@ impl Output {
     }
 }
 
+/// What a program writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stdout {
+    Pipe,
+    Terminal,
+}
+
+/// What a program is given to read and write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Streams {
+    /// Its standard input is a pipe, that something is typed into.
+    pub speaks: bool,
+    pub stdout: Stdout,
+}
+
+/// A terminal: what is written to it comes out of the first, and programs write to the second.
+fn terminal() -> io::Result<(File, File)> {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let name = ptsname(&ours, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let theirs = open(name.as_c_str(), flags, Mode::empty())?;
+    Ok((File::from(ours), File::from(theirs)))
+}
+
 /// A program that runs. It ends, with all that it has started, when this is dropped.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -137,7 +167,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts `words` with `args` behind them. Its standard input is a pipe if `speaks`.
+    /// Starts `words` with `args` behind them.
     ///
     /// # Errors
     ///
@@ -145,22 +175,34 @@ impl Program {
     pub(super) fn start(
         words: &[String],
         args: &[String],
-        speaks: bool,
+        streams: Streams,
         patience: Patience,
         story: &Story,
     ) -> io::Result<Self> {
         let [name, first @ ..] = words else { return Err(io::ErrorKind::InvalidInput.into()) };
         let mut command = Command::new(name);
-        let stdin = if speaks { Stdio::piped() } else { Stdio::null() };
+        let stdin = if streams.speaks { Stdio::piped() } else { Stdio::null() };
         command.args(first).args(args).process_group(0);
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut shown = None;
+        if streams.stdout == Stdout::Terminal {
+            let (ours, theirs) = terminal()?;
+            command.stdout(theirs);
+            shown = Some(ours);
+        }
         let mut running = running();
         let mut child = command.spawn()?;
+        // It has the only other end of its streams.
+        drop(command);
         let pid = Pid::from_child(&child);
         running.insert(pid.as_raw_pid());
         drop(running);
         let stdin = child.stdin.take();
-        let stdout = child.stdout.take().map_or_else(|| Ok(Output::default()), Output::of)?;
+        let stdout = match (shown, child.stdout.take()) {
+            (Some(terminal), _) => Output::of(terminal)?,
+            (None, Some(pipe)) => Output::of(pipe)?,
+            (None, None) => Output::default(),
+        };
         let stderr = child.stderr.take().map_or_else(|| Ok(Output::default()), Output::of)?;
         let story = story.clone();
         let (ended, is_restless) = (None, false);

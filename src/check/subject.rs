@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::peer::{Patience, Place};
-use super::program::{Program, ended};
+use super::program::{Program, Stdout, Streams, ended};
 use super::story::Story;
 
 /// How often it is looked whether a server that was started listens.
@@ -27,6 +27,8 @@ pub(super) struct Started {
     words: Vec<String>,
     patience: Patience,
     server: Option<Running>,
+    /// What the next one writes to.
+    stdout: Stdout,
 }
 
 /// A server that was started.
@@ -42,7 +44,7 @@ struct Running {
 impl Subject {
     /// One that this command starts, with a port behind it.
     pub(super) fn of(words: Vec<String>, patience: Patience) -> Self {
-        Subject::Started(Started { words, patience, server: None })
+        Subject::Started(Started { words, patience, server: None, stdout: Stdout::Pipe })
     }
 
     /// Where it listens. One that does not run is started.
@@ -83,9 +85,16 @@ impl Subject {
 impl Started {
     fn port(&mut self) -> Result<u16, String> {
         if self.server.is_none() {
-            self.server = Some(self.start(&Story::default())?);
+            let server = self.start(&Story::default());
+            self.stdout = Stdout::Pipe;
+            self.server = Some(server?);
         }
         self.taken_port().ok_or_else(|| "it does not run".into())
+    }
+
+    /// The next one is another, and writes to a terminal.
+    pub(super) fn restart_on_terminal(&mut self) {
+        (self.server, self.stdout) = (None, Stdout::Terminal);
     }
 
     /// Starts one, and waits until it listens.
@@ -131,7 +140,8 @@ impl Started {
     ///
     /// Why it cannot be started.
     pub(super) fn start_at(&self, args: &[String], story: &Story) -> Result<Program, String> {
-        let started = Program::start(&self.words, args, false, self.patience, story);
+        let streams = Streams { speaks: false, stdout: self.stdout };
+        let started = Program::start(&self.words, args, streams, self.patience, story);
         let name = self.words.first().map_or("", String::as_str);
         started.map_err(|error| format!("cannot start {name}: {error}"))
     }
@@ -161,7 +171,10 @@ fn free_port() -> Result<u16, String> {
 }
 
 fn connection(port: u16) -> Option<TcpStream> {
-    loopback(port).iter().find_map(|address| TcpStream::connect(address).ok())
+    let streams = loopback(port).into_iter().filter_map(|it| TcpStream::connect(it).ok());
+    // Where nobody listens, one may by chance connect from that very port, to oneself.
+    let mut others = streams.filter(|it| it.local_addr().ok() != it.peer_addr().ok());
+    others.next()
 }
 
 /// Whether the other end is gone.

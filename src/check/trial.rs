@@ -67,15 +67,25 @@ pub(super) fn try_all<G: Ground>(
         progress(number, &case.about);
         let begun = Instant::now();
         let outcome = match trouble.given_up(ground) {
-            Some(why) => {
-                let finding = Finding::new("to be tried", format!("not tried: {why}"));
-                Err(Stop::Error(finding))
-            }
+            Some(why) => Err(not_tried(&why)),
             None => trouble.tried(ground, case),
         };
         tried.push(Tried { about: case.about.clone(), outcome, time: begun.elapsed() });
     }
     tried
+}
+
+/// None of these cases can be tried.
+pub(super) fn untried<G>(cases: &[Case<G>], why: &str) -> Vec<Tried> {
+    let untried = |case: &Case<G>| {
+        let (about, outcome) = (case.about.clone(), Err(not_tried(why)));
+        Tried { about, outcome, time: Duration::ZERO }
+    };
+    cases.iter().map(untried).collect()
+}
+
+fn not_tried(why: &str) -> Stop {
+    Stop::Error(Finding::new("to be tried", format!("not tried: {why}")))
 }
 
 /// What goes wrong so often that it makes no sense to go on.
@@ -94,11 +104,11 @@ impl Trouble {
         if self.not_begun >= MOST_IN_A_ROW {
             return Some("it did not start three times in a row".into());
         }
-        let most = match ground.is_renewable() && !ground.is_mute() {
-            true => MOST_WITH_FRESH_ONES,
-            false => MOST_IN_A_ROW,
+        let (most, words) = if ground.is_renewable() && !ground.is_mute() {
+            (MOST_WITH_FRESH_ONES, "ten")
+        } else {
+            (MOST_IN_A_ROW, "three")
         };
-        let words = if most == MOST_IN_A_ROW { "three" } else { "ten" };
         (self.timed_out >= most).then(|| format!("there were {words} time-outs in a row"))
     }
 

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitStatus;
 
-use super::stage::{Stage, assert_one_line, assert_status, listen};
+use super::stage::{Stage, assert_fails, assert_one_line, assert_status, listen};
 use crate::check::case::{Case, case, topic};
 use crate::check::program::Program;
 use crate::check::verdict::{Finding, Step, Stop};
@@ -53,9 +53,7 @@ pub(super) fn cases(client: &str) -> Vec<Case<Stage>> {
 fn fails(stage: &mut Stage, args: &[String], why: &str) -> Step {
     let mut program = stage.start_with(args)?;
     program.end_input();
-    let status = program.finish(&format!("its end: {why}"))?;
-    assert_status(&program, status, 1, why)?;
-    assert_one_line(&mut program, true, why)
+    assert_fails(&mut program, why)
 }
 
 /// With these arguments it is used wrongly, and says so.

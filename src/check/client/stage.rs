@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::check::case::Profile;
 use crate::check::peer::{Patience, Peer};
-use crate::check::program::{Program, ended};
+use crate::check::program::{Program, Stdout, Streams, ended};
 use crate::check::story::{Story, shown};
 use crate::check::trial::{Ground, mark};
 use crate::check::verdict::{Finding, Given, Step, Stop};
@@ -88,7 +88,8 @@ impl Stage {
 
     /// Starts the client with exactly these arguments.
     pub(crate) fn start_with(&self, args: &[String]) -> Step<Program> {
-        let program = Program::start(&self.words, args, true, self.patience, &self.story);
+        let streams = Streams { speaks: true, stdout: Stdout::Pipe };
+        let program = Program::start(&self.words, args, streams, self.patience, &self.story);
         let name = self.words.first().map_or("", String::as_str);
         program.map_err(|error| {
             Stop::Error(Finding::new(format!("{name} to be started"), error.to_string()))
@@ -238,6 +239,12 @@ impl Scene {
         self.server.expect_nothing_yet(why)
     }
 
+    /// Its connection is reset.
+    pub(crate) fn lose_server(self) -> Program {
+        self.server.reset();
+        self.program
+    }
+
     /// It ends with 1; the course asks only that it is not 0.
     pub(crate) fn expect_failure(&mut self, why: &str) -> Step {
         let status = self.program.finish(&format!("its end: {why}"))?;
@@ -248,6 +255,22 @@ impl Scene {
             return Ok(());
         }
         Err(self.program.fail(format!("a status that is not 0: {why}"), ended(status)))
+    }
+
+    /// There is one line on standard error, and it goes on or fails by itself. Returns whether it goes
+    /// on.
+    pub(crate) fn expect_complaint(&mut self) -> Step<bool> {
+        let program = &mut self.program;
+        program.stderr(|bytes| bytes.ends_with(b"\n"));
+        program.rest();
+        let (stderr, status) = (program.stderr(|_| true), program.status());
+        if let Some(status) = status.filter(|status| status.code().is_none_or(|code| code == 0)) {
+            return Err(program.fail("that it goes on, or fails with a status", ended(status)));
+        }
+        if stderr.iter().filter(|byte| **byte == b'\n').count() != 1 {
+            return Err(program.fail("one line on stderr", came(&stderr)));
+        }
+        Ok(status.is_none())
     }
 
     /// It ends with 0.
@@ -313,6 +336,13 @@ fn on_stderr(want: &[u8]) -> String {
 
 fn came(bytes: &[u8]) -> String {
     if bytes.is_empty() { "nothing".into() } else { shown(bytes) }
+}
+
+/// It ends by itself, with 1 and one line.
+pub(super) fn assert_fails(program: &mut Program, why: &str) -> Step {
+    let status = program.finish(&format!("its end: {why}"))?;
+    assert_status(program, status, 1, why)?;
+    assert_one_line(program, true, why)
 }
 
 /// It has ended with this status.

@@ -214,6 +214,17 @@ impl Stage {
         Ok(program)
     }
 
+    /// The server itself, started afresh with a terminal to write to: nothing is held back then that a
+    /// program writes.
+    pub(crate) fn restart_on_terminal(&mut self) -> Step<Program> {
+        self.started()?;
+        if let Subject::Started(started) = &mut self.subject {
+            started.restart_on_terminal();
+        }
+        self.find_server()?;
+        self.take_server()
+    }
+
     /// A client that has connected.
     pub(crate) fn connect(&self, word: &str) -> Step<Guest> {
         self.connect_to(&self.place, word)

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use rustix::process::Signal;
 
 use crate::check::case::{Case, case, topic};
-use crate::check::client::stage::Stage;
+use crate::check::client::stage::{Stage, assert_fails};
 use crate::check::program::ended;
 use crate::check::verdict::Step;
 
@@ -19,6 +19,16 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "server-gone",
                 "If the server closes, that is one line, and it fails.",
                 |stage: &mut Stage| closes(stage, "\n"),
+            )
+            .full(),
+            case(
+                "server-reset",
+                "If the connection is reset, that is one line, and it fails.",
+                |stage: &mut Stage| {
+                    let mut scene = stage.in_room()?;
+                    scene.program.rest();
+                    assert_fails(&mut scene.lose_server(), "the connection was reset")
+                },
             )
             .full(),
             case(

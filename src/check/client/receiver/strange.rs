@@ -2,8 +2,6 @@
 
 use crate::check::case::{Case, case, topic};
 use crate::check::client::stage::Stage;
-use crate::check::program::ended;
-use crate::check::story::shown;
 use crate::check::verdict::Step;
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
@@ -52,17 +50,6 @@ fn tell(stage: &mut Stage, line: &str) -> Step {
     let mut scene = stage.in_room()?;
     let line = line.replace("ROOM", &scene.room);
     scene.server.send([line.as_bytes(), &scene.delivery("bob", "after")].concat())?;
-    scene.program.stderr(|bytes| bytes.ends_with(b"\n"));
-    scene.program.rest();
-    let stderr = scene.program.stderr(|_| true);
-    let status = scene.program.status();
-    if let Some(status) = status.filter(|status| status.code().is_none_or(|code| code == 0)) {
-        return Err(scene.program.fail("that it goes on, or fails with a status", ended(status)));
-    }
-    let lines = stderr.iter().filter(|byte| **byte == b'\n').count();
-    if lines != 1 {
-        let came = if stderr.is_empty() { "nothing".into() } else { shown(&stderr) };
-        return Err(scene.program.fail("one line on stderr", came));
-    }
-    if status.is_some() { Ok(()) } else { scene.expect_stdout("bob: after\n") }
+    let goes_on = scene.expect_complaint()?;
+    if goes_on { scene.expect_stdout("bob: after\n") } else { Ok(()) }
 }

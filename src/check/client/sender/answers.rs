@@ -62,6 +62,12 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 scene.server.send("\n")?;
                 ends(scene, b"piece by piece")
             }),
+            case(
+                "strange",
+                "An answer that is neither ok nor err is one line on stderr: it goes on, or fails.",
+                strange,
+            )
+            .full(),
             case("early", "Answers may be there before what they answer.", early),
         ],
     )
@@ -89,6 +95,16 @@ fn errs(stage: &mut Stage, reasons: &[&[u8]]) -> Step {
         let mut scene = said(stage)?;
         scene.server.send([b"err:", *reason, b"\n"].concat())?;
         ends(scene, reason)?;
+    }
+    Ok(())
+}
+
+fn strange(stage: &mut Stage) -> Step {
+    for answer in ["hello\n", "delivery:cafe:bob:hi\n", "\n"] {
+        let mut scene = said(stage)?;
+        scene.server.send(answer)?;
+        scene.program.type_in("more\n");
+        scene.expect_complaint()?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! How a sender ends: by /quit, at the end of its input, or because the server is gone.
 
 use crate::check::case::{Case, case, topic};
-use crate::check::client::stage::{Scene, Stage};
+use crate::check::client::stage::{Scene, Stage, assert_fails};
 use crate::check::program::ended;
 use crate::check::verdict::{Given, Step};
 
@@ -63,6 +63,30 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "server-gone",
                 "If the server closes instead, that is one line, and it fails.",
                 gone,
+            )
+            .full(),
+            case(
+                "server-reset",
+                "If the connection is reset instead, that is one line, and it fails.",
+                |stage: &mut Stage| {
+                    let mut scene = stage.logged_in()?;
+                    scene.program.type_in("hello\n");
+                    scene.server.expect("sendall:hello").given()?;
+                    assert_fails(&mut scene.lose_server(), "the connection was reset")
+                },
+            )
+            .full(),
+            case(
+                "server-gone-before",
+                "If the server is gone before something is typed, that is one line, and it fails.",
+                |stage: &mut Stage| {
+                    let mut scene = stage.logged_in()?;
+                    scene.program.rest();
+                    let mut program = scene.lose_server();
+                    program.type_in("hello\nmore\n");
+                    program.end_input();
+                    assert_fails(&mut program, "the connection was lost")
+                },
             )
             .full(),
             case(
