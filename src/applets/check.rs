@@ -35,10 +35,10 @@ pub(super) const APPLET: Applet = Applet {
     example = "{command_name} server -- ./server",
     example = "{command_name} server --profile assignment --only 'server/delivery/*' localhost 5000",
     example = "{command_name} receiver --format gradescope --points 20 -- ./receiver",
-    error_code(0, "all cases passed, or were skipped"),
+    error_code(0, "all cases passed, but for those that were skipped"),
     error_code(1, "some cases failed, or could not be tried"),
     error_code(2, "wrong usage"),
-    error_code(3, "nothing could be tested")
+    error_code(3, "nothing could be tested, or all was skipped")
 )]
 struct Arguments {
     /// server, sender or receiver

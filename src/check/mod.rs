@@ -8,6 +8,7 @@ mod case;
 mod client;
 mod error;
 mod peer;
+mod processes;
 mod program;
 mod report;
 mod select;
@@ -77,7 +78,13 @@ fn try_server(plan: Plan, options: Options) -> Result<Report, CheckError> {
     let cases = chosen(server::cases(), &plan.selection)?;
     let (profile, patience) = (plan.selection.profile, Patience(plan.timeout));
     let subject = match plan.target {
-        Target::Running(address) => Subject::Running(place(address)?),
+        Target::Running(address) => match place(address) {
+            Ok(place) => Subject::Running(place),
+            Err(why) => {
+                let tried = trial::untried(&cases, &why);
+                return Ok(Report { what: plan.what, profile, tried });
+            }
+        },
         Target::Command(words) => Subject::of(words, patience),
     };
     let mut stage = server::Stage::new(subject, profile, patience);
@@ -126,14 +133,13 @@ fn chosen<S>(cases: Vec<Case<S>>, selection: &Selection) -> Result<Vec<Case<S>>,
 }
 
 /// Where that is. A name is looked up once.
-fn place(address: Address) -> Result<Place, CheckError> {
+fn place(address: Address) -> Result<Place, String> {
     if address.security.is_some() || address.is_local() {
         return Ok(Place::Other(address));
     }
     let Address { host, port, .. } = address;
     let found = (host.as_str(), port).to_socket_addrs();
-    let found =
-        found.map_err(|error| CheckError::Nothing(format!("cannot find {host}: {error}")))?;
+    let found = found.map_err(|error| format!("cannot find {host}: {error}"))?;
     Ok(Place::Inet(found.collect()))
 }
 

@@ -161,6 +161,26 @@ impl Peer {
         Ok(())
     }
 
+    /// Sends what is taken of some bytes, and does not wait for more. Returns how many that are.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
+        let taken = self.stream.write(bytes).unwrap_or_default();
+        self.story.tell(&self.names[0], &bytes[..taken]);
+        taken
+    }
+
+    /// Takes what is there, and forgets it. Returns whether there was anything.
+    pub(super) fn skip(&mut self) -> bool {
+        self.take();
+        let any = !self.left().is_empty();
+        self.given = self.input.len();
+        any
+    }
+
+    /// From now on, the system keeps little for it that it has not read.
+    pub(super) fn read_little(&self) {
+        let _ = sockopt::set_socket_recv_buffer_size(&self.stream, 4096);
+    }
+
     /// Sends a line.
     pub(super) fn say(&mut self, line: impl AsRef<[u8]>) -> Step {
         self.send([line.as_ref(), b"\n"].concat())

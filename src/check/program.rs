@@ -2,22 +2,25 @@
 //!
 //! Knows processes. Must not know what the programs are.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper,
     waitpid,
 };
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
 use super::peer::Patience;
+use super::processes::{Calm, children};
 use super::story::{Story, shown};
 use super::verdict::{Finding, Step, Stop};
 use crate::system::signals::{self, Effect, SignalsError};
@@ -74,34 +77,6 @@ fn end_strays(running: &BTreeSet<i32>) {
     }
 }
 
-/// The children of a process.
-fn children(pid: i32) -> Vec<i32> {
-    let tasks = entries(&format!("/proc/{pid}/task"));
-    let lists = tasks.map(|task| fs::read_to_string(task.join("children")));
-    let lists: io::Result<Vec<_>> = lists.collect();
-    let parsed = |list: &String| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>();
-    // Some kernels do not have these lists.
-    lists.map_or_else(|_| children_by_search(pid), |lists| lists.iter().flat_map(parsed).collect())
-}
-
-fn children_by_search(pid: i32) -> Vec<i32> {
-    let parent = |path: &PathBuf| stat(path)?.1.split_whitespace().next()?.parse::<i32>().ok();
-    let is_child = |path: &PathBuf| parent(path) == Some(pid);
-    let children = entries("/proc").filter(is_child);
-    children.filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect()
-}
-
-fn entries(folder: &str) -> impl Iterator<Item = PathBuf> + use<> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
-/// A process's or thread's state, and what the system tells of it after that.
-fn stat(path: &Path) -> Option<(char, String)> {
-    let stat = fs::read_to_string(path.join("stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(") ")?;
-    Some((rest.chars().next()?, rest.get(2..)?.to_owned()))
-}
-
 /// What a program has written to one of its streams so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Output(Arc<(Mutex<Written>, Condvar)>);
@@ -150,6 +125,32 @@ impl Output {
     }
 }
 
+/// What a program writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stdout {
+    Pipe,
+    Terminal,
+}
+
+/// What a program is given to read and write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Streams {
+    /// Its standard input is a pipe, that something is typed into.
+    pub speaks: bool,
+    pub stdout: Stdout,
+}
+
+/// A terminal: what is written to it comes out of the first, and programs write to the second.
+fn terminal() -> io::Result<(File, File)> {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let name = ptsname(&ours, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let theirs = open(name.as_c_str(), flags, Mode::empty())?;
+    Ok((File::from(ours), File::from(theirs)))
+}
+
 /// A program that runs. It ends, with all that it has started, when this is dropped.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -161,10 +162,12 @@ pub(super) struct Program {
     patience: Patience,
     story: Story,
     ended: Option<ExitStatus>,
+    /// It did not come to rest when that was waited for.
+    is_restless: bool,
 }
 
 impl Program {
-    /// Starts `words` with `args` behind them. Its standard input is a pipe if `speaks`.
+    /// Starts `words` with `args` behind them.
     ///
     /// # Errors
     ///
@@ -172,25 +175,38 @@ impl Program {
     pub(super) fn start(
         words: &[String],
         args: &[String],
-        speaks: bool,
+        streams: Streams,
         patience: Patience,
         story: &Story,
     ) -> io::Result<Self> {
         let [name, first @ ..] = words else { return Err(io::ErrorKind::InvalidInput.into()) };
         let mut command = Command::new(name);
-        let stdin = if speaks { Stdio::piped() } else { Stdio::null() };
+        let stdin = if streams.speaks { Stdio::piped() } else { Stdio::null() };
         command.args(first).args(args).process_group(0);
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut shown = None;
+        if streams.stdout == Stdout::Terminal {
+            let (ours, theirs) = terminal()?;
+            command.stdout(theirs);
+            shown = Some(ours);
+        }
         let mut running = running();
         let mut child = command.spawn()?;
+        // It has the only other end of its streams.
+        drop(command);
         let pid = Pid::from_child(&child);
         running.insert(pid.as_raw_pid());
         drop(running);
         let stdin = child.stdin.take();
-        let stdout = child.stdout.take().map_or_else(|| Ok(Output::default()), Output::of)?;
+        let stdout = match (shown, child.stdout.take()) {
+            (Some(terminal), _) => Output::of(terminal)?,
+            (None, Some(pipe)) => Output::of(pipe)?,
+            (None, None) => Output::default(),
+        };
         let stderr = child.stderr.take().map_or_else(|| Ok(Output::default()), Output::of)?;
         let story = story.clone();
-        Ok(Program { child, pid, stdin, stdout, stderr, patience, story, ended: None })
+        let (ended, is_restless) = (None, false);
+        Ok(Program { child, pid, stdin, stdout, stderr, patience, story, ended, is_restless })
     }
 
     /// From now on, it is part of this story.
@@ -212,9 +228,9 @@ impl Program {
         self.stdin = None;
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to it and what it has started, as a terminal does: it may be a script.
     pub(super) fn signal(&self, signal: Signal) {
-        let _ = kill_process(self.pid, signal);
+        let _ = kill_process_group(self.pid, signal);
     }
 
     /// How it has ended, if it has.
@@ -264,43 +280,30 @@ impl Program {
         output.wait(most, enough)
     }
 
-    /// Waits until neither it nor what it has started has anything to do: all sleep, and none has been
-    /// awake in between. So what it has not done by then, it does not do by itself; no speed of a
-    /// machine comes into it, as whoever has something to do does not sleep. One that never rests is
-    /// waited for no longer than for anything else.
+    /// Waits until neither it nor what it has started has anything to do, as [`Calm`] has it. So what
+    /// it has not done by then, it does not do by itself; no speed of a machine comes into it, as
+    /// whoever has something to do does not sleep, or looks for it when he wakes. One that never rests
+    /// is waited for no longer than for anything else.
     pub(super) fn rest(&mut self) {
         self.rest_unless(4, || false);
     }
 
-    /// Waits until it was found asleep so often in a row, or has ended, or this is over.
+    /// Waits until it was found at rest so often in a row, or has ended, or this is over.
     fn rest_unless(&mut self, looks: usize, is_over: impl Fn() -> bool) {
         let deadline = Instant::now() + self.patience.0;
-        let (mut before, mut found) = (None, 0);
-        while found < looks && !is_over() && Instant::now() < deadline && self.status().is_none() {
-            let now = self.asleep();
-            found = if now.is_some() && now == before { found + 1 } else { 0 };
-            before = now;
+        let mut calm = Calm::of(self.pid.as_raw_pid(), self.patience.0);
+        self.is_restless = false;
+        while !is_over() && self.status().is_none() {
+            let written = self.stdout.written().bytes.len() + self.stderr.written().bytes.len();
+            if calm.is_there(looks, written) {
+                break;
+            }
+            if Instant::now() >= deadline {
+                self.is_restless = true;
+                break;
+            }
             thread::sleep(5 * LOOK);
         }
-    }
-
-    /// How often each thread of it has gone to sleep and been woken, if all are asleep now.
-    fn asleep(&self) -> Option<BTreeMap<PathBuf, String>> {
-        let mut all = vec![self.pid.as_raw_pid()];
-        let mut threads = BTreeMap::new();
-        while let Some(pid) = all.pop() {
-            all.extend(children(pid));
-            for task in entries(&format!("/proc/{pid}/task")) {
-                let (state, _) = stat(&task)?;
-                if !matches!(state, 'S' | 'Z' | 'X') {
-                    return None;
-                }
-                let status = fs::read_to_string(task.join("status")).ok()?;
-                let switches = status.lines().filter(|line| line.contains("ctxt_switches"));
-                threads.insert(task, switches.collect());
-            }
-        }
-        Some(threads)
     }
 
     /// A failure, with what it has written so far.
@@ -322,7 +325,11 @@ impl Program {
             }
         }
         let about = ["its input", "its stdout", "its stderr"];
-        Finding { story: self.story.last(&about), ..Finding::new(expected, came) }
+        let mut finding = Finding::new(expected, came);
+        if self.is_restless {
+            finding.came += &format!("; it never rests, and there was {}", self.patience.over());
+        }
+        Finding { story: self.story.last(&about), timed_out: self.is_restless, ..finding }
     }
 
     /// The end of what is on standard error, for those who wonder why it has ended.

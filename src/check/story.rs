@@ -55,10 +55,10 @@ impl Story {
         }
     }
 
-    /// The last of it. Where much is told, only what is about these.
+    /// The last of it. Where much is told, only what is about these, if there are any.
     pub(super) fn last(&self, about: &[&str]) -> Vec<Told> {
         let entries = self.entries();
-        let all = entries.len() <= 3 * TOLD;
+        let all = about.is_empty() || entries.len() <= 3 * TOLD;
         let told = entries.iter().filter(|told| all || about.contains(&told.who.as_str()));
         let mut told: Vec<_> = told.cloned().collect();
         told.drain(..told.len().saturating_sub(TOLD));
@@ -113,6 +113,7 @@ mod tests {
         assert_eq!(story.entries().len(), MOST_ENTRIES);
         let told = story.last(&["eve gets"]);
         assert_eq!((told.len(), told[9].shown().as_str()), (TOLD, "\"1999\\n\""));
+        assert_eq!(story.last(&[]).len(), TOLD);
         let one = Story::default();
         (0..10_000).for_each(|_| one.tell("bob sends", b"0123456789"));
         assert!(one.entries().iter().all(|told| told.bytes.len() <= 2 * KEPT));

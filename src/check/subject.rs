@@ -1,11 +1,12 @@
 //! The server that is tried: one that runs, or one that is started here, and afresh after each trouble.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::peer::{Patience, Place};
-use super::program::{Program, ended};
+use super::program::{Program, Stdout, Streams, ended};
 use super::story::Story;
 
 /// How often it is looked whether a server that was started listens.
@@ -25,13 +26,25 @@ pub(super) enum Subject {
 pub(super) struct Started {
     words: Vec<String>,
     patience: Patience,
-    server: Option<(Program, u16)>,
+    server: Option<Running>,
+    /// What the next one writes to.
+    stdout: Stdout,
+}
+
+/// A server that was started.
+#[derive(Debug)]
+struct Running {
+    program: Program,
+    port: u16,
+    /// The connection that has shown that it listens. It stays: to leave without a word may be what
+    /// the server does not survive.
+    first: TcpStream,
 }
 
 impl Subject {
     /// One that this command starts, with a port behind it.
     pub(super) fn of(words: Vec<String>, patience: Patience) -> Self {
-        Subject::Started(Started { words, patience, server: None })
+        Subject::Started(Started { words, patience, server: None, stdout: Stdout::Pipe })
     }
 
     /// Where it listens. One that does not run is started.
@@ -60,23 +73,28 @@ impl Subject {
 
     /// How it has ended, if it was started here and has.
     pub(super) fn end(&mut self) -> Option<String> {
-        let Subject::Started(Started { server: Some((program, port)), .. }) = self else {
-            return None;
-        };
-        // One that has closed its port is about to end.
-        let status = if listens(*port) { program.status() } else { program.status_soon() }?;
+        let Subject::Started(Started { server: Some(server), .. }) = self else { return None };
+        // One that has closed the connection and its port is about to end.
+        let is_ending = is_closed(&server.first) && connection(server.port).is_none();
+        let program = &mut server.program;
+        let status = if is_ending { program.status_soon() } else { program.status() }?;
         Some(format!("{}{}", ended(status), program.last_words()))
     }
 }
 
 impl Started {
     fn port(&mut self) -> Result<u16, String> {
-        if let Some((_, port)) = &self.server {
-            return Ok(*port);
+        if self.server.is_none() {
+            let server = self.start(&Story::default());
+            self.stdout = Stdout::Pipe;
+            self.server = Some(server?);
         }
-        let (program, port) = self.start(&Story::default())?;
-        self.server = Some((program, port));
-        Ok(port)
+        self.taken_port().ok_or_else(|| "it does not run".into())
+    }
+
+    /// The next one is another, and writes to a terminal.
+    pub(super) fn restart_on_terminal(&mut self) {
+        (self.server, self.stdout) = (None, Stdout::Terminal);
     }
 
     /// Starts one, and waits until it listens.
@@ -84,7 +102,7 @@ impl Started {
     /// # Errors
     ///
     /// Why it does not listen.
-    fn start(&self, story: &Story) -> Result<(Program, u16), String> {
+    fn start(&self, story: &Story) -> Result<Running, String> {
         /// Somebody else may take a port just when it was found to be free.
         const TRIES: usize = 3;
         let mut why = String::new();
@@ -93,8 +111,8 @@ impl Started {
             let mut program = self.start_at(&[port.to_string()], story)?;
             let deadline = Instant::now() + self.patience.0;
             loop {
-                if listens(port) {
-                    return Ok((program, port));
+                if let Some(first) = connection(port) {
+                    return Ok(Running { program, port, first });
                 }
                 if let Some(status) = program.status() {
                     why = format!(
@@ -122,19 +140,21 @@ impl Started {
     ///
     /// Why it cannot be started.
     pub(super) fn start_at(&self, args: &[String], story: &Story) -> Result<Program, String> {
-        let started = Program::start(&self.words, args, false, self.patience, story);
+        let streams = Streams { speaks: false, stdout: self.stdout };
+        let started = Program::start(&self.words, args, streams, self.patience, story);
         let name = self.words.first().map_or("", String::as_str);
         started.map_err(|error| format!("cannot start {name}: {error}"))
     }
 
-    /// Gives away the server that runs; the next one is fresh.
-    pub(super) fn take(&mut self) -> Option<(Program, u16)> {
-        self.server.take()
+    /// Gives away the server that runs, and a connection that it may not survive the end of; the next
+    /// one is fresh.
+    pub(super) fn take(&mut self) -> Option<(Program, TcpStream)> {
+        self.server.take().map(|server| (server.program, server.first))
     }
 
     /// The port of the server that runs, if one does.
     pub(super) fn taken_port(&self) -> Option<u16> {
-        self.server.as_ref().map(|(_, port)| *port)
+        self.server.as_ref().map(|server| server.port)
     }
 }
 
@@ -150,6 +170,16 @@ fn free_port() -> Result<u16, String> {
     address.map(|address| address.port()).map_err(|error| format!("there is no free port: {error}"))
 }
 
-fn listens(port: u16) -> bool {
-    loopback(port).iter().any(|address| TcpStream::connect(address).is_ok())
+fn connection(port: u16) -> Option<TcpStream> {
+    let streams = loopback(port).into_iter().filter_map(|it| TcpStream::connect(it).ok());
+    // Where nobody listens, one may by chance connect from that very port, to oneself.
+    let mut others = streams.filter(|it| it.local_addr().ok() != it.peer_addr().ok());
+    others.next()
+}
+
+/// Whether the other end is gone.
+fn is_closed(stream: &TcpStream) -> bool {
+    let open = |error: std::io::Error| error.kind() == ErrorKind::WouldBlock;
+    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    peeked.map_or_else(|error| !open(error), |count| count == 0)
 }

@@ -31,6 +31,9 @@ pub(super) trait Ground {
 
     /// What is tried can be had afresh after any trouble.
     fn is_renewable(&self) -> bool;
+
+    /// What is tried has not said a word when it should have, as a fresh one.
+    fn is_mute(&self) -> bool;
 }
 
 /// What makes the names of a case different from all others: a few letters and digits.
@@ -45,9 +48,13 @@ pub(super) struct Tried {
     pub time: Duration,
 }
 
-/// Time-outs in a row after which one that cannot be started afresh is left alone; likewise for
-/// one that does not start.
+/// Time-outs in a row after which one that cannot be started afresh, or never says anything, is left
+/// alone; likewise for one that does not start.
 const MOST_IN_A_ROW: usize = 3;
+
+/// The same for one that can be started afresh. It is enough that other cases have their chance, and
+/// little enough that the report does not come too late for those who wait for it.
+const MOST_WITH_FRESH_ONES: usize = 10;
 
 /// Tries cases, and tells before each.
 pub(super) fn try_all<G: Ground>(
@@ -55,38 +62,73 @@ pub(super) fn try_all<G: Ground>(
     cases: &[Case<G>],
     mut progress: impl FnMut(usize, &About),
 ) -> Vec<Tried> {
-    let (mut tried, mut timed_out, mut not_begun) = (Vec::new(), 0, 0);
+    let (mut tried, mut trouble) = (Vec::new(), Trouble::default());
     for (number, case) in cases.iter().enumerate() {
         progress(number, &case.about);
         let begun = Instant::now();
-        let given_up = ground.is_lost().or_else(|| {
-            if not_begun == MOST_IN_A_ROW {
-                Some("it did not start three times in a row".into())
-            } else if timed_out == MOST_IN_A_ROW && !ground.is_renewable() {
-                Some("there were three time-outs in a row".into())
-            } else {
-                None
-            }
-        });
-        let outcome = match given_up {
-            Some(why) => Err(Stop::Error(Finding::new("to be tried", format!("not tried: {why}")))),
-            None => match ground.begin() {
-                Ok(()) => {
-                    not_begun = 0;
-                    let outcome = (case.run)(ground);
-                    ground.end(outcome)
-                }
-                Err(stop) => {
-                    not_begun += 1;
-                    Err(stop)
-                }
-            },
+        let outcome = match trouble.given_up(ground) {
+            Some(why) => Err(not_tried(&why)),
+            None => trouble.tried(ground, case),
         };
-        if timed_out < MOST_IN_A_ROW {
-            let finding = outcome.as_ref().err().and_then(Stop::finding);
-            timed_out = if finding.is_some_and(|it| it.timed_out) { timed_out + 1 } else { 0 };
-        }
         tried.push(Tried { about: case.about.clone(), outcome, time: begun.elapsed() });
     }
     tried
+}
+
+/// None of these cases can be tried.
+pub(super) fn untried<G>(cases: &[Case<G>], why: &str) -> Vec<Tried> {
+    let untried = |case: &Case<G>| {
+        let (about, outcome) = (case.about.clone(), Err(not_tried(why)));
+        Tried { about, outcome, time: Duration::ZERO }
+    };
+    cases.iter().map(untried).collect()
+}
+
+fn not_tried(why: &str) -> Stop {
+    Stop::Error(Finding::new("to be tried", format!("not tried: {why}")))
+}
+
+/// What goes wrong so often that it makes no sense to go on.
+#[derive(Default)]
+struct Trouble {
+    timed_out: usize,
+    not_begun: usize,
+}
+
+impl Trouble {
+    /// Why no more is tried, if so.
+    fn given_up<G: Ground>(&self, ground: &G) -> Option<String> {
+        if let Some(why) = ground.is_lost() {
+            return Some(why);
+        }
+        if self.not_begun >= MOST_IN_A_ROW {
+            return Some("it did not start three times in a row".into());
+        }
+        let (most, words) = if ground.is_renewable() && !ground.is_mute() {
+            (MOST_WITH_FRESH_ONES, "ten")
+        } else {
+            (MOST_IN_A_ROW, "three")
+        };
+        (self.timed_out >= most).then(|| format!("there were {words} time-outs in a row"))
+    }
+
+    /// Tries a case.
+    fn tried<G: Ground>(&mut self, ground: &mut G, case: &Case<G>) -> Step {
+        if let Err(stop) = ground.begin() {
+            self.not_begun += 1;
+            return Err(stop);
+        }
+        self.not_begun = 0;
+        let outcome = (case.run)(ground);
+        let outcome = ground.end(outcome);
+        match &outcome {
+            Err(stop) if stop.finding().is_some_and(|finding| finding.timed_out) => {
+                self.timed_out += 1;
+            }
+            // It says nothing of the program.
+            Err(Stop::Skip(_)) => {}
+            _ => self.timed_out = 0,
+        }
+        outcome
+    }
 }

@@ -78,7 +78,21 @@ pub enum Fault {
     FewClients,
     PercentLost,
     HistoryTaken,
-    /// The program ends; the table has neither of these two.
+    SlowReceiversBlock,
+    AnswersBlock,
+    HalfLineHolds,
+    PlusInNames,
+    FourthUnknownCloses,
+    LineEchoed,
+    HttpUnanswered,
+    HttpKnownCloses,
+    RoomForgotten,
+    LastWordsLost,
+    Delivery255Lost,
+    NeverAnswers,
+    /// What the reference does otherwise than the protocol.
+    Reference,
+    /// The program ends; the table has none of these.
     EmptyLineAborts,
     EmptyLineHangs,
 }

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::process::{abort, exit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
 
 /// What tells this executable that it is a client: its kind, its fault, and its arguments.
 const AS_PROGRAM: &str = "CHECK_CLIENT";
@@ -38,6 +40,15 @@ struct Client {
     unanswered: usize,
     last: Vec<u8>,
     printed: Vec<u8>,
+    printings: usize,
+}
+
+/// What the reference does otherwise than the protocol.
+const REFERENCE: [&str; 5] =
+    ["Prompts", "RefusedIsFine", "BadPortPanics", "NotFlushed", "LongAndColonsRefused"];
+
+fn has(fault: &str, name: &str) -> bool {
+    fault == name || fault == "Reference" && REFERENCE.contains(&name)
 }
 
 /// Says something on standard error, and ends.
@@ -54,24 +65,33 @@ fn lossy(bytes: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(bytes).into_owned().into_bytes()
 }
 
+fn without_percent(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().filter(|byte| *byte != b'%').collect()
+}
+
 impl Client {
     fn connect(receives: bool, fault: &str, args: &[&str]) -> Self {
-        let has = |name: &str| fault == name;
+        let has = |name: &str| has(fault, name);
         let wanted = if receives { 4 } else { 3 };
         if args.len() < wanted || args.len() > wanted && !has("TooManyTaken") {
-            fail("usage: HOST PORT USER", 2);
+            fail("usage: HOST PORT USER", if has("UsageIsOne") { 1 } else { 2 });
         }
         let Some(port) = args[1].parse().ok().filter(|port: &u16| *port > 0) else {
             let lines = if has("BadPortPanics") { "panic\nat main.rs" } else { "no port" };
             fail(lines, 2)
         };
         let Ok(stream) = TcpStream::connect((args[0], port)) else {
-            fail("cannot connect", if has("RefusedIsFine") { 0 } else { 1 })
+            let status = match fault {
+                _ if has("RefusedIsFine") => 0,
+                "RefusedIsUsage" => 2,
+                _ => 1,
+            };
+            fail("cannot connect", status)
         };
         let room = args.get(3).copied().unwrap_or_default().to_owned();
         let (fault, input) = (fault.to_owned(), BufReader::new(stream));
-        let mut client =
-            Client { fault, input, room, unanswered: 0, last: vec![], printed: vec![] };
+        let (last, printed) = (Vec::new(), Vec::new());
+        let mut client = Client { fault, input, room, unanswered: 0, last, printed, printings: 0 };
         let tag = if receives { "rlogin" } else { "slogin" };
         client.write(format!("{tag}:{}", args[2]).as_bytes());
         if client.has("JoinsAtOnce") {
@@ -82,7 +102,7 @@ impl Client {
     }
 
     fn has(&self, fault: &str) -> bool {
-        self.fault == fault
+        has(&self.fault, fault)
     }
 
     fn write(&mut self, line: &[u8]) {
@@ -99,7 +119,13 @@ impl Client {
             line.truncate(length);
             self.input.consume(length);
         } else {
-            self.input.read_until(b'\n', &mut line).ok()?;
+            self.input.get_ref().set_nonblocking(self.has("Polls")).ok()?;
+            while let Err(error) = self.input.read_until(b'\n', &mut line) {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    return None;
+                }
+                thread::sleep(Duration::from_millis(300));
+            }
         }
         let ended = line.pop_if(|byte| *byte == b'\n').is_some();
         if !self.has("CrKept") {
@@ -145,7 +171,10 @@ impl Client {
         if !self.has("EndsUnanswered") {
             self.wait_for(0);
         }
-        exit(0)
+        if self.has("QuitsAtEnd") {
+            self.quit();
+        }
+        exit(i32::from(self.has("FailsAtEnd")))
     }
 
     fn take(&mut self, line: &[u8]) {
@@ -173,7 +202,11 @@ impl Client {
     }
 
     fn say(&mut self, text: &[u8]) {
-        let text = if self.has("Utf8Repaired") { lossy(text) } else { text.to_vec() };
+        let text = match self.fault.as_str() {
+            "Utf8Repaired" => lossy(text),
+            "PercentLost" => without_percent(text),
+            _ => text.to_vec(),
+        };
         let most = if self.has("LimitTooLow") { 245 } else { 246 };
         match text.len() > most {
             true if self.has("LongCut") => self.request(&[b"sendall:", &text[..most]].concat()),
@@ -217,9 +250,14 @@ impl Client {
                         "ReasonTrimmed" => reason.trim_ascii(),
                         _ => reason,
                     };
-                    let _ = io::stderr().write_all(&[reason, b"\n"].concat());
+                    let lost = self.has("PercentLost");
+                    let reason = if lost { without_percent(reason) } else { reason.to_vec() };
+                    let _ = io::stderr().write_all(&[&reason[..], b"\n"].concat());
                 }
-                None if self.has("OkPrinted") => print_out(&line),
+                None if self.has("OkPrinted") && line.starts_with(b"ok:") => print_out(&line),
+                None if !line.starts_with(b"ok:") && !self.has("StrangeTaken") => {
+                    complain("the server sent an unexpected line");
+                }
                 None => {}
             }
         }
@@ -250,7 +288,7 @@ impl Client {
         self.last = b"joined".to_vec();
         self.expect_ok();
         if self.has("ReadsInput") {
-            std::thread::spawn(|| {
+            thread::spawn(|| {
                 let _ = io::copy(&mut io::stdin(), &mut io::sink());
                 exit(0);
             });
@@ -273,6 +311,9 @@ impl Client {
         let mut parts = line.splitn(4, |byte| *byte == b':');
         let parts: Vec<_> = std::iter::from_fn(|| parts.next()).collect();
         match parts[..] {
+            [b"delivery", room, ..] if self.has("RoomChecked") && room != self.room.as_bytes() => {
+                complain("this is another room");
+            }
             [b"delivery", _, sender, text] if line.len() < 754 => self.delivery(line, sender, text),
             [b"delivery"] | [_] if self.has("NoColonAborts") => abort(),
             [b"delivery", _] | [b"delivery", _, _] if self.has("CutDeliveryAborts") => abort(),
@@ -286,10 +327,14 @@ impl Client {
             "ColonStops" => text.split(|byte| *byte == b':').next().unwrap().to_vec(),
             "TextTrimmed" => text.trim_ascii().to_vec(),
             "TextRepaired" => lossy(text),
+            "PercentLost" => without_percent(text),
             "NulCuts" => text.split(|byte| *byte == 0).next().unwrap().to_vec(),
             "Cut255" if line.len() > 254 => text[..text.len() - (line.len() - 254)].to_vec(),
             _ => text.to_vec(),
         };
+        if self.has("LongAndColonsRefused") && (text.contains(&b':') || line.len() > 254) {
+            return complain("invalid message");
+        }
         if text.is_empty() && self.has("EmptyDropped")
             || self.has("RepeatedDropped") && self.last == line
             || self.has("NamesChecked") && !sender.iter().all(u8::is_ascii_alphanumeric)
@@ -297,6 +342,10 @@ impl Client {
             return;
         }
         self.last = line.to_vec();
+        self.printings += 1;
+        if self.printings == 10 && self.has("WarnsOfTen") {
+            complain("that is much");
+        }
         let printed = [sender, b": ", &text, b"\n"].concat();
         if self.has("NotFlushed") { self.printed.extend(printed) } else { print_out(&printed) }
     }

@@ -1,9 +1,12 @@
 //! A small server that is right but for one fault: a thread for each client, and rooms under one lock.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -16,13 +19,53 @@ struct Member {
     output: Output,
 }
 
-type Output = Arc<Mutex<TcpStream>>;
+/// What is on its way to a client: a thread writes it, so that nobody waits for one who does not read.
+#[derive(Clone)]
+struct Output {
+    queue: Sender<Option<Vec<u8>>>,
+    stream: Arc<TcpStream>,
+    /// It is not so: whoever has something for the client writes it.
+    blocks: bool,
+}
+
+impl Output {
+    fn of(stream: &TcpStream, fault: Fault) -> Self {
+        let stream = Arc::new(stream.try_clone().unwrap());
+        let (queue, items) = mpsc::channel::<Option<Vec<u8>>>();
+        let output = Arc::clone(&stream);
+        thread::spawn(move || {
+            for item in items {
+                let written = item.is_some_and(|bytes| (&*output).write_all(&bytes).is_ok());
+                if !written {
+                    let _ = output.shutdown(Shutdown::Both);
+                    break;
+                }
+            }
+        });
+        Output { queue, stream, blocks: matches!(fault, SlowReceiversBlock | AnswersBlock) }
+    }
+
+    /// Writes something, and tells whether that makes sense.
+    fn write(&self, bytes: &[u8]) -> bool {
+        if self.blocks {
+            return (&*self.stream).write_all(bytes).is_ok();
+        }
+        self.queue.send(Some(bytes.to_vec())).is_ok()
+    }
+
+    /// Closes the connection when all is written.
+    fn close(&self) {
+        let _ = self.queue.send(None);
+    }
+}
 
 #[derive(Default)]
 struct Room {
     members: Vec<Member>,
     joined: usize,
     last: Option<Vec<u8>>,
+    /// How often it was forgotten.
+    forgotten: usize,
 }
 
 struct Server {
@@ -31,6 +74,7 @@ struct Server {
     users: Mutex<Vec<String>>,
     clients: AtomicUsize,
     held: Mutex<Vec<Output>>,
+    turn: Mutex<()>,
     ended: AtomicBool,
 }
 
@@ -79,7 +123,7 @@ impl Server {
     fn new(fault: Fault) -> Self {
         let (rooms, users, held) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (clients, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Server { fault, rooms, users, clients, held, ended }
+        Server { fault, rooms, users, clients, held, turn: Mutex::default(), ended }
     }
 }
 
@@ -100,7 +144,7 @@ pub fn command(fault: Fault) -> Vec<String> {
 fn as_a_program() {
     let Ok(words) = std::env::var(AS_PROGRAM) else { return };
     let (fault, port) = words.split_once(' ').unwrap();
-    let known = [Fault::Nothing, EmptyLineAborts, EmptyLineHangs];
+    let known = [Fault::Nothing, EmptyLineAborts, EmptyLineHangs, NeverAnswers];
     let fault = known.into_iter().find(|it| format!("{it:?}") == fault).unwrap();
     let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
     serve(&listener, &Arc::new(Server::new(fault)));
@@ -130,15 +174,20 @@ struct Client<'a> {
     room: Option<String>,
     said: Option<Vec<u8>>,
     texts: usize,
+    unknown: usize,
+    /// How often its room had been forgotten when it came.
+    forgotten: usize,
 }
 
 impl<'a> Client<'a> {
     fn new(server: &'a Server, number: usize, stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
-        let output = Arc::new(Mutex::new(stream.try_clone().unwrap()));
+        let output = Output::of(&stream, server.fault);
         let input = BufReader::new(stream);
         let (role, user) = (Role::New, String::new());
-        Client { server, number, input, output, role, user, room: None, said: None, texts: 0 }
+        let (room, said) = (None, None);
+        let (texts, unknown, forgotten) = (0, 0, 0);
+        Client { server, number, input, output, role, user, room, said, texts, unknown, forgotten }
     }
 
     fn serve(mut self) {
@@ -149,21 +198,32 @@ impl<'a> Client<'a> {
         }
         if fault == NotClosedAfterHalfClose && self.role == Role::Sender && !quits {
             // For as long as the server lives.
-            self.server.held.lock().unwrap().push(Arc::clone(&self.output));
+            self.server.held.lock().unwrap().push(self.output.clone());
             return;
         }
         self.server.users.lock().unwrap().retain(|user| *user != self.user);
         let listens = self.role == Role::Receiver && self.room.is_some();
         if !listens || fault == HalfClosedDropped {
             self.leave_as_receiver();
-            let _ = self.output.lock().unwrap().shutdown(Shutdown::Both);
+            self.output.close();
+        } else if fault == RoomForgotten {
+            self.forget_room();
         }
+    }
+
+    /// The last receiver has gone: the room is another from now on.
+    fn forget_room(&self) {
+        let name = self.room.clone().unwrap_or_default();
+        let mut rooms = self.server.rooms.lock().unwrap();
+        let room = rooms.entry(name).or_default();
+        let is_last = room.members.len() == 1 && room.members[0].number == self.number;
+        room.forgotten += usize::from(is_last);
     }
 
     fn is_tls(&mut self) -> bool {
         let first = self.input.fill_buf().unwrap_or_default();
         match (self.server.fault, first) {
-            (TlsStays, _) => false,
+            (TlsStays | Reference, _) => false,
             (ByteOfTlsCloses, first) => first.first() == Some(&0x16),
             (_, first) => first.starts_with(b"\x16\x03"),
         }
@@ -172,7 +232,16 @@ impl<'a> Client<'a> {
     /// The next line without its end, and its length.
     fn line(&mut self) -> Option<(Vec<u8>, usize)> {
         let mut line = Vec::new();
-        self.input.read_until(b'\n', &mut line).ok()?;
+        let fault = self.server.fault;
+        let begun = |it: &&[u8]| !it.is_empty() && !it.contains(&b'\n');
+        let holds = fault == HalfLineHolds && self.input.fill_buf().is_ok_and(|it| begun(&it));
+        if holds {
+            let _turn = self.server.turn.lock().unwrap();
+            self.input.read_until(b'\n', &mut line).ok()?;
+        } else {
+            drop(self.server.turn.lock().unwrap());
+            self.input.read_until(b'\n', &mut line).ok()?;
+        }
         if !line.ends_with(b"\n") {
             let carried_out = self.server.fault == CutLineCarriedOut && !line.is_empty();
             return carried_out.then(|| (line.clone(), line.len() + 1));
@@ -182,6 +251,7 @@ impl<'a> Client<'a> {
         match self.server.fault {
             CrsStripped => while line.pop_if(|byte| *byte == b'\r').is_some() {},
             CrKept if line.starts_with(b"sendall:") => {}
+            Reference => line.truncate(line.trim_ascii_end().len()),
             _ => drop(line.pop_if(|byte| *byte == b'\r')),
         }
         Some((line, length))
@@ -190,7 +260,9 @@ impl<'a> Client<'a> {
     fn answer(&self, tag: &str, text: &str) {
         let end = if self.server.fault == AnswersInCrlf { "\r\n" } else { "\n" };
         let answer = format!("{tag}:{text}{end}");
-        let _ = self.output.lock().unwrap().write_all(answer.as_bytes());
+        let waits = self.server.fault == AnswersBlock && self.role == Role::Sender;
+        let _rooms = waits.then(|| self.server.rooms.lock().unwrap());
+        self.output.write(answer.as_bytes());
     }
 
     fn ok(&self) -> Then {
@@ -205,6 +277,9 @@ impl<'a> Client<'a> {
 
     fn take(&mut self, line: &[u8], length: usize) -> Then {
         let fault = self.server.fault;
+        if fault == NeverAnswers {
+            return Then::Stay;
+        }
         let line = if fault == LineTrimmed { line.trim_ascii_start() } else { line };
         if let Some(then) = self.as_http(line, length) {
             return then;
@@ -227,11 +302,14 @@ impl<'a> Client<'a> {
             }
             _ => {}
         }
-        if line.is_empty() && fault == EmptyLineTwice {
+        if fault == Reference && self.role == Role::Receiver && self.room.is_some() {
+            return Then::Stay;
+        }
+        if line.is_empty() && matches!(fault, EmptyLineTwice | Reference) {
             self.err();
         }
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-            if !line.is_empty() && fault == NoColonTwice {
+            if !line.is_empty() && matches!(fault, NoColonTwice | Reference) {
                 self.err();
             }
             return if fault == NoColonTaken && line == b"quit" {
@@ -241,6 +319,8 @@ impl<'a> Client<'a> {
             };
         };
         let (tag, payload) = (&line[..colon], &line[colon + 1..]);
+        let cut = payload.split(|byte| *byte == 0).next().unwrap();
+        let payload = if fault == Reference { cut } else { payload };
         let tag = String::from_utf8_lossy(tag).into_owned();
         let tag = if fault == TagsInAnyCase { tag.to_lowercase() } else { tag };
         match tag.as_str() {
@@ -252,7 +332,17 @@ impl<'a> Client<'a> {
             "" if fault == NoTagUnanswered => Then::Stay,
             "senduser" if fault == ReservedTagsTaken => self.ok(),
             "history" if fault == HistoryTaken => self.ok(),
-            _ if fault == UnknownTagCloses && self.role == Role::New => {
+            "senduser" if fault == Reference && self.role == Role::Sender => self.ok(),
+            _ if fault == LineEchoed => {
+                self.answer("err", &String::from_utf8_lossy(line));
+                Then::Stay
+            }
+            _ if fault == FourthUnknownCloses && self.role == Role::Sender => {
+                self.unknown += 1;
+                self.err();
+                if self.unknown == 4 { Then::Close } else { Then::Stay }
+            }
+            _ if matches!(fault, UnknownTagCloses | Reference) && self.role == Role::New => {
                 self.err();
                 Then::Close
             }
@@ -262,7 +352,7 @@ impl<'a> Client<'a> {
 
     fn too_long(&mut self, line: &[u8], length: usize) -> Then {
         match self.server.fault {
-            LongLineSplit => {
+            LongLineSplit | Reference => {
                 let then = self.take(&line[..254], 255);
                 if then == Then::Stay { self.take(&line[254..], length - 254) } else { then }
             }
@@ -277,244 +367,30 @@ impl<'a> Client<'a> {
         let fault = self.server.fault;
         let http = line.windows(6).rposition(|six| six == b" HTTP/").is_some();
         let known = ["slogin:", "rlogin:", "join:", "sendall:", "leave:", "quit:"];
-        let http = http && !known.iter().any(|tag| line.starts_with(tag.as_bytes()));
+        let is_known = known.iter().any(|tag| line.starts_with(tag.as_bytes()));
+        let http = http && (!is_known || fault == HttpKnownCloses);
         if !http || self.role != Role::New && fault != HttpClosesSender {
             return None;
         }
-        if fault == HttpStays || fault == LongHttpStays && length > 255 {
+        let stays = matches!(fault, HttpStays | Reference);
+        if stays || fault == LongHttpStays && length > 255 {
             return None;
         }
-        self.err();
+        if fault != HttpUnanswered {
+            self.err();
+        }
         Some(Then::Close)
     }
 
     fn is_name(&self, name: &[u8]) -> bool {
         let fault = self.server.fault;
-        let extra = |byte: &u8| fault == UnderscoreInNames && *byte == b'_';
+        let extra = |byte: &u8| match fault {
+            UnderscoreInNames => *byte == b'_',
+            PlusInNames => *byte == b'+',
+            _ => false,
+        };
         let name = if fault == SpaceAfterName { name.trim_ascii_end() } else { name };
         let least = if fault == OneLetterNamesRefused { 2 } else { 1 };
         name.len() >= least && name.iter().all(|byte| byte.is_ascii_alphanumeric() || extra(byte))
-    }
-
-    fn log_in(&mut self, tag: &str, name: &[u8]) -> Then {
-        let fault = self.server.fault;
-        let again = self.role == Role::Sender
-            && (fault == SenderLogsInTwice && tag == "slogin"
-                || fault == SenderBecomesReceiver && tag == "rlogin");
-        if again {
-            return self.ok();
-        }
-        let is_name = self.is_name(name) || name.is_empty() && fault == EmptyUser;
-        if self.role != Role::New || !is_name {
-            self.err();
-            let closes = fault == FailedLoginCloses && self.role == Role::New;
-            return if closes { Then::Close } else { Then::Stay };
-        }
-        let user = String::from_utf8_lossy(name).into_owned();
-        let mut users = self.server.users.lock().unwrap();
-        if fault == NamesUnique && users.contains(&user) {
-            return self.err();
-        }
-        users.push(user.clone());
-        drop(users);
-        self.user = user;
-        self.role = if tag == "slogin" { Role::Sender } else { Role::Receiver };
-        self.ok()
-    }
-
-    fn leave_as_receiver(&mut self) {
-        if let (Role::Receiver, Some(room)) = (self.role, &self.room) {
-            let mut rooms = self.server.rooms.lock().unwrap();
-            let members = &mut rooms.entry(room.clone()).or_default().members;
-            members.retain(|member| member.number != self.number);
-        }
-    }
-
-    fn join(&mut self, name: &[u8]) -> Then {
-        let fault = self.server.fault;
-        if self.role == Role::New {
-            return if fault == JoinBeforeLogin { self.ok() } else { self.err() };
-        }
-        if !(self.is_name(name) || name.is_empty() && fault == EmptyRoom) {
-            match (fault, self.role) {
-                (FailedJoinLeaves, Role::Sender) => self.room = None,
-                (FailedJoinLeavesReceiver, _) => self.leave_as_receiver(),
-                _ => {}
-            }
-            return self.err();
-        }
-        let mut name = String::from_utf8_lossy(name).into_owned();
-        if fault == AnyCaseRooms {
-            name = name.to_lowercase();
-        }
-        if self.role == Role::Sender {
-            if fault != SenderDoesNotMove || self.room.is_none() {
-                self.room = Some(name);
-            }
-            return self.ok();
-        }
-        let same = self.room.as_ref() == Some(&name);
-        if !(fault == ReceiverHearsBoth && !same || fault == SameRoomTwice && same) {
-            self.leave_as_receiver();
-        }
-        self.room = Some(name.clone());
-        self.register(&name, same);
-        Then::Stay
-    }
-
-    /// Enters a room as a receiver, and answers.
-    fn register(&mut self, name: &str, again: bool) {
-        let fault = self.server.fault;
-        let member = Member { number: self.number, output: Arc::clone(&self.output) };
-        let mut rooms = self.server.rooms.lock().unwrap();
-        let room = rooms.entry(name.to_owned()).or_default();
-        room.joined += 1;
-        match fault {
-            RegisteredBeforeOk => {
-                room.members.push(member);
-                drop(rooms);
-                thread::sleep(Duration::from_millis(20));
-                self.ok();
-            }
-            RegisteredLate if room.joined == 25 && room.members.len() < 10 => {
-                drop(rooms);
-                self.ok();
-                thread::sleep(Duration::from_millis(100));
-                self.server
-                    .rooms
-                    .lock()
-                    .unwrap()
-                    .entry(name.to_owned())
-                    .or_default()
-                    .members
-                    .push(member);
-            }
-            _ => {
-                // A delivery waits for the rooms, so this comes first.
-                self.ok();
-                room.members.push(member);
-                if let Some(last) = room.last.as_ref().filter(|_| fault == OldTextsCome && !again) {
-                    let _ = self.output.lock().unwrap().write_all(last);
-                }
-            }
-        }
-    }
-
-    fn say(&mut self, text: &[u8]) -> Then {
-        let fault = self.server.fault;
-        let receiver = fault == ReceiverSays && self.role == Role::Receiver;
-        let Some(room) = self.room.clone().filter(|_| self.role == Role::Sender) else {
-            let ok = receiver || fault == TextWithoutRoom && self.role == Role::Sender;
-            return if ok { self.ok() } else { self.err() };
-        };
-        if text.is_empty() && fault == EmptyTextRefused {
-            return self.err();
-        }
-        self.texts += 1;
-        let dropped = fault == RepeatedDropped && self.said.as_deref() == Some(text)
-            || fault == Text900Lost && self.texts == 900
-            || fault == PercentLost && text.contains(&b'%');
-        self.said = Some(text.to_vec());
-        if !dropped {
-            self.deliver(&room, &self.spoilt(text));
-        }
-        self.ok()
-    }
-
-    /// A text as the fault makes it.
-    fn spoilt(&self, text: &[u8]) -> Vec<u8> {
-        match self.server.fault {
-            TextTrimmed => text.trim_ascii().to_vec(),
-            NulCuts => text.split(|byte| *byte == 0).next().unwrap().to_vec(),
-            Utf8Repaired => String::from_utf8_lossy(text).into_owned().into_bytes(),
-            ControlStripped => {
-                text.iter().copied().filter(|it| *it >= 0x20 || b"\t\r\0".contains(it)).collect()
-            }
-            ColonCuts => text.split(|byte| *byte == b':').next().unwrap().to_vec(),
-            _ => text.to_vec(),
-        }
-    }
-
-    fn deliver(&self, name: &str, text: &[u8]) {
-        let fault = self.server.fault;
-        let user = if fault == NamesLowered { self.user.to_lowercase() } else { self.user.clone() };
-        let head = format!("delivery:{name}:{user}:");
-        let mut line = [head.as_bytes(), text].concat();
-        if fault == DeliveryCut {
-            line.truncate(254);
-        }
-        line.push(b'\n');
-        let mut rooms = self.server.rooms.lock().unwrap();
-        if fault == NoOrder {
-            let members = rooms.entry(name.to_owned()).or_default().members.iter();
-            let mut outputs: Vec<_> = members.map(|member| Arc::clone(&member.output)).collect();
-            drop(rooms);
-            if self.number % 2 == 1 {
-                outputs.reverse();
-            }
-            for output in outputs {
-                let _ = output.lock().unwrap().write_all(&line);
-                thread::sleep(Duration::from_micros(50));
-            }
-            return;
-        }
-        rooms.entry(name.to_owned()).or_default().last = Some(line.clone());
-        for (other, room) in rooms.iter_mut() {
-            if other != name && !(fault == PrefixHears && other.starts_with(name)) {
-                continue;
-            }
-            let twice = fault == Text900Twice && self.texts == 900;
-            let most = if fault == FifthMissed { 4 } else { usize::MAX };
-            let mut number = 0;
-            room.members.retain(|member| {
-                number += 1;
-                let times = usize::from(number <= most) * (1 + usize::from(twice));
-                (0..times).all(|_| member.output.lock().unwrap().write_all(&line).is_ok())
-            });
-        }
-    }
-
-    fn leave(&mut self, payload: &[u8]) -> Then {
-        let fault = self.server.fault;
-        match (self.role, &self.room) {
-            (Role::Sender, Some(_)) if fault == LeavePayloadRefused && !payload.is_empty() => {
-                self.err()
-            }
-            (Role::Sender, Some(_)) => {
-                if fault != LeaveStays {
-                    self.room = None;
-                }
-                self.ok()
-            }
-            (Role::Sender, None) if fault == LeaveWithoutRoom => self.ok(),
-            (Role::Receiver, Some(_)) if fault == ReceiverLeaves => self.ok(),
-            _ => self.err(),
-        }
-    }
-
-    fn quit(&mut self, payload: &[u8]) -> Then {
-        let fault = self.server.fault;
-        match (self.role, &self.room) {
-            (Role::New, _) => {
-                if fault == QuitBeforeLoginOk {
-                    self.ok()
-                } else {
-                    self.err()
-                };
-                if fault == QuitBeforeLoginStays { Then::Stay } else { Then::Close }
-            }
-            (Role::Receiver, _) => self.err(),
-            (Role::Sender, _) if fault == QuitPayloadRefused && !payload.is_empty() => self.err(),
-            (Role::Sender, Some(_)) if fault == QuitInRoomStays => self.ok(),
-            (Role::Sender, Some(_)) if fault == QuitInRoomUnanswered => Then::Close,
-            (Role::Sender, room) => {
-                let goes_on = fault == GoesOnAfterQuit && room.is_some();
-                self.ok();
-                if goes_on && self.input.buffer().starts_with(b"sendall:") {
-                    self.deliver(&self.room.clone().unwrap_or_default(), b"too late");
-                }
-                Then::Close
-            }
-        }
     }
 }

@@ -10,6 +10,7 @@ mod fault;
 mod faulty_client;
 mod faulty_server;
 mod own;
+mod reference;
 mod reports;
 mod run;
 mod selection;

@@ -23,7 +23,8 @@ fn a_crash_costs_the_case_and_is_told_and_the_rest_has_a_fresh_server() {
     let skip = ["server", "--skip", "server/running/*", "--skip", "server/crowd/*", "--"];
     let (status, report) = report(&[&skip[..], &words].concat());
     assert_eq!(status, 1, "{report:#}");
-    assert_eq!(failed(&report), ["server/answers/empty-line", "server/strangers/http"]);
+    let failing = ["server/answers/empty-line", "server/answers/many-bad", "server/strangers/http"];
+    assert_eq!(failed(&report), failing);
     assert_eq!(with_verdict(&report, "error"), [""; 0]);
     let came = came(&report, "server/answers/empty-line");
     assert!(came.contains("the server has ended, with the end by signal 6 (SIGABRT)"), "{came}");
@@ -35,7 +36,8 @@ fn a_hang_costs_the_case_and_the_rest_has_a_fresh_server() {
     let words: Vec<_> = command.iter().map(String::as_str).collect();
     let only = ["server", "--timeout", "3", "--only", "server/answers/*", "--"];
     let (status, report) = report(&[&only[..], &words].concat());
-    assert_eq!((status, failed(&report)), (1, vec!["server/answers/empty-line"]), "{report:#}");
+    let failing = vec!["server/answers/empty-line", "server/answers/many-bad"];
+    assert_eq!((status, failed(&report)), (1, failing), "{report:#}");
     assert_eq!(with_verdict(&report, "error"), [""; 0]);
     let came = came(&report, "server/answers/empty-line");
     assert!(came.contains("nothing within 3 s (--timeout)"), "{came}");
@@ -64,6 +66,20 @@ fn after_three_time_outs_the_rest_is_left() {
     assert_eq!((status, failed(&report)), (1, vec!["server/states/new-slogin"]), "{report:#}");
     let came = came(&report, "server/history/no-hole");
     assert!(came.contains("three time-outs in a row"), "{came}");
+}
+
+/// Each case could have its time-out, and the report would come too late for those who wait for it.
+#[test]
+fn who_never_says_a_word_is_left_alone_soon() {
+    let begun = Instant::now();
+    let silent = command(Fault::NeverAnswers);
+    let silent: Vec<_> = silent.iter().map(String::as_str).collect();
+    for (kind, words) in [("server", &silent[..]), ("receiver", &["sh", "-c", "exec sleep 1000"])] {
+        let (status, report) = report(&[&[kind, "--timeout", "1", "--"], words].concat());
+        assert_eq!(status, 1, "{report:#}");
+        assert!(report["errors"].as_u64().unwrap() > 10, "{report:#}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! How a client is called, and what it says if that makes no sense or there is no server.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::ExitStatus;
 
-use super::stage::{Stage, assert_failed, assert_one_line, listen};
+use super::stage::{Stage, assert_fails, assert_one_line, assert_status, listen};
 use crate::check::case::{Case, case, topic};
+use crate::check::program::Program;
 use crate::check::verdict::{Finding, Step, Stop};
 
 pub(super) fn cases(client: &str) -> Vec<Case<Stage>> {
-    let usage = "prints how it is used on stderr, and fails.";
+    let usage = "prints how it is used on stderr.";
     topic(
         &format!("{client}/calling"),
         [
@@ -22,7 +24,7 @@ pub(super) fn cases(client: &str) -> Vec<Case<Stage>> {
             }),
             case(
                 "bad-port",
-                "A port is a number from 1 to 65535: else it says so, and fails.",
+                "A port is a number from 1 to 65535: else it says so, and ends with 2.",
                 |stage: &mut Stage| {
                     for port in ["x", "0", "65536", "80x", "123456789012345678901234567890"] {
                         let args = stage.arguments("localhost", port);
@@ -34,11 +36,11 @@ pub(super) fn cases(client: &str) -> Vec<Case<Stage>> {
             .full(),
             case(
                 "no-host",
-                "A host that nobody knows is told in one line, and it fails.",
+                "A host that nobody knows is told in one line, and it ends with 1.",
                 |stage: &mut Stage| {
                     // No host can have this name, so no name server is waited for.
                     let args = stage.arguments("no such host", "5000");
-                    refuses(stage, &args, "there is no such host")
+                    fails(stage, &args, "there is no such host")
                 },
             )
             .full(),
@@ -47,13 +49,27 @@ pub(super) fn cases(client: &str) -> Vec<Case<Stage>> {
     )
 }
 
-/// With these arguments it fails, in one line.
+/// With these arguments it tries, and fails with 1 and one line.
+fn fails(stage: &mut Stage, args: &[String], why: &str) -> Step {
+    let mut program = stage.start_with(args)?;
+    program.end_input();
+    assert_fails(&mut program, why)
+}
+
+/// With these arguments it is used wrongly, and says so.
 fn refuses(stage: &mut Stage, args: &[String], why: &str) -> Step {
     let mut program = stage.start_with(args)?;
     program.end_input();
     let status = program.finish(&format!("its end: {why}"))?;
-    assert_failed(&program, status, why)?;
-    assert_one_line(&mut program, stage.is_full(), why)
+    assert_misused(stage, &mut program, status, why)
+}
+
+/// It has told so in a line, and the status is 2. The course asks only that it tells.
+fn assert_misused(stage: &Stage, program: &mut Program, status: ExitStatus, why: &str) -> Step {
+    if stage.is_full() {
+        assert_status(program, status, 2, why)?;
+    }
+    assert_one_line(program, stage.is_full(), why)
 }
 
 /// With these arguments, one too many or too few, it fails, and does not connect to the server.
@@ -70,8 +86,7 @@ fn miscounted(stage: &mut Stage, change: impl Fn(&mut Vec<String>)) -> Step {
         Err(_) => {}
     }
     let status = program.finish(expected)?;
-    assert_failed(&program, status, expected)?;
-    assert_one_line(&mut program, stage.is_full(), expected)
+    assert_misused(stage, &mut program, status, expected)
 }
 
 fn refused(stage: &mut Stage) -> Step {
@@ -81,7 +96,7 @@ fn refused(stage: &mut Stage) -> Step {
     let args = stage.arguments("localhost", &address.port().to_string());
     let why = "nobody listens there";
     if stage.is_full() {
-        return refuses(stage, &args, why);
+        return fails(stage, &args, why);
     }
     // The reference's status is 0.
     let mut program = stage.start_with(&args)?;

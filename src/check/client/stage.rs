@@ -1,15 +1,17 @@
 //! Where the cases of a sender or receiver are tried: a server that says what the case wants, and the
 //! client that talks to it.
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::process::ExitStatus;
+use std::rc::Rc;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
 use crate::check::case::Profile;
 use crate::check::peer::{Patience, Peer};
-use crate::check::program::{Program, ended};
+use crate::check::program::{Program, Stdout, Streams, ended};
 use crate::check::story::{Story, shown};
 use crate::check::trial::{Ground, mark};
 use crate::check::verdict::{Finding, Given, Step, Stop};
@@ -29,6 +31,8 @@ pub(crate) struct Stage {
     story: Story,
     /// What makes this case's names different from all others.
     mark: String,
+    /// The last client that was started did not connect in time, or did not say anything then.
+    is_mute: Rc<Cell<bool>>,
 }
 
 /// A client that runs, and the server's end of its connection.
@@ -39,6 +43,7 @@ pub(crate) struct Scene {
     pub room: String,
     receives: bool,
     full: bool,
+    is_mute: Rc<Cell<bool>>,
 }
 
 impl Ground for Stage {
@@ -59,6 +64,10 @@ impl Ground for Stage {
     fn is_renewable(&self) -> bool {
         true
     }
+
+    fn is_mute(&self) -> bool {
+        self.is_mute.get()
+    }
 }
 
 impl Stage {
@@ -68,8 +77,8 @@ impl Stage {
         profile: Profile,
         patience: Patience,
     ) -> Self {
-        let (story, mark) = (Story::default(), String::new());
-        Stage { words, receives, profile, patience, story, mark }
+        let (story, mark, is_mute) = (Story::default(), String::new(), Rc::default());
+        Stage { words, receives, profile, patience, story, mark, is_mute }
     }
 
     /// Whether all of the protocol is asked.
@@ -79,7 +88,8 @@ impl Stage {
 
     /// Starts the client with exactly these arguments.
     pub(crate) fn start_with(&self, args: &[String]) -> Step<Program> {
-        let program = Program::start(&self.words, args, true, self.patience, &self.story);
+        let streams = Streams { speaks: true, stdout: Stdout::Pipe };
+        let program = Program::start(&self.words, args, streams, self.patience, &self.story);
         let name = self.words.first().map_or("", String::as_str);
         program.map_err(|error| {
             Stop::Error(Finding::new(format!("{name} to be started"), error.to_string()))
@@ -88,24 +98,42 @@ impl Stage {
 
     /// The arguments of a client of a server on this port.
     pub(crate) fn arguments(&self, host: &str, port: &str) -> Vec<String> {
+        self.arguments_for(host, port, &self.room())
+    }
+
+    fn arguments_for(&self, host: &str, port: &str, room: &str) -> Vec<String> {
         let mut args = vec![host.to_owned(), port.to_owned(), format!("ann{}", self.mark)];
-        args.extend(self.receives.then(|| format!("cafe{}", self.mark)));
+        args.extend(self.receives.then(|| room.to_owned()));
         args
+    }
+
+    /// The room that a receiver is told.
+    fn room(&self) -> String {
+        format!("cafe{}", self.mark)
     }
 
     /// Starts the client, which has to connect to a server that is there.
     pub(crate) fn start(&self) -> Step<Scene> {
+        self.start_for(self.room())
+    }
+
+    /// The same, with another room for a receiver.
+    fn start_for(&self, room: String) -> Step<Scene> {
         let (listeners, port) = listen()?;
-        let mut program = self.start_with(&self.arguments("localhost", &port.to_string()))?;
-        let stream = self.accept(&listeners, &mut program)?;
+        let args = self.arguments_for("localhost", &port.to_string(), &room);
+        let mut program = self.start_with(&args)?;
+        let accepted = self.accept(&listeners, &mut program);
+        self.is_mute.set(accepted.is_err() && program.status().is_none());
+        let stream = accepted?;
         let names = ["the server sends", "the client sends"].map(String::from);
         Ok(Scene {
             program,
             server: Peer::over(Stream::Tcp(stream), names, self.patience, &self.story)?,
             user: format!("ann{}", self.mark),
-            room: format!("cafe{}", self.mark),
+            room,
             receives: self.receives,
             full: self.is_full(),
+            is_mute: Rc::clone(&self.is_mute),
         })
     }
 
@@ -137,7 +165,11 @@ impl Stage {
 
     /// A client that has logged in.
     pub(crate) fn logged_in(&self) -> Step<Scene> {
-        let mut scene = self.start().given()?;
+        self.logged_in_for(self.room())
+    }
+
+    fn logged_in_for(&self, room: String) -> Step<Scene> {
+        let mut scene = self.start_for(room).given()?;
         scene.expect_login().given()?;
         scene.server.send("ok:welcome\n").given()?;
         Ok(scene)
@@ -145,7 +177,12 @@ impl Stage {
 
     /// A receiver that is in its room.
     pub(crate) fn in_room(&self) -> Step<Scene> {
-        let mut scene = self.logged_in()?;
+        self.in_room_of(self.room())
+    }
+
+    /// The same, in a room with this name.
+    pub(crate) fn in_room_of(&self, room: String) -> Step<Scene> {
+        let mut scene = self.logged_in_for(room)?;
         let join = format!("join:{}", scene.room);
         scene.server.expect(join).given()?;
         scene.server.send("ok:come in\n").given()?;
@@ -170,7 +207,28 @@ impl Scene {
     /// The first line has to be the login.
     pub(crate) fn expect_login(&mut self) -> Step {
         let tag = if self.receives { "rlogin" } else { "slogin" };
-        self.server.expect(format!("{tag}:{}", self.user))
+        let outcome = self.server.expect(format!("{tag}:{}", self.user));
+        self.is_mute.set(matches!(&outcome, Err(Stop::Fail(finding)) if finding.timed_out));
+        outcome
+    }
+
+    /// The line that brings it a text of its room.
+    pub(crate) fn delivery(&self, sender: impl AsRef<[u8]>, text: impl AsRef<[u8]>) -> Vec<u8> {
+        let (sender, text) = (sender.as_ref(), text.as_ref());
+        [b"delivery:", self.room.as_bytes(), b":", sender, b":", text, b"\n"].concat()
+    }
+
+    /// Sends it a text of its room.
+    pub(crate) fn deliver(&mut self, sender: &str, text: impl AsRef<[u8]>) -> Step {
+        self.server.send(self.delivery(sender, text))
+    }
+
+    /// A sender is told to quit, and does.
+    pub(crate) fn quits(&mut self) -> Step {
+        self.program.type_in("/quit\n");
+        self.server.expect_tag("quit:")?;
+        self.server.send("ok:bye\n")?;
+        self.expect_success()
     }
 
     /// Once it has nothing to do any more, it has sent nothing.
@@ -181,20 +239,44 @@ impl Scene {
         self.server.expect_nothing_yet(why)
     }
 
-    /// It ends, with a status that is not 0.
+    /// Its connection is reset.
+    pub(crate) fn lose_server(self) -> Program {
+        self.server.reset();
+        self.program
+    }
+
+    /// It ends with 1; the course asks only that it is not 0.
     pub(crate) fn expect_failure(&mut self, why: &str) -> Step {
         let status = self.program.finish(&format!("its end: {why}"))?;
-        assert_failed(&self.program, status, why)
+        if self.full {
+            return assert_status(&self.program, status, 1, why);
+        }
+        if status.code().is_some_and(|code| code != 0) {
+            return Ok(());
+        }
+        Err(self.program.fail(format!("a status that is not 0: {why}"), ended(status)))
+    }
+
+    /// There is one line on standard error, and it goes on or fails by itself. Returns whether it goes
+    /// on.
+    pub(crate) fn expect_complaint(&mut self) -> Step<bool> {
+        let program = &mut self.program;
+        program.stderr(|bytes| bytes.ends_with(b"\n"));
+        program.rest();
+        let (stderr, status) = (program.stderr(|_| true), program.status());
+        if let Some(status) = status.filter(|status| status.code().is_none_or(|code| code == 0)) {
+            return Err(program.fail("that it goes on, or fails with a status", ended(status)));
+        }
+        if stderr.iter().filter(|byte| **byte == b'\n').count() != 1 {
+            return Err(program.fail("one line on stderr", came(&stderr)));
+        }
+        Ok(status.is_none())
     }
 
     /// It ends with 0.
     pub(crate) fn expect_success(&mut self) -> Step {
         let status = self.program.finish("its end, with status 0")?;
-        if status.code() == Some(0) {
-            Ok(())
-        } else {
-            Err(self.program.fail("status 0", ended(status)))
-        }
+        assert_status(&self.program, status, 0, "all is well")
     }
 
     /// All that is on standard error, once it has ended, is this line.
@@ -256,12 +338,19 @@ fn came(bytes: &[u8]) -> String {
     if bytes.is_empty() { "nothing".into() } else { shown(bytes) }
 }
 
-/// It has ended by itself, with a status that is not 0.
-pub(super) fn assert_failed(program: &Program, status: ExitStatus, why: &str) -> Step {
-    if status.code().is_some_and(|code| code != 0) {
+/// It ends by itself, with 1 and one line.
+pub(super) fn assert_fails(program: &mut Program, why: &str) -> Step {
+    let status = program.finish(&format!("its end: {why}"))?;
+    assert_status(program, status, 1, why)?;
+    assert_one_line(program, true, why)
+}
+
+/// It has ended with this status.
+pub(super) fn assert_status(program: &Program, status: ExitStatus, want: i32, why: &str) -> Step {
+    if status.code() == Some(want) {
         return Ok(());
     }
-    Err(program.fail(format!("a status that is not 0: {why}"), ended(status)))
+    Err(program.fail(format!("exit status {want}: {why}"), ended(status)))
 }
 
 /// One line on standard error; at least one where no more is asked.

@@ -2,6 +2,7 @@
 
 use super::stage::Stage;
 use crate::check::case::{Case, case, topic};
+use crate::check::story::shown;
 use crate::check::verdict::{Given, Step};
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
@@ -50,6 +51,9 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 },
             )
             .full(),
+            case("many-bad", "However many lines of one client get err, it is served.", many_bad),
+            case("plain", "An answer is at most 512 bytes, and has no control characters.", plain)
+                .full(),
             case("in-order", "Lines that come together are answered in order.", in_order),
             case("in-pieces", "A line may come byte by byte.", in_pieces),
             case("two-and-a-half", "The rest of a line may come with the next.", two_and_a_half),
@@ -60,10 +64,19 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "Who shuts down its writing side still gets all answers.",
                 half_close,
             ),
-            case("half-close-err", "So does one whose lines are refused.", half_close_err).full(),
-            case("half-close-ends", "A sender that has shut down its side is closed then.", ends)
-                .full(),
-            case("unread", "Answers that are not read yet are not lost.", unread).full(),
+            case(
+                "half-close-err",
+                "Who shuts down its writing side still gets each err, too.",
+                half_close_err,
+            )
+            .full(),
+            case(
+                "half-close-ends",
+                "A sender that has shut down its writing side is closed once it is answered.",
+                ends,
+            )
+            .full(),
+            case("unread", "Answers that are not read yet are not lost.", unread).full().heavy(),
             case("colon-in-payload", "The first colon splits; a payload may hold more.", colons),
         ],
     )
@@ -84,6 +97,46 @@ fn one_err(stage: &mut Stage, lines: &[&str]) -> Step {
         }
     }
     Ok(())
+}
+
+fn many_bad(stage: &mut Stage) -> Step {
+    const TIMES: usize = 50;
+    let mut bob = stage.sender_in("bob", &stage.name("cafe"))?;
+    let mut lines = vec!["", "hello world", "nonsense:", "join:no room"];
+    if stage.is_full() {
+        lines.extend(["senduser:bob:hello", "slogin:again"]);
+    }
+    for line in lines {
+        bob.send(format!("{line}\n").repeat(TIMES))?;
+        if stage.is_full() {
+            (0..TIMES).try_for_each(|_| bob.expect_err().map(drop))?;
+            bob.ok("sendall:still here")?;
+        } else {
+            bob.ok_in_the_end("sendall:still here")?;
+        }
+    }
+    Ok(())
+}
+
+fn plain(stage: &mut Stage) -> Step {
+    let mut bob = stage.connect("bob")?;
+    let mut answers = Vec::new();
+    answers.push(bob.log_in("slogin")?);
+    for line in ["\u{1b}[2J:", "\u{7}:\u{7}"] {
+        answers.push(bob.err(line)?);
+    }
+    answers.push(bob.err("join:\u{1b}[2J")?);
+    answers.push(bob.ok(format!("join:{}", stage.name("cafe")))?);
+    answers.push(bob.ok("sendall:\u{1b}[2J")?);
+    answers.push(bob.ok("leave:\u{1b}[2J")?);
+    answers.push(bob.ok("quit:\u{1b}[2J")?);
+    let is_bad = |answer: &&Vec<u8>| {
+        answer.len() > 512 - "err:\n".len() || answer.iter().any(u8::is_ascii_control)
+    };
+    match answers.iter().find(is_bad) {
+        Some(answer) => Err(bob.fail("an answer in plain words", shown(answer))),
+        None => Ok(()),
+    }
 }
 
 fn in_order(stage: &mut Stage) -> Step {

@@ -37,6 +37,23 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case("reads-late", "A receiver that reads late gets all the same.", reads_late),
             case("sender-gone", "Texts arrive also if their sender is gone by then.", sender_gone),
             case(
+                "sender-reset",
+                "A text arrives whose sender is cut off right after its ok.",
+                |stage: &mut Stage| {
+                    let room = stage.name("cafe");
+                    let mut eve = stage.receiver_in("eve", &room)?;
+                    for _ in 0..5 {
+                        let mut bob = stage.sender_in("bob", &room)?;
+                        bob.ok("sendall:last words")?;
+                        let line = bob.delivery(&room, "last words");
+                        bob.reset();
+                        eve.expect(line)?;
+                    }
+                    Ok(())
+                },
+            )
+            .full(),
+            case(
                 "half-closed",
                 "A receiver that has shut down its side gets its deliveries.",
                 half_closed,
@@ -227,10 +244,13 @@ fn while_talking(stage: &Stage, room: &str, run: impl FnOnce() -> Step) -> Step 
 fn ok_first(stage: &mut Stage) -> Step {
     let room = stage.name("cafe");
     while_talking(stage, &room, || {
+        // The room is never empty: who comes to an empty one is another case.
+        let mut last = None;
         for _ in 0..30 {
             let mut eve = stage.receiver("eve")?;
             eve.ok(format!("join:{room}"))?;
             eve.expect_tag("delivery:")?;
+            drop(last.replace(eve));
         }
         Ok(())
     })
@@ -239,10 +259,12 @@ fn ok_first(stage: &mut Stage) -> Step {
 fn after_ok(stage: &mut Stage) -> Step {
     let room = stage.name("cafe");
     let mut bob = stage.sender_in("bob", &room)?;
+    let mut last = None;
     for number in 0..30 {
         let mut eve = stage.receiver_in("eve", &room)?;
         bob.ok(format!("sendall:{number}"))?;
         eve.expect(bob.delivery(&room, number.to_string()))?;
+        drop(last.replace(eve));
     }
     Ok(())
 }
@@ -250,6 +272,7 @@ fn after_ok(stage: &mut Stage) -> Step {
 fn left(stage: &mut Stage) -> Step {
     let (home, away) = (stage.name("home"), stage.name("away"));
     let mut amy = stage.sender_in("amy", &away)?;
+    let mut last = None;
     while_talking(stage, &home, || {
         for number in 0..20 {
             let mut eve = stage.receiver_in("eve", &home)?;
@@ -264,6 +287,7 @@ fn left(stage: &mut Stage) -> Step {
             let expected = "a text of the other room, and nothing of the first";
             let is_welcome = |line: &[u8]| line.strip_suffix(b"\r").unwrap_or(line) == welcome;
             eve.skip_to(expected, is_welcome, |line| !is_ours(line))?;
+            drop(last.replace(eve));
         }
         Ok(())
     })

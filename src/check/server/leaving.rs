@@ -9,6 +9,12 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "server/leaving",
         [
             case("after-quit", "After the ok for quit, nothing is carried out.", after_quit),
+            case(
+                "quit-before-login",
+                "After a quit before a login, nothing is carried out.",
+                quit_before_login,
+            )
+            .full(),
             case("quit-payload", "quit has any payload.", |stage: &mut Stage| {
                 let mut bob = stage.sender("bob")?;
                 bob.ok("quit:bye, bye: see you")?;
@@ -39,7 +45,11 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 },
             ),
             case("receivers", "Receivers may go while their room talks.", receivers),
-            case("receiver-unread", "Also with deliveries that they have not read.", unread),
+            case(
+                "receiver-unread",
+                "Receivers may go with deliveries that they have not read.",
+                unread,
+            ),
             case("senders", "Senders may go while they are in a room.", senders),
         ],
     )
@@ -86,6 +96,16 @@ fn after_quit(stage: &mut Stage) -> Step {
     ann.expect_end()?;
     let last = ann.delivery(&witnesses.room, "the last");
     witnesses.eve.expect(last)?;
+    witnesses.talk("after")
+}
+
+fn quit_before_login(stage: &mut Stage) -> Step {
+    let mut witnesses = Witnesses::new(stage)?;
+    let mut ann = stage.connect("ann")?;
+    let lines = format!("quit:\nslogin:{}\njoin:{}\nsendall:too late\n", ann.user, witnesses.room);
+    ann.send(lines)?;
+    ann.expect_err()?;
+    ann.expect_end()?;
     witnesses.talk("after")
 }
 

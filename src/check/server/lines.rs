@@ -13,20 +13,31 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "server/lines",
         [
             case(
+                "long",
+                "A text arrives whose delivery is a line of 255 bytes, its end included.",
+                long,
+            ),
+            case(
                 "longest",
                 "A line of 255 bytes, its end included, is carried out.",
                 |stage: &mut Stage| longest(stage, "\n"),
-            ),
+            )
+            .full(),
             case(
                 "longest-crlf",
-                "Also if it ends in \\r\\n, which counts as two of them.",
+                "A line of 255 bytes, \\r\\n included, is carried out.",
                 |stage| longest(stage, "\r\n"),
             )
             .full(),
             case("too-long", "A line of 256 bytes, its end included, gets one err.", too_long)
                 .full(),
-            case("much-too-long", "So does one of many kilobytes, in pieces too.", much_too_long)
-                .full(),
+            case(
+                "much-too-long",
+                "A line of many kilobytes, in pieces too, gets one err.",
+                much_too_long,
+            )
+            .full()
+            .heavy(),
             case("survives-long", "A server survives a line of a megabyte.", survives),
             case("cut", "A line that its client leaves without an end is not carried out.", cut)
                 .full(),
@@ -38,6 +49,15 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 fn line_of(length: usize, end: &str) -> (String, String) {
     let text: String = ('a'..='z').cycle().take(length - "sendall:".len() - end.len()).collect();
     (format!("sendall:{text}{end}"), text)
+}
+
+fn long(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let mut eve = stage.receiver_in("eve", &room)?;
+    let mut bob = stage.sender_in("bob", &room)?;
+    let text = "x".repeat(LONGEST - "\n".len() - bob.delivery(&room, "").len());
+    bob.ok(format!("sendall:{text}"))?;
+    eve.expect(bob.delivery(&room, text))
 }
 
 fn longest(stage: &mut Stage, end: &str) -> Step {

@@ -8,17 +8,49 @@ use crate::check::verdict::{Given, Step};
 pub(super) const NO_NAMES: [&str; 8] =
     ["a b", "a-b", "a_b", "a.b", "a:b", " ab", "a/b", "caf\u{e9}"];
 
+/// Names with every other byte that is no letter and no digit, but for the ends of a line.
+pub(super) fn other_names() -> impl Iterator<Item = Vec<u8>> {
+    let known = b"\r\n -_.:/";
+    let others = (0..=0xff).filter(|byte: &u8| !byte.is_ascii_alphanumeric());
+    let others = others.filter(move |byte| !known.contains(byte));
+    others.map(|byte| vec![b'a', byte, b'b'])
+}
+
 pub(super) fn cases() -> Vec<Case<Stage>> {
     topic(
         "server/login",
         [
             case("letters-and-digits", "A user name is letters and digits, one or more.", names),
-            case("longest-name", "It may be as long as a line has room for, 247 bytes.", longest)
-                .full(),
-            case("no-name", "Any other user name is refused with err.", no_names),
-            case("space-after-name", "So is one with a space at its end.", |stage: &mut Stage| {
-                refused(stage, &["ab "])
+            case("one-letter", "A user name may be one letter or digit.", |stage: &mut Stage| {
+                ["a", "Z", "7"].iter().try_for_each(|name| {
+                    stage.connect("bob")?.ok(format!("slogin:{name}")).map(drop)
+                })
             })
+            .heavy(),
+            case(
+                "longest-name",
+                "A user name may be as long as a line has room for, 247 bytes.",
+                longest,
+            )
+            .full(),
+            case("no-name", "Any other user name is refused with err.", no_names),
+            case(
+                "other-bytes",
+                "A user name with any byte but letters and digits is refused with err.",
+                |stage: &mut Stage| {
+                    let mut bob = stage.connect("bob")?;
+                    other_names().try_for_each(|name| {
+                        bob.err([b"slogin:", &name[..]].concat())?;
+                        bob.err([b"rlogin:", &name[..]].concat()).map(drop)
+                    })
+                },
+            )
+            .full(),
+            case(
+                "space-after-name",
+                "A user name with a space at its end is refused with err.",
+                |stage: &mut Stage| refused(stage, &["ab "]),
+            )
             .full(),
             case("empty-name", "An empty user name is refused with err.", |stage: &mut Stage| {
                 refused(stage, &[""])
@@ -32,7 +64,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 }
 
 fn names(stage: &mut Stage) -> Step {
-    for name in ["a", "Z", "7", "AZaz09", &stage.name("007")] {
+    for name in [stage.name("a"), stage.name("Z"), stage.name("7"), stage.name("AZaz09")] {
         stage.connect("bob")?.ok(format!("slogin:{name}"))?;
         let mut eve = stage.connect("eve")?;
         eve.receives = true;
@@ -42,7 +74,8 @@ fn names(stage: &mut Stage) -> Step {
 }
 
 fn longest(stage: &mut Stage) -> Step {
-    let name = "u".repeat(255 - "slogin:\n".len());
+    let mark = stage.name("u");
+    let name = mark.repeat(255).chars().take(255 - "slogin:\n".len()).collect::<String>();
     stage.connect("bob")?.ok(format!("slogin:{name}"))?;
     let mut bob = stage.connect("bob")?;
     bob.err(format!("slogin:{name}u"))?;

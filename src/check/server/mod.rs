@@ -13,6 +13,7 @@ mod stage;
 mod states;
 mod strangers;
 mod texts;
+mod waiting;
 
 use super::case::Case;
 
@@ -29,6 +30,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         texts::cases(),
         delivery::cases(),
         leaving::cases(),
+        waiting::cases(),
         strangers::cases(),
         crowd::cases(),
         running::cases(),

@@ -1,8 +1,9 @@
 //! Rooms: their names, who is in which, and where texts do not go.
 
-use super::login::NO_NAMES;
+use super::login::{NO_NAMES, other_names};
 use super::stage::{Guest, Stage};
 use crate::check::case::{Case, case, topic};
+use crate::check::story::shown;
 use crate::check::verdict::{Given, Step};
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
@@ -10,16 +11,39 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "server/rooms",
         [
             case("letters-and-digits", "A room name is letters and digits, one or more.", names),
+            case("one-letter", "A room name may be one letter or digit.", |stage: &mut Stage| {
+                ["a", "Z", "7"]
+                    .iter()
+                    .try_for_each(|name| stage.sender("bob")?.ok(format!("join:{name}")).map(drop))
+            })
+            .heavy(),
             case("no-name", "Any other room name is refused with err.", |stage: &mut Stage| {
                 NO_NAMES.iter().try_for_each(|name| {
                     stage.sender("bob")?.err(format!("join:{name}"))?;
                     stage.receiver("eve")?.err(format!("join:{name}")).map(drop)
                 })
             }),
-            case("space-after-name", "So is one with a space at its end.", |stage: &mut Stage| {
-                stage.sender("bob")?.err("join:ab ")?;
-                stage.receiver("eve")?.err("join:ab ").map(drop)
-            })
+            case(
+                "other-bytes",
+                "A room name with any byte but letters and digits is refused with err.",
+                |stage: &mut Stage| {
+                    let (mut bob, mut eve) = (stage.sender("bob")?, stage.receiver("eve")?);
+                    other_names().try_for_each(|name| {
+                        let join = [b"join:", &name[..]].concat();
+                        bob.err(&join)?;
+                        eve.err(&join).map(drop)
+                    })
+                },
+            )
+            .full(),
+            case(
+                "space-after-name",
+                "A room name with a space at its end is refused with err.",
+                |stage: &mut Stage| {
+                    stage.sender("bob")?.err("join:ab ")?;
+                    stage.receiver("eve")?.err("join:ab ").map(drop)
+                },
+            )
             .full(),
             case("empty-name", "An empty room name is refused with err.", |stage: &mut Stage| {
                 stage.sender("bob")?.err("join:")?;
@@ -40,7 +64,12 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "A sender that joins another room has left the first.",
                 sender_moves,
             ),
-            case("receiver-moves", "So has a receiver.", receiver_moves).full(),
+            case(
+                "receiver-moves",
+                "A receiver that joins another room has left the first.",
+                receiver_moves,
+            )
+            .full(),
             case("same-again", "To join the room that one is in changes nothing.", same).full(),
             case(
                 "sender-leaves",
@@ -49,13 +78,18 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             ),
             case("apart", "A text goes to its room alone, however alike the names.", apart),
             case("nobody-there", "A text to an empty room is ok.", nobody),
+            case(
+                "goes-on-empty",
+                "A sender in a room that all receivers have left is heard by the next.",
+                goes_on_empty,
+            ),
             case("came-later", "Who joins does not hear what was said before.", came_later),
         ],
     )
 }
 
 fn names(stage: &mut Stage) -> Step {
-    for name in ["a", "Z", "7", &stage.name("AZaz09")] {
+    for name in ["a", "Z", "7", "AZaz09"].map(|word| stage.name(word)) {
         let mut bob = stage.sender("bob")?;
         bob.ok(format!("join:{name}"))?;
         // An empty room is left alone.
@@ -173,6 +207,22 @@ fn apart(stage: &mut Stage) -> Step {
 fn nobody(stage: &mut Stage) -> Step {
     let mut bob = stage.sender_in("bob", &stage.name("empty"))?;
     (0..3).try_for_each(|_| bob.ok("sendall:is there anybody?").map(drop))
+}
+
+fn goes_on_empty(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let (eve, mut bob) = pair(stage, ["eve", "bob"], &room)?;
+    eve.close();
+    // A server may notice only when it writes to her, and hears that nobody is there.
+    for _ in 0..5 {
+        bob.ok("sendall:is there anybody?").given()?;
+    }
+    let mut fay = stage.receiver_in("fay", &room)?;
+    bob.ok("sendall:can you hear me?").given()?;
+    let line = bob.delivery(&room, "can you hear me?");
+    let is_it = |got: &[u8]| got.strip_suffix(b"\r").unwrap_or(got) == line;
+    // What else she hears is for other cases.
+    fay.skip_to(&shown(&line), is_it, |_| true)
 }
 
 fn came_later(stage: &mut Stage) -> Step {

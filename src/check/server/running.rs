@@ -1,6 +1,6 @@
 //! A server as a program: its arguments, its port, its output, and its end.
 
-use std::net::{Ipv6Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use rustix::process::Signal;
 
@@ -9,7 +9,6 @@ use crate::check::case::{Case, case, topic};
 use crate::check::peer::Place;
 use crate::check::program::{Program, ended};
 use crate::check::story::shown;
-use crate::check::subject::loopback;
 use crate::check::verdict::{Finding, Given, Step, Stop};
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
@@ -17,10 +16,26 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "server/running",
         [
             case("port-taken", "If its port is taken, it says so on stderr and fails.", port_taken),
-            case("no-arguments", "Without a port, it says how it is used and fails.", no_arguments)
-                .full(),
+            case("no-arguments", "Without a port, it says how it is used and fails.", |stage| {
+                refuses(stage, &[])
+            })
+            .full(),
+            case(
+                "bad-port",
+                "A port is a number up to 65535: else it says so and fails.",
+                |stage| ["x", "65536", "-1"].iter().try_for_each(|port| refuses(stage, &[port])),
+            )
+            .full(),
             case("silent-stdout", "It never writes to stdout.", silent),
-            case("ipv4", "It listens on IPv4.", |stage| listens(stage, "127.0.0.1", 0)),
+            case("every-interface", "It listens on every interface.", |stage: &mut Stage| {
+                let port = stage.started()?.taken_port().ok_or_else(nobody)?;
+                listens(stage, (Ipv4Addr::new(127, 0, 0, 2), port).into())
+            })
+            .full(),
+            case("ipv4", "It listens on IPv4.", |stage: &mut Stage| {
+                let port = stage.started()?.taken_port().ok_or_else(nobody)?;
+                listens(stage, (Ipv4Addr::LOCALHOST, port).into())
+            }),
             case("ipv6", "It listens on IPv6, too.", ipv6).full(),
             case(
                 "sigterm",
@@ -61,14 +76,16 @@ fn port_taken(stage: &mut Stage) -> Step {
     assert_fails(stage, &mut program, "the port is taken")
 }
 
-fn no_arguments(stage: &mut Stage) -> Step {
-    let program = stage.started()?.start_at(&[], stage.story());
+/// With these arguments, it fails.
+fn refuses(stage: &mut Stage, args: &[&str]) -> Step {
+    let words: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let program = stage.started()?.start_at(&words, stage.story());
     let mut program = program.map_err(|why| Stop::Error(Finding::new("a server", why)))?;
-    assert_fails(stage, &mut program, "there is no port")
+    assert_fails(stage, &mut program, &format!("its arguments are {args:?}"))
 }
 
 fn silent(stage: &mut Stage) -> Step {
-    let mut server = stage.take_server()?;
+    let mut server = stage.restart_on_terminal()?;
     let mut bob = stage.sender_in("bob", "cafe")?;
     bob.err("nonsense:").given()?;
     bob.ok("sendall:hello").given()?;
@@ -79,21 +96,19 @@ fn silent(stage: &mut Stage) -> Step {
 }
 
 fn ipv6(stage: &mut Stage) -> Step {
-    stage.started()?;
+    let port = stage.started()?.taken_port().ok_or_else(nobody)?;
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         return Err(Stop::Skip("this machine has no IPv6".into()));
     }
-    listens(stage, "::1", 1)
+    listens(stage, (Ipv6Addr::LOCALHOST, port).into())
 }
 
 /// There is a server on one of the addresses of this machine.
-fn listens(stage: &mut Stage, name: &str, number: usize) -> Step {
-    let port = stage.started()?.taken_port().ok_or_else(nobody)?;
-    let place = Place::Inet(vec![loopback(port)[number]]);
-    let guest = stage.connect_to(&place, "bob");
+fn listens(stage: &mut Stage, address: SocketAddr) -> Step {
+    let guest = stage.connect_to(&Place::Inet(vec![address]), "bob");
     let mut bob = guest.map_err(|stop| match stop {
         Stop::Error(finding) => {
-            Stop::Fail(Finding { expected: format!("a connection to {name}"), ..finding })
+            Stop::Fail(Finding { expected: format!("a connection to {}", address.ip()), ..finding })
         }
         other => other,
     })?;

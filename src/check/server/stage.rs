@@ -1,5 +1,6 @@
 //! Where the cases of a server are tried: clients that come to it, under names of their own.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
 use std::ops::{Deref, DerefMut};
@@ -29,6 +30,8 @@ pub(crate) struct Stage {
     mark: String,
     /// How many such names there are.
     names: AtomicUsize,
+    /// Names that rooms may have.
+    rooms: Mutex<BTreeSet<String>>,
     /// Sockets of those who were in no room, to see the server close them.
     leaving: Arc<Mutex<Vec<TcpStream>>>,
     /// What is known of how it treats a newcomer, and one that leaves.
@@ -37,6 +40,8 @@ pub(crate) struct Stage {
     lost: Option<String>,
     /// This case has ended it.
     taken: bool,
+    /// The first connection to it, then.
+    first: Option<TcpStream>,
 }
 
 /// What a server was seen to do. What it never does is no sign of trouble.
@@ -69,22 +74,34 @@ impl Stage {
             story: Story::default(),
             mark: String::new(),
             names: AtomicUsize::new(0),
+            rooms: Mutex::default(),
             leaving: Arc::default(),
             manners: Manners { answers: None, closes: true },
             lost: None,
             taken: false,
+            first: None,
         }
+    }
+
+    /// Finds out where the server is, and starts it if need be.
+    fn find_server(&mut self) -> Step {
+        let not_there = |why| Stop::Error(Finding::new("a server that listens", why));
+        self.place = self.subject.place().map_err(not_there)?;
+        Ok(())
     }
 
     /// What has become of the server, if it does not answer newcomers any more.
     fn trouble(&mut self) -> Option<String> {
-        if self.taken || self.manners.answers != Some(true) || self.is_alive() {
+        let answers = self.manners.answers == Some(true);
+        if self.taken || answers && self.is_alive() {
             return None;
         }
-        Some(match self.subject.end() {
-            Some(end) => format!("the server has ended, with {end}"),
-            None => "the server does not answer a newcomer's login any more".into(),
-        })
+        match self.subject.end() {
+            Some(end) => Some(format!("the server has ended, with {end}")),
+            None => {
+                answers.then(|| "the server does not answer a newcomer's login any more".into())
+            }
+        }
     }
 
     /// What a case comes to that the server has not survived.
@@ -126,6 +143,27 @@ impl Stage {
         }
     }
 
+    /// Says something in all rooms, so that a server that runs on notices who is gone: it may look for
+    /// that only when it writes.
+    fn tell_rooms(&mut self) {
+        let rooms = std::mem::take(&mut *lock(&self.rooms));
+        if self.subject.is_started() || self.manners.answers != Some(true) || rooms.is_empty() {
+            return;
+        }
+        self.story = Story::default();
+        let tell = || {
+            let mut bob = self.sender("last")?;
+            for room in &rooms {
+                bob.ok(format!("join:{room}"))?;
+                // The first is lost on the way, and what comes back of it is what is noticed.
+                (0..3).try_for_each(|_| bob.ok("sendall:bye").map(drop))?;
+            }
+            bob.ok("quit:").map(drop)
+        };
+        // Whatever is wrong with that, there are cases for.
+        let _: Step = tell();
+    }
+
     /// Whether all of the protocol is asked.
     pub(crate) fn is_full(&self) -> bool {
         self.profile == Profile::Full
@@ -136,9 +174,11 @@ impl Stage {
         &self.story
     }
 
-    /// A name that nobody else has.
+    /// The name of a room or somebody that nobody else has.
     pub(crate) fn name(&self, word: &str) -> String {
-        format!("{word}{}", self.mark)
+        let name = format!("{word}{}", self.mark);
+        lock(&self.rooms).insert(name.clone());
+        name
     }
 
     /// The same, and nobody else in this case has it.
@@ -167,10 +207,22 @@ impl Stage {
     pub(crate) fn take_server(&mut self) -> Step<Program> {
         self.started()?;
         let Subject::Started(started) = &mut self.subject else { return Err(nobody()) };
-        let (mut program, _) = started.take().ok_or_else(nobody)?;
+        let (mut program, first) = started.take().ok_or_else(nobody)?;
+        self.first = Some(first);
         program.enter(&self.story);
         self.taken = true;
         Ok(program)
+    }
+
+    /// The server itself, started afresh with a terminal to write to: nothing is held back then that a
+    /// program writes.
+    pub(crate) fn restart_on_terminal(&mut self) -> Step<Program> {
+        self.started()?;
+        if let Subject::Started(started) = &mut self.subject {
+            started.restart_on_terminal();
+        }
+        self.find_server()?;
+        self.take_server()
     }
 
     /// A client that has connected.
@@ -182,7 +234,9 @@ impl Stage {
     pub(crate) fn connect_to(&self, place: &Place, word: &str) -> Step<Guest> {
         let names = [format!("{word} sends"), format!("{word} gets")];
         let peer = Peer::connect(place, names, self.patience, &self.story)?;
-        let (user, leaving) = (self.new_name(word), Arc::clone(&self.leaving));
+        let number = self.names.fetch_add(1, Ordering::Relaxed);
+        let user = format!("{word}{number}x{}", self.mark);
+        let leaving = Arc::clone(&self.leaving);
         Ok(Guest { peer, user, receives: false, abrupt: false, leaving })
     }
 
@@ -219,13 +273,19 @@ impl Stage {
 
 impl Ground for Stage {
     fn begin(&mut self) -> Step {
-        self.taken = false;
+        (self.taken, self.first) = (false, None);
         self.story = Story::default();
         self.mark = mark();
-        let not_there = |why| Stop::Error(Finding::new("a server that listens", why));
-        self.place = self.subject.place().map_err(not_there)?;
+        self.find_server()?;
         if self.manners.answers.is_none() {
-            self.manners.answers = Some(self.is_alive());
+            let answers = self.is_alive();
+            if answers || self.subject.end().is_none() {
+                self.manners.answers = Some(answers);
+            } else {
+                // It has not survived that. What the case comes to is for the case to see.
+                self.subject.renew();
+                self.find_server()?;
+            }
         }
         Ok(())
     }
@@ -233,7 +293,15 @@ impl Ground for Stage {
     /// A server that has not survived is what the case comes to. After any trouble, the next case has
     /// a fresh one.
     fn end(&mut self, outcome: Step) -> Step {
+        let is_late = matches!(&outcome, Err(Stop::Fail(finding)) if finding.timed_out);
+        if is_late && self.subject.is_started() && self.subject.end().is_none() {
+            // This one is not needed any more: nothing is gained by waiting for it once more.
+            lock(&self.leaving).clear();
+            self.subject.renew();
+            return outcome;
+        }
         self.say_goodbye();
+        self.tell_rooms();
         let outcome = match self.trouble() {
             Some(came) => {
                 self.lost = Some(came.clone());
@@ -254,6 +322,10 @@ impl Ground for Stage {
     fn is_renewable(&self) -> bool {
         self.subject.is_started()
     }
+
+    fn is_mute(&self) -> bool {
+        self.manners.answers == Some(false)
+    }
 }
 
 /// Whether the other end closes before the deadline.
@@ -261,7 +333,8 @@ fn is_closed(mut stream: TcpStream, deadline: Instant) -> bool {
     let mut piece = [0; 4096];
     loop {
         match stream.read(&mut piece) {
-            Ok(count) if count > 0 => {}
+            Ok(count) if count > 0 && Instant::now() < deadline => {}
+            Ok(count) if count > 0 => return false,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let mut fds = [PollFd::new(&stream, PollFlags::IN)];

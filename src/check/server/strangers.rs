@@ -11,11 +11,34 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         [
             case("http", "A web page cannot speak: after its first line, it is closed.", http)
                 .full(),
-            case("http-too-long", "Nor can one whose first line is over-long.", http_too_long)
-                .full(),
+            case(
+                "http-too-long",
+                "A web page cannot speak whose first line is over-long.",
+                http_too_long,
+            )
+            .full(),
+            case("http-one-err", "A web page gets one err, and is closed.", |stage: &mut Stage| {
+                let mut page = stage.connect("page")?;
+                page.err("GET / HTTP/1.1\r")?;
+                page.expect_end()
+            })
+            .full(),
+            case(
+                "http-known-tag",
+                "A line that ends like a web page's, but has a known tag, is answered like any.",
+                |stage: &mut Stage| {
+                    let mut bob = stage.connect("bob")?;
+                    for line in ["sendall:GET / HTTP/1.1", "join:x HTTP/1.0", "leave: HTTP/1.1"] {
+                        bob.err(line)?;
+                    }
+                    bob.log_in("slogin").map(drop)
+                },
+            )
+            .full(),
             case("http-logged-in", "Who has logged in is no web page.", logged_in).full(),
             case("tls", "A connection that begins as TLS does is closed at once.", tls).full(),
-            case("not-tls", "One that only looks a little like it is not.", not_tls).full(),
+            case("not-tls", "A connection that begins only a little like TLS is served.", not_tls)
+                .full(),
         ],
     )
 }
@@ -63,7 +86,7 @@ fn tls(stage: &mut Stage) -> Step {
 }
 
 fn not_tls(stage: &mut Stage) -> Step {
-    for line in ["\x16", "\x03\x16", "\x16\x16\x03"] {
+    for line in ["\x16:", "\x03\x16:", "\x16\x16\x03:"] {
         let mut client = stage.connect("ann")?;
         client.err(line)?;
         client.log_in("slogin")?;

@@ -19,18 +19,29 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case("utf-8", "A text in UTF-8 arrives as it was sent.", |stage: &mut Stage| {
                 arrive(stage, &["na\u{ef}ve \u{65e5}\u{672c}\u{8a9e} \u{1f980}".as_bytes()])
             }),
-            case("high-bytes", "So does one in another encoding.", |stage: &mut Stage| {
-                let all: Vec<u8> = (0x80..=0xff).collect();
-                arrive(stage, &[&all, b"\xff\xfe", b"caf\xe9", b"\xf0\x9f"])
+            case(
+                "high-bytes",
+                "A text in an encoding that is not UTF-8 arrives as it was sent.",
+                |stage: &mut Stage| {
+                    let all: Vec<u8> = (0x80..=0xff).collect();
+                    arrive(stage, &[&all, b"\xff\xfe", b"caf\xe9", b"\xf0\x9f"])
+                },
+            )
+            .full(),
+            case(
+                "control-bytes",
+                "Control bytes in a text arrive as they were sent.",
+                |stage: &mut Stage| {
+                    let all: Vec<u8> =
+                        (1..0x20).chain([0x7f]).filter(|byte| !b"\n\r".contains(byte)).collect();
+                    arrive(stage, &[&all, b"\x1b[2J"])
+                },
+            )
+            .full(),
+            case("nul", "A NUL in a text arrives as it was sent.", |stage| {
+                arrive(stage, &[b"a\0b", b"\0", b"end\0"])
             })
             .full(),
-            case("control-bytes", "So do control bytes.", |stage: &mut Stage| {
-                let all: Vec<u8> =
-                    (1..0x20).chain([0x7f]).filter(|byte| !b"\n\r".contains(byte)).collect();
-                arrive(stage, &[&all, b"\x1b[2J"])
-            })
-            .full(),
-            case("nul", "So does NUL.", |stage| arrive(stage, &[b"a\0b", b"\0", b"end\0"])).full(),
             case(
                 "carriage-return",
                 "A \\r that is not before the \\n is part of it.",

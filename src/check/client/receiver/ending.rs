@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use rustix::process::Signal;
 
 use crate::check::case::{Case, case, topic};
-use crate::check::client::stage::Stage;
+use crate::check::client::stage::{Stage, assert_fails};
 use crate::check::program::ended;
 use crate::check::verdict::Step;
 
@@ -14,17 +14,27 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "receiver/ending",
         [
             case("sigint", "It runs until SIGINT.", |stage| ends(stage, Signal::INT)),
-            case("sigterm", "Or until SIGTERM.", |stage| ends(stage, Signal::TERM)),
+            case("sigterm", "It runs until SIGTERM.", |stage| ends(stage, Signal::TERM)),
             case(
                 "server-gone",
                 "If the server closes, that is one line, and it fails.",
-                |stage: &mut Stage| closes(stage, "delivery:cafe:bob:hi\n", "bob: hi\n"),
+                |stage: &mut Stage| closes(stage, "\n"),
+            )
+            .full(),
+            case(
+                "server-reset",
+                "If the connection is reset, that is one line, and it fails.",
+                |stage: &mut Stage| {
+                    let mut scene = stage.in_room()?;
+                    scene.program.rest();
+                    assert_fails(&mut scene.lose_server(), "the connection was reset")
+                },
             )
             .full(),
             case(
                 "no-end",
                 "A last line that the server closes without its end is a line.",
-                |stage| closes(stage, "delivery:cafe:bob:no end", "bob: no end\n"),
+                |stage| closes(stage, ""),
             )
             .full(),
             case(
@@ -35,7 +45,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                     // Its input is none of its business.
                     scene.program.end_input();
                     scene.program.rest();
-                    scene.server.send("delivery:cafe:bob:hi\n")?;
+                    scene.deliver("bob", "hi")?;
                     scene.expect_stdout("bob: hi\n")
                 },
             ),
@@ -45,7 +55,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 
 fn ends(stage: &mut Stage, signal: Signal) -> Step {
     let mut scene = stage.in_room()?;
-    scene.server.send("delivery:cafe:bob:hi\n")?;
+    scene.deliver("bob", "hi")?;
     scene.program.rest();
     scene.program.signal(signal);
     let status = scene.program.finish("its end after the signal")?;
@@ -58,11 +68,13 @@ fn ends(stage: &mut Stage, signal: Signal) -> Step {
     }
 }
 
-fn closes(stage: &mut Stage, last: &str, printed: &str) -> Step {
+/// The server closes after a delivery that ends so.
+fn closes(stage: &mut Stage, end: &str) -> Step {
     let mut scene = stage.in_room()?;
-    scene.server.send(last)?;
+    let line = scene.delivery("bob", "hi");
+    scene.server.send([line.trim_ascii_end(), end.as_bytes()].concat())?;
     scene.server.half_close();
     scene.expect_failure("the server has closed the connection")?;
-    scene.expect_stdout_now(printed)?;
+    scene.expect_stdout_now("bob: hi\n")?;
     scene.expect_one_line("the server has closed the connection")
 }

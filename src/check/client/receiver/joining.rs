@@ -54,7 +54,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case("quiet", "In its room, it sends nothing more.", |stage: &mut Stage| {
                 let mut scene = stage.in_room()?;
                 scene.expect_patience("nothing after the join")?;
-                scene.server.send("delivery:cafe:bob:hi\n")?;
+                scene.deliver("bob", "hi")?;
                 scene.expect_patience("nothing after a delivery")
             }),
         ],

@@ -1,7 +1,7 @@
 //! Deliveries: each is printed as `SENDER: TEXT`, at once, and nothing else is.
 
 use crate::check::case::{Case, case, topic};
-use crate::check::client::stage::Stage;
+use crate::check::client::stage::{Scene, Stage};
 use crate::check::verdict::{Given, Step};
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
@@ -12,6 +12,23 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "form",
                 "A delivery is printed as SENDER: TEXT, and a newline.",
                 |stage: &mut Stage| prints(stage, &[(b"bob", b"hi alice")]),
+            ),
+            case(
+                "quiet",
+                "As long as all is well, there is nothing on stderr.",
+                |stage: &mut Stage| {
+                    let mut scene = stage.in_room()?;
+                    (0..20).try_for_each(|_| scene.deliver("bob", "hi alice"))?;
+                    scene.program.rest();
+                    scene.expect_silence()
+                },
+            ),
+            case(
+                "percent",
+                "A text may hold percent signs and backslashes.",
+                |stage: &mut Stage| {
+                    prints(stage, &[(b"bob", b"100% of %s %n"), (b"bob", b"a\\nb \\ c")])
+                },
             ),
             case("at-once", "Each is printed when it comes, not when more have come.", at_once)
                 .full(),
@@ -50,26 +67,22 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "bytes",
                 "A text may be bytes of any kind: they come out as they are.",
                 |stage: &mut Stage| {
-                    prints(
-                        stage,
-                        &[
-                            (b"bob", b"\xff\xfe caf\xe9"),
-                            (b"bob", b"\x1b[31m\x01"),
-                            (b"bob", b"%s%n"),
-                        ],
-                    )
+                    prints(stage, &[(b"bob", b"\xff\xfe caf\xe9"), (b"bob", b"\x1b[31m\x01")])
                 },
             )
             .full(),
-            case("nul", "Also NUL.", |stage| prints(stage, &[(b"bob", b"a\0b")])).full(),
+            case("nul", "A NUL in a text is printed as it is.", |stage| {
+                prints(stage, &[(b"bob", b"a\0b")])
+            })
+            .full(),
             case(
                 "long",
                 "A delivery may be longer than 255 bytes, up to 754.",
                 |stage: &mut Stage| {
                     let long = [b'x'; 246];
                     for (room, sender) in [(4, 3), (100, 3), (249, 247)] {
-                        let (room, sender) = (vec![b'r'; room], vec![b's'; sender]);
-                        prints_in(stage, &room, &[(&sender, &long)])?;
+                        let scene = stage.in_room_of("r".repeat(room))?;
+                        prints_in(scene, &[(&"s".repeat(sender).into_bytes(), &long)])?;
                     }
                     Ok(())
                 },
@@ -77,25 +90,28 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             .full(),
             case("crlf", "A delivery may end in \\r\\n.", |stage: &mut Stage| {
                 let mut scene = stage.in_room()?;
-                scene.server.send("delivery:cafe:bob:one\r\ndelivery:cafe:bob:two\n")?;
+                let one = scene.delivery("bob", "one\r");
+                scene.server.send([one, scene.delivery("bob", "two")].concat())?;
                 scene.expect_stdout("bob: one\nbob: two\n")
             }),
             case("in-pieces", "A delivery may come in pieces.", |stage: &mut Stage| {
                 let mut scene = stage.in_room()?;
-                for byte in b"delivery:cafe:bob:bit by bit" {
+                for byte in scene.delivery("bob", "bit by bit").trim_ascii_end() {
                     scene.server.send([*byte])?;
                 }
                 scene.program.rest();
                 scene.expect_stdout_now("")?;
-                scene.server.send("\ndelivery:cafe:bob:next\n")?;
+                let next = scene.delivery("bob", "next");
+                scene.server.send([b"\n", &next[..]].concat())?;
                 scene.expect_stdout("bob: bit by bit\nbob: next\n")
             }),
             case("early", "All may be there before it has said anything.", early),
             case("many", "Many are printed in order, each once.", |stage: &mut Stage| {
                 const TEXTS: usize = 5000;
                 let mut scene = stage.in_room()?;
-                let lines = (0..TEXTS).map(|number| format!("delivery:cafe:bob:{number}\n"));
-                scene.server.send(lines.collect::<String>())?;
+                let lines = (0..TEXTS).flat_map(|number| scene.delivery("bob", number.to_string()));
+                let lines: Vec<_> = lines.collect();
+                scene.server.send(lines)?;
                 scene.expect_stdout((0..TEXTS).map(|it| format!("bob: {it}\n")).collect::<String>())
             }),
         ],
@@ -104,17 +120,15 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 
 /// These deliveries, sent together, are printed, and nothing else is.
 fn prints(stage: &mut Stage, texts: &[(&[u8], &[u8])]) -> Step {
-    prints_in(stage, b"cafe", texts)
+    prints_in(stage.in_room()?, texts)
 }
 
-fn prints_in(stage: &mut Stage, room: &[u8], texts: &[(&[u8], &[u8])]) -> Step {
-    let mut scene = stage.in_room()?;
-    let line = |(sender, text): &(&[u8], &[u8])| {
-        [b"delivery:", room, b":", *sender, b":", *text, b"\n"].concat()
-    };
+fn prints_in(mut scene: Scene, texts: &[(&[u8], &[u8])]) -> Step {
+    let line = |(sender, text): &(&[u8], &[u8])| scene.delivery(sender, text);
     let printed = |(sender, text): &(&[u8], &[u8])| [*sender, b": ", *text, b"\n"].concat();
-    let lines = texts.iter().flat_map(line).chain(*b"delivery:cafe:end:sentinel\n");
-    scene.server.send(lines.collect::<Vec<_>>())?;
+    let lines = texts.iter().flat_map(line).chain(scene.delivery("end", "sentinel"));
+    let lines: Vec<_> = lines.collect();
+    scene.server.send(lines)?;
     let all = texts.iter().flat_map(printed).chain(*b"end: sentinel\n");
     scene.expect_stdout(all.collect::<Vec<_>>())
 }
@@ -123,7 +137,7 @@ fn at_once(stage: &mut Stage) -> Step {
     let mut scene = stage.in_room()?;
     let mut printed = String::new();
     for number in 0..5 {
-        scene.server.send(format!("delivery:cafe:bob:{number}\n"))?;
+        scene.deliver("bob", number.to_string())?;
         printed += &format!("bob: {number}\n");
         scene.expect_stdout_now(&printed)?;
     }
@@ -133,8 +147,9 @@ fn at_once(stage: &mut Stage) -> Step {
 /// As in the course's test: all is there at once.
 fn early(stage: &mut Stage) -> Step {
     let mut scene = stage.start().given()?;
-    let lines = "ok:logged in\nok:joined\ndelivery:cafe:bob:hi alice\ndelivery:cafe:amy:cookies?\n";
-    scene.server.send(lines).given()?;
+    let answers = b"ok:logged in\nok:joined\n".to_vec();
+    let (bob, amy) = (scene.delivery("bob", "hi alice"), scene.delivery("amy", "cookies?"));
+    scene.server.send([answers, bob, amy].concat()).given()?;
     scene.expect_login().given()?;
     let join = format!("join:{}", scene.room);
     scene.server.expect(join)?;

@@ -11,13 +11,22 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case(
                 "err",
                 "An err is its payload, exactly, as one line on stderr; it goes on.",
-                |stage| errs(stage, &[b"not in a room", b"no: really: not", b""]),
+                |stage| errs(stage, &[b"not in a room", b"no: really: not"]),
             ),
-            case("err-of-bytes", "Bytes of any kind, too.", |stage: &mut Stage| {
-                errs(stage, &[b"na\xc3\xafve", b"\xff\xfe", b"a\tb", b" spaces around "])
-            })
+            case(
+                "err-of-bytes",
+                "The payload of an err may be bytes of any kind, or none.",
+                |stage: &mut Stage| {
+                    errs(
+                        stage,
+                        &[b"na\xc3\xafve", b"\xff\xfe", b"a\tb", b" spaces around ", b"", b"%s%n"],
+                    )
+                },
+            )
             .full(),
-            case("long-err", "Also a long one.", |stage| errs(stage, &[&[b'e'; 250]])),
+            case("long-err", "An err of 255 bytes is printed whole.", |stage| {
+                errs(stage, &[&[b'e'; 250]])
+            }),
             case("err-crlf", "An answer may end in \\r\\n.", |stage: &mut Stage| {
                 let mut scene = said(stage)?;
                 scene.server.send("err:no\r\n")?;
@@ -26,8 +35,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case("ok-is-silent", "An ok prints nothing on stderr.", |stage: &mut Stage| {
                 let mut scene = said(stage)?;
                 scene.server.send("ok:sent, and everything is fine\n")?;
-                scene.program.end_input();
-                scene.expect_success()?;
+                scene.quits()?;
                 scene.expect_silence()
             }),
             case(
@@ -54,6 +62,12 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 scene.server.send("\n")?;
                 ends(scene, b"piece by piece")
             }),
+            case(
+                "strange",
+                "An answer that is neither ok nor err is one line on stderr: it goes on, or fails.",
+                strange,
+            )
+            .full(),
             case("early", "Answers may be there before what they answer.", early),
         ],
     )
@@ -72,8 +86,7 @@ fn ends(mut scene: Scene, line: &[u8]) -> Step {
     scene.program.type_in("more\n");
     scene.server.expect("sendall:more")?;
     scene.server.send("ok:yes\n")?;
-    scene.program.end_input();
-    scene.expect_success()?;
+    scene.quits()?;
     scene.expect_stderr(line)
 }
 
@@ -82,6 +95,16 @@ fn errs(stage: &mut Stage, reasons: &[&[u8]]) -> Step {
         let mut scene = said(stage)?;
         scene.server.send([b"err:", *reason, b"\n"].concat())?;
         ends(scene, reason)?;
+    }
+    Ok(())
+}
+
+fn strange(stage: &mut Stage) -> Step {
+    for answer in ["hello\n", "delivery:cafe:bob:hi\n", "\n"] {
+        let mut scene = said(stage)?;
+        scene.server.send(answer)?;
+        scene.program.type_in("more\n");
+        scene.expect_complaint()?;
     }
     Ok(())
 }

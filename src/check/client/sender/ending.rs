@@ -1,7 +1,7 @@
 //! How a sender ends: by /quit, at the end of its input, or because the server is gone.
 
 use crate::check::case::{Case, case, topic};
-use crate::check::client::stage::{Scene, Stage};
+use crate::check::client::stage::{Scene, Stage, assert_fails};
 use crate::check::program::ended;
 use crate::check::verdict::{Given, Step};
 
@@ -16,7 +16,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             ),
             case(
                 "quit-err",
-                "Whatever that is; an err is printed like any other.",
+                "After /quit, an err is printed like any other, and it ends with 0.",
                 |stage: &mut Stage| {
                     let mut scene = quit(stage)?;
                     scene.server.send("err:you stay\n")?;
@@ -63,6 +63,30 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "server-gone",
                 "If the server closes instead, that is one line, and it fails.",
                 gone,
+            )
+            .full(),
+            case(
+                "server-reset",
+                "If the connection is reset instead, that is one line, and it fails.",
+                |stage: &mut Stage| {
+                    let mut scene = stage.logged_in()?;
+                    scene.program.type_in("hello\n");
+                    scene.server.expect("sendall:hello").given()?;
+                    assert_fails(&mut scene.lose_server(), "the connection was reset")
+                },
+            )
+            .full(),
+            case(
+                "server-gone-before",
+                "If the server is gone before something is typed, that is one line, and it fails.",
+                |stage: &mut Stage| {
+                    let mut scene = stage.logged_in()?;
+                    scene.program.rest();
+                    let mut program = scene.lose_server();
+                    program.type_in("hello\nmore\n");
+                    program.end_input();
+                    assert_fails(&mut program, "the connection was lost")
+                },
             )
             .full(),
             case(
@@ -114,8 +138,14 @@ fn last_answer(stage: &mut Stage) -> Step {
     scene.program.end_input();
     scene.server.expect("sendall:hello").given()?;
     assert_waits(&mut scene, "that it waits for the answer to sendall:")?;
-    scene.server.send("err:no\n")?;
-    scene.expect_success()?;
+    // The course does not say what comes at the end of input: it may say quit:, or fail.
+    if stage.is_full() {
+        scene.server.send("err:no\n")?;
+        scene.expect_success()?;
+    } else {
+        scene.server.send("err:no\nok:bye\n")?;
+        scene.program.finish("its end")?;
+    }
     scene.expect_stderr("no")
 }
 

@@ -17,8 +17,16 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "odd",
                 "A text may hold colons, spaces and what looks like a line.",
                 |stage: &mut Stage| {
-                    let lines =
-                        ["at 12:30: lunch", "two  spaces", "ok:", "sendall:again", ":", "a/b"];
+                    let lines = [
+                        "at 12:30: lunch",
+                        "two  spaces",
+                        "ok:",
+                        "sendall:again",
+                        ":",
+                        "a/b",
+                        "100% of %s%n",
+                        "a\\nb \\ c",
+                    ];
                     same(stage, &lines.map(str::as_bytes))
                 },
             ),
