@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::faulty_client::command;
-use crate::run::{failed, report};
+use crate::run::{failed, patiently, report};
 
 /// Which client, each fault of it, and the cases that fail of it. No others do.
 const TABLE: &[(&str, &str, &[&str])] = &[
@@ -88,7 +88,7 @@ fn find(client: &str) {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 while let Some((kind, fault, cases)) = { rows.lock().unwrap().next() } {
-                    let problem = problem(kind, fault, cases);
+                    let problem = patiently(|seconds| problem(kind, fault, cases, seconds));
                     wrong.lock().unwrap().extend(problem);
                 }
             });
@@ -99,10 +99,10 @@ fn find(client: &str) {
 }
 
 /// What is not as the table says.
-fn problem(kind: &str, fault: &str, cases: &[&str]) -> Option<String> {
+fn problem(kind: &str, fault: &str, cases: &[&str], seconds: &str) -> Option<String> {
     let command = command(kind, fault);
     let words: Vec<_> = command.iter().map(String::as_str).collect();
-    let (status, report) = report(&[&[kind, "--timeout", "4", "--"], &words[..]].concat());
+    let (status, report) = report(&[&[kind, "--timeout", seconds, "--"], &words[..]].concat());
     assert!(cases.len() <= 3, "{fault}: {cases:?}");
     let of_kind = format!("{kind}/");
     let found: Vec<_> =

@@ -5,7 +5,7 @@ use std::thread;
 
 use crate::fault::Fault;
 use crate::faulty_server::start;
-use crate::run::{failed, report, with_verdict};
+use crate::run::{failed, patiently, report, with_verdict};
 
 /// Each fault, and the cases that fail of it. No others do.
 const TABLE: &[(Fault, &[&str])] = &[
@@ -118,7 +118,7 @@ fn find(rows: impl Iterator<Item = &'static (Fault, &'static [&'static str])> + 
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 while let Some((fault, cases)) = { rows.lock().unwrap().next() } {
-                    let problem = problem(*fault, cases);
+                    let problem = patiently(|seconds| problem(*fault, cases, seconds));
                     wrong.lock().unwrap().extend(problem);
                 }
             });
@@ -129,13 +129,13 @@ fn find(rows: impl Iterator<Item = &'static (Fault, &'static [&'static str])> + 
 }
 
 /// What is not as the table says.
-fn problem(fault: Fault, cases: &[&str]) -> Option<String> {
+fn problem(fault: Fault, cases: &[&str], seconds: &str) -> Option<String> {
     let server = start(fault);
     let port = server.port.to_string();
     // These take their time, and are there for those who wait for a client.
     let all = fault == Fault::Nothing || cases.iter().any(|id| id.starts_with("waiting/unread-"));
     let skipped: &[&str] = if all { &[] } else { &["--skip", "server/waiting/unread-*"] };
-    let words = ["server", "--timeout", "4", "127.0.0.1", &port];
+    let words = ["server", "--timeout", seconds, "127.0.0.1", &port];
     let (status, report) = report(&[&words, skipped].concat());
     let found: Vec<_> =
         failed(&report).into_iter().map(|id| id.strip_prefix("server/").unwrap()).collect();
