@@ -7,11 +7,13 @@ mod der;
 mod error;
 mod files;
 mod provider;
+mod read;
 
 pub(crate) use certificate::Facts;
 pub(crate) use error::TlsError;
 pub(crate) use files::{Identity, revocations, roots};
 pub(crate) use provider::provider;
+pub(crate) use read::check_again;
 
 /// What both ends call the protocol that they speak over TLS.
 pub(crate) const PROTOCOL: &[u8] = b"chatbox";

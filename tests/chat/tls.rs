@@ -16,17 +16,17 @@ use crate::harness::{
 };
 
 /// A server over TLS, with more flags.
-fn server(pair: &Pair, flags: &[&str]) -> Server {
+pub fn server(pair: &Pair, flags: &[&str]) -> Server {
     Server::with(&[&["-v"], &pair.flags()[..], flags].concat())
 }
 
 /// What becomes of a server that does not start.
-fn refused(words: &[&str]) -> Finished {
+pub fn refused(words: &[&str]) -> Finished {
     Program::start(chatbox([&["server", "0"], words].concat())).finish()
 }
 
 /// What becomes of a sender with one text.
-fn sender(port: u16, host: &str, user: &str, flags: &[&str]) -> Finished {
+pub fn sender(port: u16, host: &str, user: &str, flags: &[&str]) -> Finished {
     let port = port.to_string();
     let words = ["sender", host, &port, user, "--room", "cafe", "-m", "hi"];
     Program::start(chatbox([&words, flags].concat())).finish()
