@@ -13,6 +13,7 @@ use rustls::{Error, InconsistentKeys, RootCertStore};
 use super::error::TlsError;
 use super::provider::provider;
 use super::read::{contents, open};
+use super::words::in_words;
 
 /// MiB of a file: the certificates of everybody whom a system trusts are less.
 const MOST: u64 = 4;
@@ -51,7 +52,7 @@ impl Identity {
             }
             // Of a key that is none it says only that.
             Err(error @ Error::General(_)) => Err(broken(key, &error)),
-            Err(error) => Err(broken(certificate, &error)),
+            Err(error) => Err(broken(certificate, &in_words(&error, "this end"))),
         }
     }
 }
@@ -85,7 +86,7 @@ pub(crate) fn roots(path: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = path {
         for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| broken(path, &error))?;
+            roots.add(certificate).map_err(|error| broken(path, &in_words(&error, "this end")))?;
         }
         return Ok(roots);
     }
@@ -116,12 +117,17 @@ fn secret(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bytes = contents(path, file, MOST)?;
     match PrivateKeyDer::from_pem_slice(&bytes) {
         Ok(key) => Ok(key),
-        Err(pem::Error::NoItemsFound) => {
+        Err(error) if matches!(error, pem::Error::NoItemsFound) || is_locked(&bytes) => {
             let what = "private key without a passphrase";
             Err(TlsError::Nothing { path: path.into(), what })
         }
         Err(error) => Err(broken(path, &error)),
     }
+}
+
+/// A key with a passphrase, which not every form has in its name.
+fn is_locked(pem: &[u8]) -> bool {
+    memchr::memmem::find(pem, b"Proc-Type: 4,ENCRYPTED").is_some()
 }
 
 fn parse<T: PemObject>(path: &Path, bytes: &[u8], what: &'static str) -> Result<Vec<T>, TlsError> {

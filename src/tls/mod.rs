@@ -8,12 +8,14 @@ mod error;
 mod files;
 mod provider;
 mod read;
+mod words;
 
 pub(crate) use certificate::Facts;
 pub(crate) use error::TlsError;
 pub(crate) use files::{Identity, revocations, roots};
 pub(crate) use provider::provider;
 pub(crate) use read::check_again;
+pub(crate) use words::in_words;
 
 /// What both ends call the protocol that they speak over TLS.
 pub(crate) const PROTOCOL: &[u8] = b"chatbox";

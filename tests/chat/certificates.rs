@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::thread;
 
+use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
 use rustix::process::getuid;
 
-use crate::harness::authority::Authority;
+use crate::harness::authority::{Authority, Pair, has_openssl, write_secret};
 use crate::harness::{Program, Server, Signal, bash, left_out};
 use crate::tls::{refused, sender, server};
 
@@ -118,4 +119,62 @@ fn where_the_list_of_trusted_certificates_is_said_to_be_no_other_place_counts() 
     };
     send(&authority.own()).assert(0, b"", "");
     send(&file(&authority, "typo")).assert_one_error(1, "typo: No such file");
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_said_in_words() {
+    let authority = Authority::new();
+    let own = authority.own();
+    let trust = ["--tls", "--cacert", &own];
+    let issuing = authority.server(|params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let open = server(&issuing, &[]);
+    sender(open.port, "localhost", "bob", &trust)
+        .assert_one_error(1, "it is an authority's own: issue one for the server with it");
+    let bound = server(&issuing, &["--client-ca", &own]);
+    let flags = [&["--tls", "--insecure"][..], &issuing.flags()].concat();
+    sender(bound.port, "localhost", "bob", &flags)
+        .assert_one_error(1, "the server refuses the certificate of --cert");
+    bound.program.expect_stderr(
+        "the client's certificate will not do: it is an authority's own: issue one for the client",
+    );
+    let broken = file(&authority, "broken.pem");
+    write_secret(
+        broken.as_ref(),
+        "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
+    );
+    let [.., key] = issuing.flags();
+    refused(&["--cert", &broken, "--key", key])
+        .assert_one_error(1, "broken.pem is broken: it is no certificate");
+    sender(open.port, "localhost", "bob", &["--tls", "--cacert", &broken])
+        .assert_one_error(1, "broken.pem is broken: it is no certificate");
+}
+
+#[test]
+fn old_forms_of_certificates_and_locked_keys_are_told_what_they_are() {
+    if !has_openssl() {
+        return left_out("there is no openssl");
+    }
+    let authority = Authority::new();
+    run(
+        &authority,
+        "openssl req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout own.key -out own.csr &&
+         openssl x509 -req -in own.csr -signkey own.key -days 9 -out own.pem &&
+         openssl rsa -in own.key -traditional -aes128 -passout pass:secret -out pkcs1.key &&
+         openssl ecparam -name prime256v1 -genkey -noout -out ec.key &&
+         openssl ec -in ec.key -aes128 -passout pass:secret -out sec1.key",
+    );
+    let [certificate, key] = ["own.pem", "own.key"].map(|name| authority.path(name));
+    let old = Pair { certificate, key };
+    refused(&old.flags()).assert_one_error(1, "it is of version 1: issue one of version 3");
+    let pair = authority.server(|_| {});
+    for name in ["pkcs1.key", "sec1.key"] {
+        let key = file(&authority, name);
+        assert!(fs::read_to_string(&key).unwrap().contains("Proc-Type"), "{name}");
+        let problem = format!("{name} has no private key without a passphrase");
+        refused(&["--cert", pair.flags()[1], "--key", &key]).assert_one_error(1, &problem);
+    }
 }
