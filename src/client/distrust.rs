@@ -28,7 +28,7 @@ pub(crate) enum Distrust {
     /// The server has ended the connection before it was one.
     #[error(
         "the server ended the connection as soon as TLS began: it has no place, or does not speak \
-         TLS there; then connect without --tls"
+         TLS there"
     )]
     Ended,
     /// The server wants a certificate.

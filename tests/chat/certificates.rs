@@ -178,3 +178,12 @@ fn old_forms_of_certificates_and_locked_keys_are_told_what_they_are() {
         refused(&["--cert", pair.flags()[1], "--key", &key]).assert_one_error(1, &problem);
     }
 }
+
+#[test]
+fn a_client_that_trusts_anybody_needs_no_name_that_could_be_in_a_certificate() {
+    let authority = Authority::new();
+    let server = server(&authority.server(|_| {}), &[]);
+    sender(server.port, "127.1", "bob", &["--tls", "--insecure"]).assert(0, b"", "");
+    let finished = sender(server.port, "127.1", "bob", &["--tls", "--cacert", &authority.own()]);
+    finished.assert_one_error(1, "cannot connect to 127.1");
+}

@@ -76,6 +76,8 @@ fn each_reason_not_to_trust_a_server_is_one_line() {
     let begun = Instant::now();
     let finished = sender(plain.port, "localhost", "bob", &trust);
     finished.assert_one_error(1, "the server ended the connection as soon as TLS began");
+    let said = String::from_utf8_lossy(&finished.stderr);
+    assert!(!said.contains("without --tls"), "it need not be so: {said}");
     // Somebody who speaks first, and no TLS.
     let speaking = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = speaking.local_addr().unwrap().port();
