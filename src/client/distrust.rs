@@ -3,6 +3,8 @@
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use thiserror::Error;
 
+use crate::tls::in_words;
+
 /// Why a client and a server do not come to trust each other.
 #[derive(Debug, Error)]
 pub(crate) enum Distrust {
@@ -19,14 +21,14 @@ pub(crate) enum Distrust {
     UnknownIssuer,
     /// The server's certificate is wrong in another way.
     #[error("the server's certificate will not do: {0}")]
-    Bad(CertificateError),
+    Bad(String),
     /// Something else than TLS came.
     #[error("the server does not speak TLS there: connect without --tls")]
     NoTls,
     /// The server has ended the connection before it was one.
     #[error(
         "the server ended the connection as soon as TLS began: it has no place, or does not speak \
-         TLS there; then connect without --tls"
+         TLS there"
     )]
     Ended,
     /// The server wants a certificate.
@@ -44,7 +46,7 @@ impl From<Error> for Distrust {
     fn from(error: Error) -> Self {
         use AlertDescription as Alert;
         match error {
-            Error::InvalidCertificate(error) => match error {
+            Error::InvalidCertificate(ref why) => match why {
                 CertificateError::Expired
                 | CertificateError::ExpiredContext { .. }
                 | CertificateError::NotValidYet
@@ -55,7 +57,7 @@ impl From<Error> for Distrust {
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     Distrust::UnknownIssuer
                 }
-                error => Distrust::Bad(error),
+                _ => Distrust::Bad(in_words(&error, "the server")),
             },
             Error::InvalidMessage(InvalidMessage::InvalidContentType) => Distrust::NoTls,
             Error::AlertReceived(Alert::CertificateRequired) => Distrust::Wanted,

@@ -34,7 +34,11 @@ pub(crate) struct Trust {
 
 /// How TLS is spoken.
 #[derive(Clone, Debug)]
-pub(crate) struct Security(Arc<ClientConfig>);
+pub(crate) struct Security {
+    config: Arc<ClientConfig>,
+    /// Whoever answers is trusted.
+    anybody: bool,
+}
 
 impl Security {
     /// Reads what it takes.
@@ -61,7 +65,7 @@ impl Security {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![tls::PROTOCOL.to_vec()];
-        Ok(Security(Arc::new(config)))
+        Ok(Security { config: Arc::new(config), anybody: trust.anybody })
     }
 
     /// Shakes hands with the server of that name. Reads and writes of `tcp` fail where they would wait;
@@ -71,8 +75,12 @@ impl Security {
     ///
     /// What the system says, or [`Distrust`].
     pub(super) fn shake_hands(&self, host: &str, tcp: TcpStream) -> io::Result<Tls> {
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let session = ClientConnection::new(Arc::clone(&self.0), name).map_err(failed)?;
+        let name = match ServerName::try_from(host.to_owned()) {
+            // What is no name in a certificate, such as 127.1, matters to nobody then.
+            Err(_) if self.anybody => ServerName::from(tcp.peer_addr()?.ip()),
+            name => name.map_err(io::Error::other)?,
+        };
+        let session = ClientConnection::new(Arc::clone(&self.config), name).map_err(failed)?;
         let mut tls = Tls { tcp, session: Box::new(session) };
         // What is encrypted is sent before there is more.
         tls.session.set_buffer_limit(None);

@@ -57,6 +57,11 @@ impl Security {
     ///
     /// [`TlsError`] if one of them will not do; then nothing changes.
     pub(crate) fn renew(&self) -> Result<(), TlsError> {
+        let TlsConfig { certificate, key, client_issuers, revocations, .. } = &*self.files;
+        let others = client_issuers.iter().chain(revocations);
+        for path in [certificate, key].into_iter().chain(others) {
+            tls::check_again(path)?;
+        }
         let terms = Terms::read(&self.files)?;
         *lock(&self.terms) = terms;
         Ok(())

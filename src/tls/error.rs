@@ -16,6 +16,20 @@ pub(crate) enum TlsError {
         /// What the system said.
         source: io::Error,
     },
+    /// It cannot be read a second time.
+    #[error("cannot read {} again: it is no regular file", .path.display())]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It has more bytes than anything has that it could be.
+    #[error("{} is larger than {most} MiB", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The MiB that it may have.
+        most: u64,
+    },
     /// It is not what it should be.
     #[error("{} has no {what} in PEM", .path.display())]
     Nothing {
@@ -41,6 +55,12 @@ pub(crate) enum TlsError {
     /// A key is no secret.
     #[error("others can read the key {}: chmod it to 600", .path.display())]
     OpenKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key is somebody else's.
+    #[error("the key {} belongs to another account: chown it to the one that uses it", .path.display())]
+    ForeignKey {
         /// The file.
         path: PathBuf,
     },

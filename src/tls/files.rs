@@ -1,11 +1,10 @@
 //! Files → certificates, keys, and lists of what was revoked.
 
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::geteuid;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -13,12 +12,17 @@ use rustls::{Error, InconsistentKeys, RootCertStore};
 
 use super::error::TlsError;
 use super::provider::provider;
+use super::read::{contents, open};
+use super::words::in_words;
 
-/// The most that is read of a file: the certificates of everybody whom a system trusts are less.
-const MOST: u64 = 4 * 1024 * 1024;
+/// MiB of a file: the certificates of everybody whom a system trusts are less.
+const MOST: u64 = 4;
+
+/// MiB of a list of revoked certificates: public authorities have large ones.
+const MOST_REVOKED: u64 = 64;
 
 /// Where systems keep the certificates of those whom they trust, the first that is there. The variable
-/// is OpenSSL's.
+/// is OpenSSL's; where it is set, no other place counts.
 const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
 const ROOTS: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -48,7 +52,7 @@ impl Identity {
             }
             // Of a key that is none it says only that.
             Err(error @ Error::General(_)) => Err(broken(key, &error)),
-            Err(error) => Err(broken(certificate, &error)),
+            Err(error) => Err(broken(certificate, &in_words(&error, "this end"))),
         }
     }
 }
@@ -59,7 +63,7 @@ impl Identity {
 ///
 /// [`TlsError`].
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    parse(path, &read(path)?, "certificate")
+    parse(path, &contents(path, open(path)?, MOST)?, "certificate")
 }
 
 /// The lists of revoked certificates of a file, one at least.
@@ -70,7 +74,7 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 pub(crate) fn revocations(
     path: &Path,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    parse(path, &read(path)?, "list of revoked certificates")
+    parse(path, &contents(path, open(path)?, MOST_REVOKED)?, "list of revoked certificates")
 }
 
 /// Those whose certificates count, from a file, or else from where the system has them.
@@ -82,37 +86,48 @@ pub(crate) fn roots(path: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = path {
         for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| broken(path, &error))?;
+            roots.add(certificate).map_err(|error| broken(path, &in_words(&error, "this end")))?;
         }
         return Ok(roots);
     }
-    let variable = std::env::var_os(ROOTS_VARIABLE).map(PathBuf::from);
-    let places = variable.into_iter().chain(ROOTS.map(PathBuf::from));
-    let path = places.into_iter().find(|path| path.exists()).ok_or(TlsError::NoRoots)?;
+    let path = match std::env::var_os(ROOTS_VARIABLE) {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let mut places = ROOTS.iter().map(PathBuf::from);
+            places.find(|path| path.exists()).ok_or(TlsError::NoRoots)?
+        }
+    };
     // One of them that is strange need not matter.
     let (taken, _) = roots.add_parsable_certificates(certificates(&path)?);
     if taken == 0 { Err(TlsError::NoRoots) } else { Ok(roots) }
 }
 
-/// The key of a file that nobody else can read; its group may if root owns it.
+/// The key of a file of our account or root's that nobody else can read; its group may if root owns it.
 fn secret(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let failed = |source| TlsError::Read { path: path.into(), source };
-    let file = File::open(path).map_err(failed)?;
-    let found = file.metadata().map_err(failed)?;
+    let file = open(path)?;
+    let found = file.metadata().map_err(|source| TlsError::Read { path: path.into(), source })?;
+    // Its owner can read it and change it, whatever its mode.
+    if found.uid() != 0 && found.uid() != geteuid().as_raw() {
+        return Err(TlsError::ForeignKey { path: path.into() });
+    }
     let closed_to = if found.uid() == 0 { 0o037 } else { 0o077 };
     if found.mode() & closed_to != 0 {
         return Err(TlsError::OpenKey { path: path.into() });
     }
-    let mut bytes = Vec::new();
-    file.take(MOST).read_to_end(&mut bytes).map_err(failed)?;
+    let bytes = contents(path, file, MOST)?;
     match PrivateKeyDer::from_pem_slice(&bytes) {
         Ok(key) => Ok(key),
-        Err(pem::Error::NoItemsFound) => {
+        Err(error) if matches!(error, pem::Error::NoItemsFound) || is_locked(&bytes) => {
             let what = "private key without a passphrase";
             Err(TlsError::Nothing { path: path.into(), what })
         }
         Err(error) => Err(broken(path, &error)),
     }
+}
+
+/// A key with a passphrase, which not every form has in its name.
+fn is_locked(pem: &[u8]) -> bool {
+    memchr::memmem::find(pem, b"Proc-Type: 4,ENCRYPTED").is_some()
 }
 
 fn parse<T: PemObject>(path: &Path, bytes: &[u8], what: &'static str) -> Result<Vec<T>, TlsError> {
@@ -122,13 +137,6 @@ fn parse<T: PemObject>(path: &Path, bytes: &[u8], what: &'static str) -> Result<
         return Err(TlsError::Nothing { path: path.into(), what });
     }
     Ok(items)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let failed = |source| TlsError::Read { path: path.into(), source };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes)).map_err(failed)?;
-    Ok(bytes)
 }
 
 fn broken(path: &Path, problem: &dyn std::fmt::Display) -> TlsError {

@@ -9,6 +9,7 @@ mod answers;
 mod arbitrary;
 mod bench;
 mod cases;
+mod certificates;
 mod chat;
 mod chat_history;
 mod chat_screen;

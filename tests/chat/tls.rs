@@ -16,17 +16,17 @@ use crate::harness::{
 };
 
 /// A server over TLS, with more flags.
-fn server(pair: &Pair, flags: &[&str]) -> Server {
+pub fn server(pair: &Pair, flags: &[&str]) -> Server {
     Server::with(&[&["-v"], &pair.flags()[..], flags].concat())
 }
 
 /// What becomes of a server that does not start.
-fn refused(words: &[&str]) -> Finished {
+pub fn refused(words: &[&str]) -> Finished {
     Program::start(chatbox([&["server", "0"], words].concat())).finish()
 }
 
 /// What becomes of a sender with one text.
-fn sender(port: u16, host: &str, user: &str, flags: &[&str]) -> Finished {
+pub fn sender(port: u16, host: &str, user: &str, flags: &[&str]) -> Finished {
     let port = port.to_string();
     let words = ["sender", host, &port, user, "--room", "cafe", "-m", "hi"];
     Program::start(chatbox([&words, flags].concat())).finish()
@@ -76,6 +76,8 @@ fn each_reason_not_to_trust_a_server_is_one_line() {
     let begun = Instant::now();
     let finished = sender(plain.port, "localhost", "bob", &trust);
     finished.assert_one_error(1, "the server ended the connection as soon as TLS began");
+    let said = String::from_utf8_lossy(&finished.stderr);
+    assert!(!said.contains("without --tls"), "it need not be so: {said}");
     // Somebody who speaks first, and no TLS.
     let speaking = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = speaking.local_addr().unwrap().port();

@@ -8,12 +8,13 @@ use std::mem;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{Error, ServerConfig, ServerConnection};
 
 use super::got::Got;
 use super::plain::Tcp;
 use crate::server::chat::vouched::Vouched;
 use crate::server::tls::Security;
+use crate::tls::in_words;
 
 /// Bytes of one record at most.
 const RECORD: usize = 16 * 1024;
@@ -203,7 +204,7 @@ impl Tls {
                 Err(error) => {
                     // The client is told why.
                     let _ = self.send();
-                    return Err(self.fail(error.to_string().into()));
+                    return Err(self.fail(trouble(&error).into()));
                 }
             }
         }
@@ -309,5 +310,13 @@ fn decrypted(session: &mut ServerConnection, buffer: &mut [u8]) -> io::Result<Op
         Ok(count) => Ok(Some(Got::Some(count))),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
+    }
+}
+/// What is wrong with a client, for the log.
+fn trouble(error: &Error) -> String {
+    let words = in_words(error, "the client");
+    match error {
+        Error::InvalidCertificate(_) => format!("the client's certificate will not do: {words}"),
+        _ => words,
     }
 }
