@@ -18,6 +18,9 @@ use crate::server::chat::publication::Publication;
 use crate::server::chat::room::Room;
 use crate::wire::protocol::Name;
 
+/// For what has to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     /// The client closes.
@@ -145,14 +148,13 @@ impl Run {
         self.client.take().into_iter().for_each(reset);
         self.keeper.take().into_iter().for_each(reset);
         self.server.step_all();
-        // A receiver that closed without a reset is noticed when something is written to it.
-        for _ in 0..2 {
-            for room in self.server.shared.rooms.all() {
-                let frame = Frame::from(b"anybody?\n".to_vec());
-                room.publish(Publication::Plain(&frame), None);
-                self.server.shared.tell_all(|| Message::Published(Arc::clone(&room)));
-            }
-            self.server.step_all();
+        // A receiver that closed without a reset is noticed when something is written to it, and its
+        // system has said so; which takes a moment on a machine that is busy.
+        self.say_something();
+        self.say_something();
+        let begun = Instant::now();
+        while !self.stops && self.sessions() > 0 && begun.elapsed() < PATIENCE {
+            self.say_something();
         }
         if self.stops {
             self.tell(Message::Halt);
@@ -161,6 +163,20 @@ impl Run {
             assert_eq!(self.waiting(), 0, "wait in a room of a server that stopped");
             self.slow.leave();
         }
+    }
+
+    /// To whoever is there.
+    fn say_something(&mut self) {
+        for room in self.server.shared.rooms.all() {
+            let frame = Frame::from(b"anybody?\n".to_vec());
+            room.publish(Publication::Plain(&frame), None);
+            self.server.shared.tell_all(|| Message::Published(Arc::clone(&room)));
+        }
+        self.server.step_all();
+    }
+
+    fn sessions(&self) -> usize {
+        [0, 1].map(|worker| self.server.shared.placement.sessions(worker)).iter().sum()
     }
 
     fn leftovers(&mut self) -> String {
