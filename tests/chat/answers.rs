@@ -1,10 +1,11 @@
 //! Answers that are refused, late, strange, lost, or without an end; and servers that give none.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Peer, Program, Signal, chatbox};
+use crate::harness::{Peer, Program, Signal, chatbox, wait_until};
 
 /// How long a server may leave a login or a join without an answer.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -32,6 +33,8 @@ fn a_request_that_could_not_be_written_has_no_answer() {
         peer.line();
         // It waits for that answer, and will find more than that, and a connection that is gone.
         sender.signal(Signal::STOP);
+        let state = || fs::read_to_string(format!("/proc/{}/stat", sender.pid())).unwrap();
+        wait_until(|| state().contains(") T "), state);
         peer.send("ok:\nok:early\nok:early\nok:early\n");
         peer.reset();
         sender.say("/join bar\nhi\n");
