@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use chrono::Utc;
 use log::warn;
+use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
-use rustls::{RootCertStore, ServerConfig};
 
 use super::chat::sync::lock;
 use super::chat::vouched::{Vouched, Voucher};
@@ -129,9 +129,11 @@ fn verifier(
     issuers: &Path,
     revocations: Option<&Path>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let roots: RootCertStore = tls::roots(Some(issuers))?;
+    // Read once: it may be a pipe.
+    let certificates = tls::certificates(issuers)?;
+    warn_of_end(issuers, &certificates);
+    let roots = tls::trusted(issuers, certificates)?;
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider());
-    warn_of_end(issuers, &tls::certificates(issuers)?);
     let builder = match revocations {
         Some(path) => {
             let lists = tls::revocations(path)?;

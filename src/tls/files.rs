@@ -83,12 +83,8 @@ pub(crate) fn revocations(
 ///
 /// [`TlsError`].
 pub(crate) fn roots(path: Option<&Path>) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
     if let Some(path) = path {
-        for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| broken(path, &in_words(&error, "this end")))?;
-        }
-        return Ok(roots);
+        return trusted(path, certificates(path)?);
     }
     let path = match std::env::var_os(ROOTS_VARIABLE) {
         Some(path) => PathBuf::from(path),
@@ -97,9 +93,26 @@ pub(crate) fn roots(path: Option<&Path>) -> Result<RootCertStore, TlsError> {
             places.find(|path| path.exists()).ok_or(TlsError::NoRoots)?
         }
     };
+    let mut roots = RootCertStore::empty();
     // One of them that is strange need not matter.
     let (taken, _) = roots.add_parsable_certificates(certificates(&path)?);
     if taken == 0 { Err(TlsError::NoRoots) } else { Ok(roots) }
+}
+
+/// Those whose certificates these are, which were in that file.
+///
+/// # Errors
+///
+/// [`TlsError`] if one of them will not do.
+pub(crate) fn trusted(
+    path: &Path,
+    certificates: Vec<CertificateDer<'static>>,
+) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).map_err(|error| broken(path, &in_words(&error, "this end")))?;
+    }
+    Ok(roots)
 }
 
 /// The key of a file of our account or root's that nobody else can read; its group may if root owns it.

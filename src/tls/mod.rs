@@ -13,7 +13,7 @@ mod words;
 
 pub(crate) use certificate::Facts;
 pub(crate) use error::TlsError;
-pub(crate) use files::{Identity, certificates, revocations, roots};
+pub(crate) use files::{Identity, certificates, revocations, roots, trusted};
 pub(crate) use list::ListFacts;
 pub(crate) use provider::provider;
 pub(crate) use read::check_again;

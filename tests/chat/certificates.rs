@@ -75,6 +75,14 @@ fn a_pipe_is_read_at_the_start_and_not_waited_for_without_end() {
         .assert(0, b"", "");
     server.program.signal(Signal::USR2);
     server.program.expect_stderr(" again: it is no regular file");
+    // Each file is read once.
+    let own = authority.own();
+    let pipes = format!("--key {key} --client-ca <(cat {own})");
+    let server =
+        Server::run(bash(&format!("exec \"$chatbox\" server --cert {certificate} {pipes} 0")));
+    let bob = authority.client("bob", &[]);
+    let flags = [&["--tls", "--cacert", &own][..], &bob.flags()].concat();
+    sender(server.port, "localhost", "bob", &flags).assert(0, b"", "");
     // Nobody ever writes into this one.
     refused(&["--cert", &empty, "--key", key]).assert_one_error(1, "its end has not come for 10 s");
 }
