@@ -43,6 +43,12 @@ pub fn chatbox<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     command
 }
 
+/// The process is stopped.
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.trim_start().starts_with('T')
+}
+
 /// Says that this test, or a part of it, is left out, and why. What tests print otherwise is shown
 /// only if they fail.
 pub fn left_out(why: &str) {
@@ -214,6 +220,11 @@ impl Program {
 
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.bytes()).into_owned()
+    }
+
+    /// It is stopped, as by Ctrl-Z.
+    pub fn is_stopped(&self) -> bool {
+        is_stopped(self.pid())
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -169,8 +169,7 @@ impl Terminal {
 
     /// The program is stopped, as by Ctrl-Z.
     pub fn is_stopped(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        stat.rsplit_once(')').unwrap().1.trim_start().starts_with('T')
+        super::is_stopped(self.child.id())
     }
 
     /// The program has ended.

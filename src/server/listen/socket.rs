@@ -69,8 +69,10 @@ pub(super) fn listen_in(
     // What leads there is looked at once, and not followed anew for each step.
     let failed = |source| ListenError::Folder { folder: folder.into(), source };
     let folder = &folder.canonicalize().map_err(failed)?;
-    examine(folder)?;
-    folder.ancestors().skip(1).try_for_each(examine_above)?;
+    examine(folder, |mode| mode & WRITABLE_BY_OTHERS != 0)?;
+    // Nobody puts another folder into its place.
+    let is_open = |mode| mode & (WRITABLE_BY_ALL | STICKY) == WRITABLE_BY_ALL;
+    folder.ancestors().skip(1).try_for_each(|above| examine(above, is_open))?;
     let path = folder.join(port.to_string());
     let lock = lock(&path)?;
     remove_left_socket(&path)?;
@@ -80,8 +82,8 @@ pub(super) fn listen_in(
     Ok((socket, SocketFile { path, identity, _lock: lock }))
 }
 
-/// Nobody but root and this account can put anything into the folder.
-fn examine(folder: &Path) -> Result<(), ListenError> {
+/// Nobody but root and this account can do anything to the folder: it is theirs, and not open to others.
+fn examine(folder: &Path, is_open: fn(u32) -> bool) -> Result<(), ListenError> {
     let failed = |source| ListenError::Folder { folder: folder.into(), source };
     let found = fs::metadata(folder).map_err(failed)?;
     if !found.is_dir() {
@@ -89,22 +91,8 @@ fn examine(folder: &Path) -> Result<(), ListenError> {
     }
     let problem = if ![accounts::ROOT, accounts::own()].contains(&found.uid()) {
         "it is somebody else's"
-    } else if found.mode() & WRITABLE_BY_OTHERS != 0 {
+    } else if is_open(found.mode()) {
         "they may write to it"
-    } else {
-        return Ok(());
-    };
-    Err(ListenError::Unsafe { folder: folder.into(), problem })
-}
-
-/// Nobody but root and this account can put another folder into its place.
-fn examine_above(folder: &Path) -> Result<(), ListenError> {
-    let failed = |source| ListenError::Folder { folder: folder.into(), source };
-    let found = fs::metadata(folder).map_err(failed)?;
-    let problem = if ![accounts::ROOT, accounts::own()].contains(&found.uid()) {
-        "it is somebody else's"
-    } else if found.mode() & WRITABLE_BY_ALL != 0 && found.mode() & STICKY == 0 {
-        "everybody may write to it"
     } else {
         return Ok(());
     };

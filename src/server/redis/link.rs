@@ -96,9 +96,11 @@ impl Trouble {
         matches!(self, Trouble::Refused(words) if !words.starts_with("NOSCRIPT"))
     }
 
-    /// It will be otherwise in a moment, as if Redis were away: it reads what it has.
-    pub(super) fn is_loading(&self) -> bool {
-        matches!(self, Trouble::Refused(words) if words.starts_with("LOADING"))
+    /// It is final, and will not be otherwise in a moment, as while Redis reads what it has: that is as
+    /// if it were away.
+    pub(super) fn is_lasting(&self) -> bool {
+        let is_loading = matches!(self, Trouble::Refused(words) if words.starts_with("LOADING"));
+        self.is_final() && !is_loading
     }
 }
 

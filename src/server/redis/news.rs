@@ -35,7 +35,7 @@ pub(super) fn listen(target: &Target, server: &str, wants: &mpsc::Sender<Want>) 
         let (want, pause) = match listen_once(target, server, wants) {
             Ok(()) => return,
             // Nothing can be heard: what is new has to be looked for.
-            Err(trouble @ Trouble::Refused(_)) if !trouble.is_loading() => {
+            Err(trouble) if trouble.is_lasting() => {
                 let address = &target.address;
                 refusals.warn(format_args!("Redis at {address} lets nothing be heard: {trouble}"));
                 (Want::Look, SILENCE)

@@ -242,7 +242,7 @@ impl Writer {
         let away = self.away.get_or_insert_with(Away::now);
         away.has_arrived = false;
         away.reason = trouble.to_string();
-        away.is_refusing = trouble.is_final() && !trouble.is_loading();
+        away.is_refusing = trouble.is_lasting();
         if away.is_refusing {
             let address = &self.presence.target.address;
             self.refusals.warn(format_args!("Redis at {address} keeps nothing: {trouble}"));

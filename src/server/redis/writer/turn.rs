@@ -98,25 +98,21 @@ impl Writer {
         let (mut commands, mut questions) = (Commands::default(), Vec::new());
         let count = self.due.len().min(ROOMS);
         let due: Vec<_> = self.due.drain(..count).collect();
-        let (mut keep, mut behind) = (Vec::new(), Vec::new());
+        let (mut keep, target) = (Vec::new(), &self.presence.target);
         for name in &due {
             let Some(followed) = self.rooms.get_mut(name) else { continue };
             followed.is_due = false;
             if followed.send_next(&mut self.number).is_some() {
                 keep.push(name.clone());
             } else if followed.is_behind() {
-                behind.push((name.clone(), followed.after()));
+                let (stream, after) = (target.stream(name.as_str()), followed.after());
+                commands.add(&fetch(&stream, &format!("({after}"), "+"));
+                questions.push(Question::Fetch(name.clone()));
             }
         }
         for names in keep.chunks(ROOMS_OF_A_CALL) {
             self.ask_to_keep(names, link, &mut commands);
             questions.push(Question::Append(names.to_vec()));
-        }
-        let target = &self.presence.target;
-        for (name, after) in behind {
-            let stream = target.stream(name.as_str());
-            commands.add(&fetch(&stream, &format!("({after}"), "+"));
-            questions.push(Question::Fetch(name));
         }
         for name in due {
             let Some(open) = self.rooms.get(&name).and_then(|room| room.opens.front()) else {
