@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::faulty_client::command;
-use crate::run::{failed, patiently, report};
+use crate::run::{failed, patiently, report, trouble};
 
 /// Which client, each fault of it, and the cases that fail of it. No others do.
 const TABLE: &[(&str, &str, &[&str])] = &[
@@ -109,10 +109,8 @@ fn problem(kind: &str, fault: &str, cases: &[&str], seconds: &str) -> Option<Str
         failed(&report).into_iter().map(|id| id.strip_prefix(&of_kind).unwrap()).collect();
     let right = found == cases && status == i32::from(!cases.is_empty());
     (!right).then(|| {
-        let all = report["cases"].as_array().unwrap();
-        let bad = all.iter().filter(|case| case["verdict"] != "pass");
-        let bad: Vec<_> = bad.map(|it| format!("    {it}")).collect();
-        format!("{kind} {fault}: {status}, {found:?}\n  not {cases:?}\n{}", bad.join("\n"))
+        let trouble = trouble(&report);
+        format!("{kind} {fault}: {status}, {found:?}\n  not {cases:?}\n{trouble}")
     })
 }
 

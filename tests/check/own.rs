@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::harness::{Place, Program, Server, Way};
 use crate::over_each_way;
-use crate::run::{check, report, with_verdict};
+use crate::run::{check, report, trouble, with_verdict};
 
 const CHATBOX: &str = env!("CARGO_BIN_EXE_chatbox");
 
@@ -21,7 +21,7 @@ pub fn scratch(name: &str) -> PathBuf {
 /// All cases pass; those that are skipped all begin so.
 fn assert_right(words: &[&str], skipped: Option<&str>) {
     let (status, report) = report(words);
-    assert_eq!(status, 0, "{report:#}");
+    assert_eq!(status, 0, "{}", trouble(&report));
     let others = with_verdict(&report, "skip");
     let expected = |id: &&str| skipped.is_some_and(|start| id.starts_with(start));
     assert!(others.iter().all(expected), "{others:?}");
@@ -54,7 +54,7 @@ fn our_server_is_right_for_those_who_find_it_running(way: Way) {
             report(&["server", "--tls", "--cacert", &authority.own(), "localhost", &port])
         }
     };
-    assert_eq!(status, 0, "{report:#}");
+    assert_eq!(status, 0, "{}", trouble(&report));
     let skipped = with_verdict(&report, "skip");
     let expected =
         |id: &&str| ["server/history/", "server/running/"].iter().any(|it| id.starts_with(it));

@@ -42,3 +42,10 @@ pub fn with_verdict<'a>(report: &'a Value, verdict: &str) -> Vec<&'a str> {
 pub fn failed(report: &Value) -> Vec<&str> {
     with_verdict(report, "fail")
 }
+
+/// All that is told of the cases that neither passed nor were skipped, a line each.
+pub fn trouble(report: &Value) -> String {
+    let cases = report["cases"].as_array().unwrap().iter();
+    let bad = cases.filter(|case| case["verdict"] != "pass" && case["verdict"] != "skip");
+    bad.map(|case| format!("    {case}\n")).collect()
+}
