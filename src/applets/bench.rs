@@ -11,7 +11,7 @@ use crate::bench::{self, End, MIN_SIZE, Options, Plan};
 use crate::error::Error;
 use crate::usage::call::Call;
 use crate::usage::values::{number, port_to_connect_to, positive, seconds};
-use crate::wire::protocol::MAX_TEXT;
+use crate::wire::protocol::{MAX_TEXT, Name};
 
 pub(super) const APPLET: Applet = Applet {
     name: "bench",
@@ -21,6 +21,9 @@ pub(super) const APPLET: Applet = Applet {
     signals: CLIENT_SIGNALS,
     info: Arguments::get_args_info,
 };
+
+/// The name of all clients if nothing says so.
+const USER: &str = "bench";
 
 /// How long to send if nothing says so.
 const SECONDS: Duration = Duration::from_secs(5);
@@ -44,6 +47,10 @@ struct Arguments {
     /// the server's port
     #[argh(positional, arg_name = "PORT", from_str_fn(port_to_connect_to))]
     port: u16,
+
+    /// the name that all clients log in by, where the server takes no other from whoever runs this
+    #[argh(option, arg_name = "USER", default = "USER.into()", from_str_fn(user))]
+    user: String,
 
     /// clients that send (default: 1)
     #[argh(option, arg_name = "N", default = "1", from_str_fn(positive))]
@@ -143,6 +150,7 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     let address = flags.address(call, arguments.host, arguments.port)?;
     let plan = Plan {
         address,
+        user: arguments.user,
         senders: arguments.senders,
         receivers: arguments.receivers,
         rooms: arguments.rooms,
@@ -157,6 +165,11 @@ fn run(call: &Call<'_>) -> Result<(), Error> {
     };
     let Arguments { json, histogram, quiet, .. } = arguments;
     Ok(bench::run(&plan, Options { json, histogram, quiet })?)
+}
+
+fn user(word: &str) -> Result<String, String> {
+    let name = Name::parse(word.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(name.as_str().into())
 }
 
 fn size(word: &str) -> Result<usize, String> {

@@ -121,11 +121,12 @@ fn nanoseconds(duration: Duration) -> u64 {
 impl Client {
     /// Client `number` of the plan, with its login to be written.
     pub(super) fn new(stream: Stream, plan: &Plan, number: usize) -> Self {
+        let user = plan.user.as_bytes();
         let (room, login, role) = match number.checked_sub(plan.receivers) {
             None => {
                 let room = number % plan.rooms;
                 let role = Role::Receiver(Receiver::new(plan, room));
-                (room, Request::LogInReceiver(b"bench"), role)
+                (room, Request::LogInReceiver(user), role)
             }
             Some(number) => {
                 let room = number % plan.rooms;
@@ -138,7 +139,7 @@ impl Client {
                     unanswered: VecDeque::new(),
                     room_size: plan.in_room(plan.receivers, room),
                 };
-                (room, Request::LogInSender(b"bench"), Role::Sender(sender))
+                (room, Request::LogInSender(user), Role::Sender(sender))
             }
         };
         let room = plan.room(room);

@@ -15,6 +15,8 @@ const OTHER_DESCRIPTORS: usize = 8;
 pub(crate) struct Plan {
     /// The server.
     pub address: Address,
+    /// The name that all clients log in by.
+    pub user: String,
     /// Clients that send, 65536 at most. Sender number `i` is in room `i % rooms`.
     pub senders: usize,
     /// Clients that receive, likewise.

@@ -82,7 +82,7 @@ fn enter(plan: &Plan, room: usize, from: Option<Resume>) -> Result<(Connection, 
     let identity = Identity {
         address: plan.address.clone(),
         receives: true,
-        user: "bench".into(),
+        user: plan.user.clone(),
         room: Some(plan.room(room).into_bytes()),
         history: Some(Ask { from, required: true }),
     };

@@ -28,6 +28,10 @@ use crate::system::signals::{self, Effect, SignalsError};
 /// Bytes of a program's output that are kept.
 const KEPT: usize = 1 << 20;
 
+/// Who sleeps for no longer than that looks for something to do. Who sleeps for longer, however long one
+/// is ready to wait for him, has set himself a limit, and it may be a fault to make him reach it.
+const POLL: Duration = Duration::from_secs(10);
+
 /// How often it is looked whether a process has ended.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -291,7 +295,7 @@ impl Program {
     /// Waits until it was found at rest so often in a row, or has ended, or this is over.
     fn rest_unless(&mut self, looks: usize, is_over: impl Fn() -> bool) {
         let deadline = Instant::now() + self.patience.0;
-        let mut calm = Calm::of(self.pid.as_raw_pid(), self.patience.0);
+        let mut calm = Calm::of(self.pid.as_raw_pid(), self.patience.0.min(POLL));
         self.is_restless = false;
         while !is_over() && self.status().is_none() {
             let written = self.stdout.written().bytes.len() + self.stderr.written().bytes.len();

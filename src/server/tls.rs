@@ -109,8 +109,13 @@ impl Terms {
 
     /// What vouches for a client with these certificates.
     pub(crate) fn vouch(&self, certificates: &[CertificateDer<'static>]) -> Vouched {
+        /// Bytes of certificates, which stay for as long as the client does.
+        const MOST: usize = 16 * 1024;
         match (&self.verifier, certificates.first()) {
             (None, _) => Vouched::Nothing,
+            (Some(_), Some(_)) if certificates.iter().map(|it| it.len()).sum::<usize>() > MOST => {
+                Vouched::Unknown("you show more than 16 KiB of certificates")
+            }
             (Some(_), Some(own)) => vouched(own),
             (Some(_), None) => Vouched::Unknown("there is no certificate of yours"),
         }

@@ -249,6 +249,12 @@ fn the_servers_own_account_may_use_any_name_and_so_may_root() {
     let mut client = chatbox(["sender", host, "5000", "bin", "--room", "cafe", "-m", "hi"]);
     client.uid(2).gid(2);
     Program::start(client).finish().assert(0, b"", "");
+    for (user, status) in [("bin", 0), ("bench", 1)] {
+        let mut bench = chatbox(["bench", "--messages", "20", "-q", "--user", user, host, "5000"]);
+        bench.uid(2).gid(2);
+        let bench = Program::start(bench).finish();
+        assert_eq!(bench.status.code(), Some(status), "{bench:?}");
+    }
     drop(server);
 }
 

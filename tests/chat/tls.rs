@@ -233,6 +233,9 @@ fn names_come_from_certificates_and_there_is_no_way_round() {
         server.program.expect_stderr(&line);
     }
     server.program.expect_stderr(", certificate bob or rob) logged in");
+    let load = [&["--messages", "200", "-q", "--user", "rob"], &flags[..]].concat();
+    let bench = Program::start(server.client("bench", &load)).finish();
+    assert_eq!(bench.status.code(), Some(0), "{bench:?}");
     for name in ["chat", "Bob", "eve", "rob2"] {
         let finished = sender(server.port, "localhost", name, &flags);
         finished.assert_one_error(1, "by your certificate you are bob or rob, log in as that");
@@ -321,6 +324,53 @@ fn who_is_revoked_in_the_middle_of_a_handshake_does_not_log_in() {
         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     };
     assert!(is_gone, "{said:?}");
+}
+
+/// They stay in memory for as long as the client does.
+#[test]
+fn nobody_shows_very_many_certificates() {
+    let authority = Authority::new();
+    let own = authority.own();
+    let server = server(&authority.server(|_| {}), &["--client-ca", &own]);
+    let bob = authority.client("bob", &[]);
+    let one = fs::read_to_string(&bob.certificate).unwrap();
+    let other = fs::read_to_string(&own).unwrap();
+    let flags = [&["--tls", "--cacert", &own][..], &bob.flags()].concat();
+    for (others, is_right) in [(4, true), (100, false)] {
+        fs::write(&bob.certificate, one.clone() + &other.repeat(others)).unwrap();
+        let finished = sender(server.port, "localhost", "bob", &flags);
+        match is_right {
+            true => finished.assert(0, b"", ""),
+            false => finished.assert_one_error(1, "more than 16 KiB of certificates"),
+        }
+    }
+}
+
+/// So are all whom it vouched for.
+#[test]
+fn an_issuer_in_between_may_be_revoked() {
+    let authority = Authority::new();
+    let own = authority.own();
+    let deputy = authority.deputy("deputy");
+    let crls = authority.path("crls.pem");
+    let write_lists = |revoked: &[&str]| {
+        let lists = [authority.revoke(revoked), deputy.revoke(&[])];
+        let lists: String = lists.map(|path| fs::read_to_string(path).unwrap()).concat();
+        fs::write(&crls, lists).unwrap();
+    };
+    write_lists(&[]);
+    let flags = ["--client-ca", &own, "--crl", crls.to_str().unwrap()];
+    let server = server(&authority.server(|_| {}), &flags);
+    let (ann, bob) = (deputy.client("ann", &[]), authority.client("bob", &[]));
+    let mut ann = authority.peer(server.port, Some(&ann), &[]);
+    let mut bob = authority.peer(server.port, Some(&bob), &[]);
+    assert_eq!(ann.ask("slogin:ann"), "ok:logged in as ann");
+    assert_eq!(bob.ask("slogin:bob"), "ok:logged in as bob");
+    write_lists(&["deputy"]);
+    server.program.signal(Signal::USR2);
+    server.program.expect_stderr("certificates are read again");
+    assert_eq!(ann.line().unwrap(), "", "it is still there");
+    assert_eq!(bob.ask("join:cafe"), "ok:joined room cafe");
 }
 
 #[test]

@@ -24,6 +24,8 @@ use super::way::Folder;
 #[derive(Debug)]
 pub struct Authority {
     folder: Folder,
+    /// What those who trust nobody but the one above need, beside a certificate from here.
+    chain: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -52,7 +54,22 @@ impl Authority {
         let certificate = params.self_signed(&key).unwrap();
         let folder = Folder::new();
         fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
-        Authority { folder, issuer: Issuer::new(params, key) }
+        Authority { folder, chain: String::new(), issuer: Issuer::new(params, key) }
+    }
+
+    /// One of that name that this one vouches for.
+    pub fn deputy(&self, name: &str) -> Authority {
+        let mut deputy = Authority::new();
+        let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name = Default::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.serial_number = Some(serial(name));
+        let key = KeyPair::generate().unwrap();
+        deputy.chain = params.signed_by(&key, &self.issuer).unwrap().pem();
+        deputy.issuer = Issuer::new(params, key);
+        deputy
     }
 
     /// A file of its folder.
@@ -93,7 +110,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let [path, key_path] = ["pem", "key"].map(|end| self.path(&format!("{file}.{end}")));
-        fs::write(&path, certificate.pem()).unwrap();
+        fs::write(&path, certificate.pem() + &self.chain).unwrap();
         write_secret(&key_path, &key.serialize_pem());
         Pair { certificate: path, key: key_path }
     }
@@ -143,7 +160,8 @@ impl Authority {
         let mut config = match pair {
             None => builder.with_no_client_auth(),
             Some(pair) => {
-                let chain = vec![CertificateDer::from_pem_file(&pair.certificate).unwrap()];
+                let chain = CertificateDer::pem_file_iter(&pair.certificate).unwrap();
+                let chain = chain.map(Result::unwrap).collect();
                 let key = PrivateKeyDer::from_pem_file(&pair.key).unwrap();
                 builder.with_client_auth_cert(chain, key).unwrap()
             }
