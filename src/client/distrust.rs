@@ -80,7 +80,7 @@ impl From<Error> for Distrust {
 fn alert(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::CertificateRevoked => "it is revoked",
-        AlertDescription::CertificateExpired => "it has expired",
+        AlertDescription::CertificateExpired => "it has expired, or does not hold yet",
         AlertDescription::UnknownCA => "it is from somebody else than the server trusts",
         _ => "it will not do for a client",
     }

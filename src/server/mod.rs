@@ -5,12 +5,14 @@ mod chat;
 mod config;
 mod error;
 mod history;
+mod issuers;
 pub(crate) mod listen;
 mod outlet;
 mod redis;
 mod shutdown;
 mod status;
 mod tls;
+mod validity;
 mod worker;
 
 use std::convert::Infallible;

@@ -3,26 +3,21 @@
 //! All of it is read at the start, and again when that is asked for: then all of it counts, or, if a file
 //! will not do, what was there before.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use chrono::Utc;
-use log::warn;
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 
 use super::chat::sync::lock;
 use super::chat::vouched::{Vouched, Voucher};
 use super::config::TlsConfig;
-use crate::tls::{self, Facts, Identity, ListFacts, TlsError};
+use super::issuers::verifier;
+use super::validity::warn_of_times;
+use crate::tls::{self, Facts, Identity, TlsError};
 use crate::wire::protocol::Name;
-
-/// How long before a certificate ends that is told.
-const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// How TLS is spoken with clients, as long as it is not read again.
 #[derive(Clone, Debug)]
@@ -97,7 +92,7 @@ impl Terms {
             Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
             None => builder.with_no_client_auth(),
         };
-        warn_of_end(certificate, &pair.cert);
+        warn_of_times(certificate, &pair.cert);
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
         config.alpn_protocols = vec![tls::PROTOCOL.to_vec()];
         // A session that is resumed would outlive a revocation, and costs as much as it saves where
@@ -109,13 +104,8 @@ impl Terms {
 
     /// What vouches for a client with these certificates.
     pub(crate) fn vouch(&self, certificates: &[CertificateDer<'static>]) -> Vouched {
-        /// Bytes of certificates, which stay for as long as the client does.
-        const MOST: usize = 16 * 1024;
         match (&self.verifier, certificates.first()) {
             (None, _) => Vouched::Nothing,
-            (Some(_), Some(_)) if certificates.iter().map(|it| it.len()).sum::<usize>() > MOST => {
-                Vouched::Unknown("you show more than 16 KiB of certificates")
-            }
             (Some(_), Some(own)) => vouched(own),
             (Some(_), None) => Vouched::Unknown("there is no certificate of yours"),
         }
@@ -129,46 +119,6 @@ impl Terms {
     }
 }
 
-/// Looks at the certificates of clients.
-fn verifier(
-    issuers: &Path,
-    revocations: Option<&Path>,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    // Read once: it may be a pipe.
-    let certificates = tls::certificates(issuers)?;
-    warn_of_end(issuers, &certificates);
-    let roots = tls::trusted(issuers, certificates)?;
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider());
-    let builder = match revocations {
-        Some(path) => {
-            let lists = tls::revocations(path)?;
-            examine_lists(path, &lists)?;
-            builder.with_crls(lists)
-        }
-        None => builder,
-    };
-    let blamed = revocations.unwrap_or(issuers);
-    builder
-        .build()
-        .map_err(|error| TlsError::Broken { path: blamed.into(), problem: error.to_string() })
-}
-
-/// Of two lists of one issuer the first alone would count, whichever is newer. Logs which of them should
-/// have been replaced.
-fn examine_lists(path: &Path, lists: &[CertificateRevocationListDer<'_>]) -> Result<(), TlsError> {
-    let facts: Vec<_> = lists.iter().filter_map(|list| ListFacts::of(list)).collect();
-    for (index, one) in facts.iter().enumerate() {
-        if facts[..index].iter().any(|other| other.issuer == one.issuer) {
-            return Err(TlsError::TwoLists { path: path.into() });
-        }
-        if let Some(ends) = one.ends.filter(|ends| *ends <= Utc::now()) {
-            let (path, ends) = (path.display(), ends.format("%F"));
-            warn!("the list in {path} should have been replaced by {ends}");
-        }
-    }
-    Ok(())
-}
-
 /// The names of a certificate that are names of users.
 fn vouched(certificate: &CertificateDer<'_>) -> Vouched {
     let names = Facts::of(certificate).map(|facts| facts.names).unwrap_or_default();
@@ -179,17 +129,4 @@ fn vouched(certificate: &CertificateDer<'_>) -> Vouched {
         return Vouched::Unknown("your certificate has no name of letters and digits");
     }
     Vouched::By(Voucher::Certificate, names.into())
-}
-
-/// Logs which certificates of a file have ended, or will soon.
-fn warn_of_end(path: &Path, chain: &[CertificateDer<'_>]) {
-    let now = Utc::now();
-    for facts in chain.iter().filter_map(|certificate| Facts::of(certificate)) {
-        let (path, ends) = (path.display(), facts.ends.format("%F"));
-        if facts.ends <= now {
-            warn!("the certificate in {path} has expired on {ends}");
-        } else if facts.ends <= now + SOON {
-            warn!("the certificate in {path} expires on {ends}");
-        }
-    }
 }

@@ -3,11 +3,15 @@
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::der::{
-    GENERALIZED_TIME, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, UTC_TIME, all, expect, first,
+    GENERALIZED_TIME, IA5_STRING, OBJECT_IDENTIFIER, OCTET_STRING, PRINTABLE_STRING, SEQUENCE, SET,
+    TELETEX_STRING, UTC_TIME, UTF8_STRING, all, expect, first,
 };
 
 /// Of a subject, its common name.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+
+/// The kinds of text in which a letter or a digit is one byte, as in ASCII.
+const STRINGS: [u8; 4] = [UTF8_STRING, PRINTABLE_STRING, TELETEX_STRING, IA5_STRING];
 
 /// The extension with a subject's other names.
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
@@ -22,6 +26,12 @@ const EXTENSIONS: u8 = 0xa3;
 /// What a certificate says. Whether that is true is for its issuer's signature to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
+    /// Whom it is for, as issuers of others are named in these, in DER.
+    pub subject: Vec<u8>,
+    /// The key of whom it is for, in DER.
+    pub key: Vec<u8>,
+    /// When it begins to hold.
+    pub begins: DateTime<Utc>,
     /// When it ends to hold.
     pub ends: DateTime<Utc>,
     /// For whom it is: the common name, and names in the DNS.
@@ -42,12 +52,25 @@ impl Facts {
         }
         let (validity, rest) = expect(SEQUENCE, rest)?;
         let (subject, rest) = expect(SEQUENCE, rest)?;
+        let (key, rest) = expect(SEQUENCE, rest)?;
         let mut names: Vec<_> = common_names(subject).map(<[u8]>::to_vec).collect();
         let extensions = all(rest).find(|part| part.tag == EXTENSIONS);
         if let Some(extensions) = extensions {
             names.extend(alternative_names(extensions.content)?);
         }
-        Some(Facts { ends: time(first(validity)?.rest)?, names })
+        Some(Facts {
+            subject: subject.to_vec(),
+            key: key.to_vec(),
+            begins: time(validity)?,
+            ends: time(first(validity)?.rest)?,
+            names,
+        })
+    }
+
+    /// What whom it is for is called, for people to read.
+    pub(crate) fn name(&self) -> String {
+        let name = common_names(&self.subject).next().unwrap_or(b"without a common name");
+        String::from_utf8_lossy(name).escape_debug().to_string()
     }
 }
 
@@ -56,7 +79,8 @@ fn common_names(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
     let attributes = sets.flat_map(|set| all(set.content)).filter(|one| one.tag == SEQUENCE);
     attributes.filter_map(|attribute| {
         let (kind, value) = expect(OBJECT_IDENTIFIER, attribute.content)?;
-        (kind == COMMON_NAME).then_some(first(value)?.content)
+        let value = first(value)?;
+        (kind == COMMON_NAME && STRINGS.contains(&value.tag)).then_some(value.content)
     })
 }
 
@@ -100,7 +124,8 @@ pub(super) fn time(bytes: &[u8]) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+    use rcgen::string::BmpString;
+    use rcgen::{CertificateParams, DnType, DnValue, KeyPair, date_time_ymd};
 
     use super::*;
 
@@ -110,11 +135,14 @@ mod tests {
             let mut params = CertificateParams::new(["bob".into(), "Robert".into()]).unwrap();
             params.distinguished_name.push(DnType::OrganizationName, "eve");
             params.distinguished_name.push(DnType::CommonName, "rob");
+            params.not_before = date_time_ymd(2020, 4, 5);
             params.not_after = date_time_ymd(year, 2, 3);
             let key = KeyPair::generate().unwrap();
             let certificate = params.self_signed(&key).unwrap();
             let facts = Facts::of(certificate.der()).unwrap();
-            assert_eq!(facts.ends.format("%F").to_string(), time);
+            let times = [facts.begins, facts.ends].map(|time| time.format("%F").to_string());
+            assert_eq!(times, ["2020-04-05", time]);
+            assert_eq!(facts.name(), "rob");
             let names: Vec<_> =
                 facts.names.iter().map(|name| name.escape_ascii().to_string()).collect();
             assert_eq!(names, ["rob", "bob", "Robert"]);
@@ -122,6 +150,17 @@ mod tests {
                 assert_eq!(Facts::of(&certificate.der()[..length]), None);
             }
         }
+    }
+
+    /// Two bytes make a letter of these, which are letters of another kind one by one.
+    #[test]
+    fn a_common_name_of_wide_letters_is_none() {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name = Default::default();
+        let wide = BmpString::try_from("\u{616c}\u{6963}").unwrap();
+        params.distinguished_name.push(DnType::CommonName, DnValue::BmpString(wide));
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(Facts::of(certificate.der()).unwrap().names, [[0; 0]; 0]);
     }
 
     #[test]

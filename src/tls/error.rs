@@ -52,6 +52,20 @@ pub(crate) enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// A list is not from the issuer that it names.
+    #[error("{} has a list that its issuer has not signed: fetch it again", .path.display())]
+    Forged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing would hold that one of the issuers has vouched for.
+    #[error("{} has no list of the issuer {issuer}: append it", .path.display())]
+    NoList {
+        /// The file.
+        path: PathBuf,
+        /// What the issuer is called.
+        issuer: String,
+    },
     /// A key is no secret.
     #[error("others can read the key {}: chmod it to 600", .path.display())]
     OpenKey {

@@ -25,6 +25,7 @@ mod logins;
 mod picture;
 mod pipes;
 mod readme;
+mod revocation;
 mod running;
 mod shutdown;
 mod sockets;
