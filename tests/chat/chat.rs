@@ -434,6 +434,7 @@ fn without_colours_all_is_shown() {
     chat.expect_line("alice: hi");
     Peer::sender(server.port, "bob", "cafe").ok("sendall:hello");
     chat.expect_line("bob: hello");
+    chat.expect_at_cursor("cafe>");
     assert_eq!(shown(&chat), ["alice: hi", "bob: hello", "cafe>"]);
 }
 

@@ -85,11 +85,14 @@ impl Authority {
     /// A certificate for a server on this machine.
     pub fn server(&self, change: impl FnOnce(&mut CertificateParams)) -> Pair {
         self.issue("server", |params| {
-            let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-            params.subject_alt_names = CertificateParams::new(names).unwrap().subject_alt_names;
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            local(params);
             change(params);
         })
+    }
+
+    /// The same, for somebody who has a key.
+    pub fn server_with(&self, key: KeyPair) -> Pair {
+        self.certify("server", key, local)
     }
 
     /// A certificate for a client with a common name, and others.
@@ -104,10 +107,18 @@ impl Authority {
     }
 
     fn issue(&self, file: &str, change: impl FnOnce(&mut CertificateParams)) -> Pair {
+        self.certify(file, KeyPair::generate().unwrap(), change)
+    }
+
+    fn certify(
+        &self,
+        file: &str,
+        key: KeyPair,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
         let mut params = CertificateParams::new([]).unwrap();
         params.distinguished_name = Default::default();
         change(&mut params);
-        let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let [path, key_path] = ["pem", "key"].map(|end| self.path(&format!("{file}.{end}")));
         fs::write(&path, certificate.pem() + &self.chain).unwrap();
@@ -179,6 +190,13 @@ impl Authority {
 /// What makes certificates by hand is there.
 pub fn has_openssl() -> bool {
     Command::new("openssl").arg("version").output().is_ok()
+}
+
+/// For a server on this machine.
+fn local(params: &mut CertificateParams) {
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    params.subject_alt_names = CertificateParams::new(names).unwrap().subject_alt_names;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
 }
 
 /// A number for each name.

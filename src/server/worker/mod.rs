@@ -286,6 +286,7 @@ impl Worker {
         let lines = quota::lines_each(quiet + loud);
         self.sessions.serve_some(Lane::Quiet, quiet, lines);
         self.sessions.serve_some(Lane::Loud, loud, lines);
+        self.sessions.greet_some(lines);
         // What was no whole line had to be read, too.
         self.sessions.intake = self.sessions.intake.max(quiet + loud);
     }

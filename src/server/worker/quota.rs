@@ -1,5 +1,7 @@
 //! How much one turn of a worker is for.
 
+use std::time::Duration;
+
 /// Bytes that one read takes at most.
 pub(crate) const READ: usize = 64 * 1024;
 
@@ -13,6 +15,10 @@ pub(crate) const CLIENTS: usize = 256;
 /// Clients whose certificates are looked at once more in one turn at most: a signature is worth many
 /// lines.
 pub(crate) const EXAMINED: usize = 16;
+
+/// How long a turn may go on serving those who are in a handshake: a signature can take milliseconds, and
+/// who has come through waits meanwhile.
+pub(crate) const GREETINGS: Duration = Duration::from_millis(2);
 
 /// Handshakes that may be under way on a worker.
 pub(crate) const HANDSHAKES: usize = 256;

@@ -54,6 +54,8 @@ pub(crate) struct Sessions {
     wanted: mpsc::Receiver<Effect>,
     /// Connections to be served.
     pub ready: SessionQueue,
+    /// Those that are in a handshake.
+    pub greetings: SessionQueue,
     /// Connections that something has happened to, to be settled.
     pub changed: SessionQueue,
     /// Connections with something new in their queues, to be written to.
@@ -92,6 +94,7 @@ impl Sessions {
             effects,
             wanted,
             ready: SessionQueue::default(),
+            greetings: SessionQueue::default(),
             changed: SessionQueue::default(),
             writes: SessionQueue::default(),
             slow: SlowReceivers::new(),
@@ -122,7 +125,7 @@ impl Sessions {
 
     /// Nothing is to be done for any of them now.
     pub(crate) fn is_idle(&self) -> bool {
-        let lists = [&self.ready, &self.changed, &self.writes];
+        let lists = [&self.ready, &self.greetings, &self.changed, &self.writes];
         let is_idle = lists.iter().all(|list| list.is_empty()) && self.batches.is_empty();
         is_idle && self.doubtful.is_empty()
     }
@@ -166,7 +169,11 @@ impl Sessions {
             && slot.connection.is_servable()
             && self.phase.takes_lines()
         {
-            self.ready.add(token, slot.connection.session.lane());
+            match slot.connection.transport.is_handshaking() {
+                // They have not logged in yet.
+                true => self.greetings.add(token, Lane::Quiet),
+                false => self.ready.add(token, slot.connection.session.lane()),
+            }
         }
     }
 
@@ -305,6 +312,17 @@ impl Sessions {
         for _ in 0..clients {
             if let Some(token) = self.ready.take(lane) {
                 self.serve(token, lines);
+            }
+        }
+    }
+
+    /// Serves clients that are in a handshake, for as long as a turn has for that; one in any case.
+    pub(crate) fn greet_some(&mut self, lines: usize) {
+        let begun = Instant::now();
+        while let Some(token) = self.greetings.take(Lane::Quiet) {
+            self.serve(token, lines);
+            if begun.elapsed() >= quota::GREETINGS {
+                break;
             }
         }
     }

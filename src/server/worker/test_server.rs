@@ -306,10 +306,11 @@ impl Worker {
         let sessions = &mut self.sessions;
         sessions.slow.check_soon();
         sessions.check_slow();
-        let [ready, changed, writes] = [&sessions.ready, &sessions.changed, &sessions.writes]
-            .map(|list| Lane::ALL.map(|lane| list.len(lane)));
+        let lists = [&sessions.ready, &sessions.greetings, &sessions.changed, &sessions.writes];
+        let [ready, greetings, changed, writes] =
+            lists.map(|list| Lane::ALL.map(|lane| list.len(lane)));
         format!(
-            "{} connections, {ready:?} to serve, {changed:?} to settle, {writes:?} to write to, {} \
+            "{} connections, {ready:?} to serve, {greetings:?} to greet, {changed:?} to settle, {writes:?} to write to, {} \
              slow, {} to log in",
             sessions.slots.tokens().len(),
             sessions.slow.len(),

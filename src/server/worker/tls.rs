@@ -155,6 +155,11 @@ impl Tls {
         };
         if matches!(self.speech, Speech::Unknown) && count > 0 {
             self.begin(buffer[0])?;
+            if self.is_spoken() {
+                // To answer it is work, which is for those whose turn that is.
+                self.undecrypted = buffer[..count].to_vec();
+                return Ok(Got::Some(0));
+            }
         }
         let got = match self.speech {
             Speech::Tls(_) => {
