@@ -3,6 +3,7 @@
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use thiserror::Error;
 
+use crate::terminal::visible::visible;
 use crate::tls::in_words;
 
 /// Why a client and a server do not come to trust each other.
@@ -31,6 +32,9 @@ pub(crate) enum Distrust {
          TLS there"
     )]
     Ended,
+    /// The server has refused the client before TLS began, in plain text, as anybody on the way could.
+    #[error("the server, without TLS, says: {}", visible(.0))]
+    Refusal(Vec<u8>),
     /// The server wants a certificate.
     #[error("the server wants to see a certificate: show one with --cert and --key")]
     Wanted,

@@ -138,7 +138,7 @@ impl ClientError {
             Self::UnknownHost { .. }
                 | Self::Connect { .. }
                 | Self::Socket { .. }
-                | Self::Distrust(Distrust::Ended)
+                | Self::Distrust(Distrust::Ended | Distrust::Refusal(_))
                 | Self::Closed
                 | Self::Cut
                 | Self::CutFromHistory

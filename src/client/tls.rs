@@ -17,6 +17,7 @@ use super::dial::CONNECT;
 use super::distrust::Distrust;
 use crate::system::descriptors;
 use crate::tls::{self, Identity, TlsError};
+use crate::wire::protocol::Reply;
 
 /// Bytes of one record at most.
 const RECORD: usize = 16 * 1024;
@@ -122,10 +123,23 @@ impl Tls {
         if !descriptors::wait(&mut [PollFd::new(&self.tcp, flags)], Some(most))? {
             return Err(ErrorKind::TimedOut.into());
         }
+        if let Some(refusal) = self.refusal() {
+            return Err(io::Error::other(Distrust::Refusal(refusal)));
+        }
         match self.receive() {
             Ok(0) if self.session.is_handshaking() => Err(io::Error::other(Distrust::Ended)),
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// What a server says that has no place for the client, and has not come to TLS.
+    fn refusal(&self) -> Option<Vec<u8>> {
+        let mut start = [0; 512];
+        let count = self.tcp.peek(&mut start).ok()?;
+        match Reply::parse(start[..count].trim_ascii_end()) {
+            Ok(Reply::Err(reason)) => Some(reason.to_vec()),
+            _ => None,
         }
     }
 

@@ -106,7 +106,7 @@ impl Terms {
     pub(crate) fn vouch(&self, certificates: &[CertificateDer<'static>]) -> Vouched {
         match (&self.verifier, certificates.first()) {
             (None, _) => Vouched::Nothing,
-            (Some(_), Some(own)) => vouched(own),
+            (Some(_), Some(own)) => vouched(own, certificates),
             (Some(_), None) => Vouched::Unknown("there is no certificate of yours"),
         }
     }
@@ -119,9 +119,16 @@ impl Terms {
     }
 }
 
-/// The names of a certificate that are names of users.
-fn vouched(certificate: &CertificateDer<'_>) -> Vouched {
-    let names = Facts::of(certificate).map(|facts| facts.names).unwrap_or_default();
+/// The names of a certificate that are names of users; and all that are shown, its own included.
+fn vouched(own: &CertificateDer<'_>, shown: &[CertificateDer<'_>]) -> Vouched {
+    let limits_names = |certificate| Facts::of(certificate).is_none_or(|facts| facts.limits_names);
+    // An issuer who may name some people alone would otherwise name others.
+    let is_limited = shown.iter().any(|certificate| limits_names(certificate));
+    let names = Facts::of(own).map(|Facts { common_names, dns_names, .. }| match is_limited {
+        true => dns_names,
+        false => [common_names, dns_names].concat(),
+    });
+    let names = names.unwrap_or_default();
     let mut names: Vec<_> = names.iter().filter_map(|name| Name::parse(name).ok()).collect();
     names.sort();
     names.dedup();

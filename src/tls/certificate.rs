@@ -16,7 +16,10 @@ const STRINGS: [u8; 4] = [UTF8_STRING, PRINTABLE_STRING, TELETEX_STRING, IA5_STR
 /// The extension with a subject's other names.
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 
-/// Of these, a name in the DNS.
+/// The extension that limits which names others may have.
+const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+
+/// Of a subject's other names, one in the DNS.
 const DNS_NAME: u8 = 0x82;
 
 /// The parts of a certificate that need not be there, before and after the subject's key.
@@ -34,8 +37,12 @@ pub(crate) struct Facts {
     pub begins: DateTime<Utc>,
     /// When it ends to hold.
     pub ends: DateTime<Utc>,
-    /// For whom it is: the common name, and names in the DNS.
-    pub names: Vec<Vec<u8>>,
+    /// What whom it is for is called: the common name, several if it says so.
+    pub common_names: Vec<Vec<u8>>,
+    /// Names of it in the DNS.
+    pub dns_names: Vec<Vec<u8>>,
+    /// The names are limited that those may have for whom it vouches, which says nothing of common names.
+    pub limits_names: bool,
 }
 
 impl Facts {
@@ -53,23 +60,32 @@ impl Facts {
         let (validity, rest) = expect(SEQUENCE, rest)?;
         let (subject, rest) = expect(SEQUENCE, rest)?;
         let (key, rest) = expect(SEQUENCE, rest)?;
-        let mut names: Vec<_> = common_names(subject).map(<[u8]>::to_vec).collect();
-        let extensions = all(rest).find(|part| part.tag == EXTENSIONS);
-        if let Some(extensions) = extensions {
-            names.extend(alternative_names(extensions.content)?);
+        let (mut dns_names, mut limits_names) = (Vec::new(), false);
+        if let Some(extensions) = all(rest).find(|part| part.tag == EXTENSIONS) {
+            let (extensions, _) = expect(SEQUENCE, extensions.content)?;
+            for extension in all(extensions) {
+                let (kind, rest) = expect(OBJECT_IDENTIFIER, extension.content)?;
+                match kind {
+                    ALTERNATIVE_NAMES => dns_names.extend(alternative_names(rest)?),
+                    NAME_CONSTRAINTS => limits_names = true,
+                    _ => {}
+                }
+            }
         }
         Some(Facts {
             subject: subject.to_vec(),
             key: key.to_vec(),
             begins: time(validity)?,
             ends: time(first(validity)?.rest)?,
-            names,
+            common_names: common_names(subject).map(<[u8]>::to_vec).collect(),
+            dns_names,
+            limits_names,
         })
     }
 
     /// What whom it is for is called, for people to read.
     pub(crate) fn name(&self) -> String {
-        let name = common_names(&self.subject).next().unwrap_or(b"without a common name");
+        let name = self.common_names.first().map_or(&b"without a common name"[..], Vec::as_slice);
         String::from_utf8_lossy(name).escape_debug().to_string()
     }
 }
@@ -84,20 +100,13 @@ fn common_names(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn alternative_names(extensions: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let (extensions, _) = expect(SEQUENCE, extensions)?;
-    let mut names = Vec::new();
-    for extension in all(extensions) {
-        let (kind, rest) = expect(OBJECT_IDENTIFIER, extension.content)?;
-        if kind == ALTERNATIVE_NAMES {
-            // It may say before that it is critical.
-            let value = all(rest).find(|value| value.tag == OCTET_STRING)?;
-            let (of_all_kinds, _) = expect(SEQUENCE, value.content)?;
-            let dns_names = all(of_all_kinds).filter(|name| name.tag == DNS_NAME);
-            names.extend(dns_names.map(|name| name.content.to_vec()));
-        }
-    }
-    Some(names)
+/// Those in the DNS, out of an extension.
+fn alternative_names(extension: &[u8]) -> Option<impl Iterator<Item = Vec<u8>>> {
+    // It may say before that it is critical.
+    let value = all(extension).find(|value| value.tag == OCTET_STRING)?;
+    let (of_all_kinds, _) = expect(SEQUENCE, value.content)?;
+    let dns_names = all(of_all_kinds).filter(|name| name.tag == DNS_NAME);
+    Some(dns_names.map(|name| name.content.to_vec()))
 }
 
 /// The time that stands first: `YYMMDDHHMMSSZ`, or with the whole year.
@@ -143,9 +152,9 @@ mod tests {
             let times = [facts.begins, facts.ends].map(|time| time.format("%F").to_string());
             assert_eq!(times, ["2020-04-05", time]);
             assert_eq!(facts.name(), "rob");
-            let names: Vec<_> =
-                facts.names.iter().map(|name| name.escape_ascii().to_string()).collect();
-            assert_eq!(names, ["rob", "bob", "Robert"]);
+            assert_eq!(facts.common_names, [b"rob"]);
+            assert_eq!(facts.dns_names, [&b"bob"[..], b"Robert"]);
+            assert!(!facts.limits_names);
             for length in 0..certificate.der().len() {
                 assert_eq!(Facts::of(&certificate.der()[..length]), None);
             }
@@ -160,7 +169,7 @@ mod tests {
         let wide = BmpString::try_from("\u{616c}\u{6963}").unwrap();
         params.distinguished_name.push(DnType::CommonName, DnValue::BmpString(wide));
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        assert_eq!(Facts::of(certificate.der()).unwrap().names, [[0; 0]; 0]);
+        assert_eq!(Facts::of(certificate.der()).unwrap().common_names, [[0; 0]; 0]);
     }
 
     #[test]

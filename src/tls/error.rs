@@ -72,6 +72,15 @@ pub(crate) enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// A key is of no kind that TLS is spoken with here.
+    #[error(
+        "the key {} will not do: RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519 will",
+        .path.display()
+    )]
+    StrangeKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A key is somebody else's.
     #[error("the key {} belongs to another account: chown it to the one that uses it", .path.display())]
     ForeignKey {

@@ -1,6 +1,7 @@
 //! Files → certificates, keys, and lists of what was revoked.
 
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ impl Identity {
                 Err(TlsError::NoPair { certificate: certificate.into(), key: key.into() })
             }
             // Of a key that is none it says only that.
-            Err(error @ Error::General(_)) => Err(broken(key, &error)),
+            Err(Error::General(_)) => Err(TlsError::StrangeKey { path: key.into() }),
             Err(error) => Err(broken(certificate, &in_words(&error, "this end"))),
         }
     }
@@ -119,6 +120,10 @@ pub(crate) fn trusted(
 fn secret(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let file = open(path)?;
     let found = file.metadata().map_err(|source| TlsError::Read { path: path.into(), source })?;
+    if !found.is_file() && !found.file_type().is_fifo() {
+        let source = io::Error::other("it is neither a file nor a pipe");
+        return Err(TlsError::Read { path: path.into(), source });
+    }
     // Its owner can read it and change it, whatever its mode.
     if found.uid() != 0 && found.uid() != geteuid().as_raw() {
         return Err(TlsError::ForeignKey { path: path.into() });
@@ -134,7 +139,7 @@ fn secret(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
             let what = "private key without a passphrase";
             Err(TlsError::Nothing { path: path.into(), what })
         }
-        Err(error) => Err(broken(path, &error)),
+        Err(error) => Err(broken(path, &in_form(&error))),
     }
 }
 
@@ -145,11 +150,22 @@ fn is_locked(pem: &[u8]) -> bool {
 
 fn parse<T: PemObject>(path: &Path, bytes: &[u8], what: &'static str) -> Result<Vec<T>, TlsError> {
     let items = T::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
-    let items = items.map_err(|error| broken(path, &error))?;
+    let items = items.map_err(|error| broken(path, &in_form(&error)))?;
     if items.is_empty() {
         return Err(TlsError::Nothing { path: path.into(), what });
     }
     Ok(items)
+}
+
+/// What is wrong with PEM, in words where the library has numbers.
+fn in_form(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "its last lines are missing".into(),
+        pem::Error::IllegalSectionStart { .. } => {
+            "a line of it begins like a section and is none".into()
+        }
+        error => error.to_string(),
+    }
 }
 
 fn broken(path: &Path, problem: &dyn std::fmt::Display) -> TlsError {

@@ -195,3 +195,28 @@ fn a_client_that_trusts_anybody_needs_no_name_that_could_be_in_a_certificate() {
     let finished = sender(server.port, "127.1", "bob", &["--tls", "--cacert", &authority.own()]);
     finished.assert_one_error(1, "cannot connect to 127.1");
 }
+
+#[test]
+fn a_key_that_is_none_or_of_another_kind_is_called_that() {
+    let authority = Authority::new();
+    let pair = authority.server(|_| {});
+    let refused_with = |key: &str| {
+        let certificate = pair.certificate.to_str().unwrap();
+        refused(&["--cert", certificate, "--key", key])
+    };
+    for strange in [file(&authority, ""), "/dev/zero".into()] {
+        refused_with(&strange).assert_one_error(1, "it is neither a file nor a pipe");
+    }
+    let key = fs::read_to_string(&pair.key).unwrap();
+    let (cut, _) = key.trim_end().rsplit_once('\n').unwrap();
+    write_secret(&pair.key, cut);
+    refused_with(pair.key.to_str().unwrap()).assert_one_error(1, "its last lines are missing");
+    if has_openssl() {
+        run(
+            &authority,
+            "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521 -out other.key",
+        );
+        let other = file(&authority, "other.key");
+        refused_with(&other).assert_one_error(1, "will not do: RSA of 2048 to 4096 bits, P-256");
+    }
+}

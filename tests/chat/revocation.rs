@@ -83,7 +83,7 @@ fn who_is_revoked_in_the_middle_of_a_handshake_does_not_log_in() {
 fn an_issuer_in_between_may_be_revoked() {
     let authority = Authority::new();
     let own = authority.own();
-    let deputy = authority.deputy("deputy");
+    let deputy = authority.deputy("deputy", |_| {});
     let crls = authority.path("crls.pem");
     let write_lists = |revoked: &[&str]| {
         let lists = [authority.revoke(revoked), deputy.revoke(&[])];
@@ -131,7 +131,7 @@ fn lists_of_others_change_nothing() {
     assert_eq!(ann.ask("slogin:ann"), "ok:logged in as ann");
     for (list, problem) in [
         (stranger.revoke(&[]), "has a list that its issuer has not signed"),
-        (authority.deputy("deputy").revoke(&[]), "has no list of the issuer an authority"),
+        (authority.deputy("deputy", |_| {}).revoke(&[]), "has no list of the issuer an authority"),
     ] {
         fs::copy(list, &crl).unwrap();
         let flags = [&pair.flags()[..], &["--client-ca", &own, "--crl", &crl]].concat();

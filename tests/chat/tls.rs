@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use rcgen::{KeyPair, date_time_ymd};
+use rcgen::{GeneralSubtree, KeyPair, NameConstraints, date_time_ymd};
 
 use crate::harness::authority::{Authority, Pair, has_openssl, write_secret};
 use crate::harness::way::Folder;
@@ -101,6 +101,22 @@ fn a_client_without_tls_is_told_so_at_once() {
     finished.assert_one_error(1, "this server speaks TLS, connect with --tls");
     server.program.expect_stderr("the client does not speak TLS");
     assert!(begun.elapsed() < Duration::from_secs(9), "only after a time-out");
+}
+
+/// The server does not know yet what it would speak.
+#[test]
+fn a_server_without_a_place_says_so_with_or_without_tls() {
+    let authority = Authority::new();
+    let (pair, own) = (authority.server(|_| {}), authority.own());
+    for flags in [&["--max-clients", "1"][..], &["--max-clients", "1", "--allow-plain"]] {
+        let server = server(&pair, flags);
+        let mut ann = authority.peer(server.port, None, &[]);
+        assert_eq!(ann.ask("slogin:ann"), "ok:logged in as ann");
+        let trust = ["--tls", "--cacert", &own];
+        let finished = sender(server.port, "localhost", "bob", &trust);
+        finished.assert_one_error(1, "the server, without TLS, says: the server is full");
+        sender(server.port, "localhost", "bob", &[]).assert_one_error(1, "the server is full");
+    }
 }
 
 #[test]
@@ -276,6 +292,25 @@ fn nobody_shows_very_many_certificates() {
             false => finished.assert_one_error(1, "the server refuses the certificate of --cert"),
         }
     }
+}
+
+/// What limits an issuer binds names in the DNS alone.
+#[test]
+fn an_issuer_for_some_people_alone_names_no_others() {
+    let authority = Authority::new();
+    let own = authority.own();
+    let server = server(&authority.server(|_| {}), &["--client-ca", &own]);
+    let deputy = authority.deputy("deputy", |params| {
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName("bob".into())],
+            excluded_subtrees: Vec::new(),
+        });
+    });
+    let both = deputy.client("alice", &["bob"]);
+    let flags = [&["--tls", "--cacert", &own][..], &both.flags()].concat();
+    sender(server.port, "localhost", "bob", &flags).assert(0, b"", "");
+    let finished = sender(server.port, "localhost", "alice", &flags);
+    finished.assert_one_error(1, "by your certificate you are bob, log in as that");
 }
 
 #[test]

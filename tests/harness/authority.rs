@@ -58,7 +58,7 @@ impl Authority {
     }
 
     /// One of that name that this one vouches for.
-    pub fn deputy(&self, name: &str) -> Authority {
+    pub fn deputy(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Authority {
         let mut deputy = Authority::new();
         let mut params = CertificateParams::new([]).unwrap();
         params.distinguished_name = Default::default();
@@ -66,6 +66,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.serial_number = Some(serial(name));
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         deputy.chain = params.signed_by(&key, &self.issuer).unwrap().pem();
         deputy.issuer = Issuer::new(params, key);

@@ -86,10 +86,21 @@ impl fmt::Display for Voucher {
     }
 }
 
-/// `ann or annie`
+/// `ann or annie`; of very many, the first.
 fn in_words(names: &[Name]) -> String {
-    let names: Vec<_> = names.iter().map(Name::as_str).collect();
-    names.join(" or ")
+    /// Bytes, but for the first: they have to fit an answer, and a line of a log.
+    const MOST: usize = 300;
+    let mut words = String::new();
+    for (number, name) in names.iter().map(Name::as_str).enumerate() {
+        if number == 0 {
+            words += name;
+        } else if words.len() + name.len() <= MOST {
+            words = words + " or " + name;
+        } else {
+            return format!("{words} or one of {} more", names.len() - number);
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -98,12 +109,18 @@ mod tests {
 
     #[test]
     fn only_the_names_that_are_vouched_for_will_do_and_the_refusal_says_which() {
-        let [ann, bob, eve] =
-            ["ann", "bob", "eve"].map(|name| Name::parse(name.as_bytes()).unwrap());
+        let name = |name: &str| Name::parse(name.as_bytes()).unwrap();
+        let [ann, bob, eve] = ["ann", "bob", "eve"].map(name);
         let vouched = Vouched::By(Voucher::Account, Arc::from([ann.clone(), bob.clone()]));
         assert_eq!([&ann, &bob].map(|name| vouched.allow(name)), [Some(Ok(())), Some(Ok(()))]);
         let refusal = vouched.allow(&eve).unwrap().unwrap_err();
         assert_eq!(refusal.to_string(), "by your account you are ann or bob, log in as that");
+        let many: Vec<_> = (100..500).map(|number| name(&format!("user{number}"))).collect();
+        let vouched = Vouched::By(Voucher::Certificate, many.into());
+        let refusal = vouched.allow(&eve).unwrap().unwrap_err().to_string();
+        assert!(refusal.len() < 400, "{refusal}");
+        assert!(refusal.starts_with("by your certificate you are user100 or user101 or "));
+        assert!(refusal.ends_with(" or one of 372 more, log in as that"), "{refusal}");
         assert_eq!(Vouched::Nothing.allow(&eve), Some(Ok(())));
         assert_eq!(Vouched::Awaited.allow(&eve), None);
         assert!(Vouched::Unknown("why").allow(&ann).unwrap().is_err());

@@ -4,7 +4,7 @@
 //! pace that costs next to nothing; and while the system lacks something that a client needs, nobody
 //! is accepted.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -208,7 +208,7 @@ impl Acceptor {
         debug!("refused client {peer}: {reason}");
         let mut line = Vec::new();
         Reply::Err(reason.to_string().as_bytes()).encode(&mut line);
-        let _ = transport.write(&line);
+        let _ = transport.refuse(&line);
         transport.close(false);
         match reason {
             NotAdmitted::Full => {

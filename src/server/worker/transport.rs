@@ -121,6 +121,15 @@ impl Transport {
         }
     }
 
+    /// Says why there is no place for somebody of whom nothing is known yet, not even whether TLS is
+    /// spoken: so, without it.
+    pub(crate) fn refuse(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tls(tls) => tls.tcp.stream.write(line),
+            other => other.write(line),
+        }
+    }
+
     /// TLS is spoken.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self, Transport::Tls(tls) if tls.is_spoken())
