@@ -2,12 +2,14 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::peer::{Patience, Place};
 use super::program::{Program, Stdout, Streams, ended};
 use super::story::Story;
+use super::trial::random;
 
 /// How often it is looked whether a server that was started listens.
 const LOOK: Duration = Duration::from_millis(3);
@@ -163,9 +165,17 @@ pub(super) fn loopback(port: u16) -> Vec<SocketAddr> {
     vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
 }
 
-/// A port that nobody uses just now.
+/// A port that nobody uses just now. Until the server has it, somebody else may take it, and would be
+/// taken for the server: so it is none of those that systems give to whoever asks for any port.
 fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    const TRIES: usize = 100;
+    const GIVEN_TO_NOBODY: Range<u64> = 10_000..32_768;
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let of_ours = || {
+        let count = GIVEN_TO_NOBODY.end - GIVEN_TO_NOBODY.start;
+        bind((GIVEN_TO_NOBODY.start + random() % count) as u16).ok()
+    };
+    let listener = (0..TRIES).find_map(|_| of_ours()).map_or_else(|| bind(0), Ok);
     let address = listener.and_then(|listener| listener.local_addr());
     address.map(|address| address.port()).map_err(|error| format!("there is no free port: {error}"))
 }

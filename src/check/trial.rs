@@ -36,9 +36,14 @@ pub(super) trait Ground {
     fn is_mute(&self) -> bool;
 }
 
+/// A number that nobody can tell before.
+pub(super) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// What makes the names of a case different from all others: a few letters and digits.
 pub(super) fn mark() -> String {
-    format!("{:x}", RandomState::new().build_hasher().finish() & 0xff_ffff)
+    format!("{:x}", random() & 0xff_ffff)
 }
 
 /// A case that was tried.
