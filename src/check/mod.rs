@@ -28,8 +28,9 @@ use crate::terminal::color::Color;
 use crate::terminal::output;
 
 use case::{About, Case};
-use peer::{Patience, Place};
+use peer::{Patience, Peer, Place};
 use report::Report;
+use story::{Story, shown};
 use subject::Subject;
 use trial::{Ground, Tried};
 
@@ -78,7 +79,7 @@ fn try_server(plan: Plan, options: Options) -> Result<Report, CheckError> {
     let cases = chosen(server::cases(), &plan.selection)?;
     let (profile, patience) = (plan.selection.profile, Patience(plan.timeout));
     let subject = match plan.target {
-        Target::Running(address) => match place(address) {
+        Target::Running(address) => match place(address).and_then(|it| welcoming(it, patience)) {
             Ok(place) => Subject::Running(place),
             Err(why) => {
                 let tried = trial::untried(&cases, &why);
@@ -141,6 +142,25 @@ fn place(address: Address) -> Result<Place, String> {
     let found = (host.as_str(), port).to_socket_addrs();
     let found = found.map_err(|error| format!("cannot find {host}: {error}"))?;
     Ok(Place::Inet(found.collect()))
+}
+
+/// The same place, or why there is nothing to try: a server that knows who is there, by an account or a
+/// certificate, may take one name alone.
+fn welcoming(place: Place, patience: Patience) -> Result<Place, String> {
+    if matches!(place, Place::Inet(_)) {
+        return Ok(place);
+    }
+    let answer = || {
+        let names = ["a newcomer sends", "a newcomer gets"].map(String::from);
+        let mut peer = Peer::connect(&place, names, patience, &Story::default())?;
+        peer.say(format!("slogin:{}", trial::mark()))?;
+        peer.line("an answer")
+    };
+    match answer().as_deref().map(|line| line.strip_prefix(b"err:")) {
+        Ok(Some(reason)) => Err(format!("the server has to take any name: {}", shown(reason))),
+        // Whatever is wrong otherwise, there are cases for.
+        _ => Ok(place),
+    }
 }
 
 /// Tries them all, and says on a terminal how far it is.

@@ -255,6 +255,10 @@ fn the_servers_own_account_may_use_any_name_and_so_may_root() {
         let bench = Program::start(bench).finish();
         assert_eq!(bench.status.code(), Some(status), "{bench:?}");
     }
+    let mut check = chatbox(["check", "-q", "server", host, "5000"]);
+    check.uid(2).gid(2);
+    let finished = Program::start(check).finish();
+    finished.assert_last_error(3, "the server has to take any name: \"by your account you are bin");
     drop(server);
 }
 
