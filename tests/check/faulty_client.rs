@@ -287,6 +287,9 @@ impl Client {
         }
         self.last = b"joined".to_vec();
         self.expect_ok();
+        if self.has("DropsBehindOk") {
+            self.input.consume(self.input.buffer().len());
+        }
         if self.has("ReadsInput") {
             thread::spawn(|| {
                 let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -314,7 +317,10 @@ impl Client {
             [b"delivery", room, ..] if self.has("RoomChecked") && room != self.room.as_bytes() => {
                 complain("this is another room");
             }
-            [b"delivery", _, sender, text] if line.len() < 754 => self.delivery(line, sender, text),
+            [b"delivery", _, sender, text] if line.len() < 754 || self.has("TakesAll") => {
+                self.delivery(line, sender, text);
+            }
+            [b"delivery", ..] if line.len() >= 754 && self.has("LongDropped") => {}
             [b"delivery"] | [_] if self.has("NoColonAborts") => abort(),
             [b"delivery", _] | [b"delivery", _, _] if self.has("CutDeliveryAborts") => abort(),
             [_, _, ..] if parts[0] != b"delivery" && self.has("UnknownIsSilent") => {}

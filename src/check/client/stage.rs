@@ -186,6 +186,8 @@ impl Stage {
         let join = format!("join:{}", scene.room);
         scene.server.expect(join).given()?;
         scene.server.send("ok:come in\n").given()?;
+        // What comes next does not come with that: how the two are read would depend on the machine.
+        scene.program.rest();
         Ok(scene)
     }
 }
