@@ -9,9 +9,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "receiver/joining",
         [
             case("join", "Once its login is answered, it sends join:ROOM.", |stage: &mut Stage| {
-                let mut scene = stage.logged_in()?;
-                let join = format!("join:{}", scene.room);
-                scene.server.expect(join)
+                stage.logged_in()?.expect_join()
             }),
             case(
                 "refused",
@@ -64,7 +62,6 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 /// A receiver that waits for the answer to its join.
 fn asked(stage: &Stage) -> Step<Scene> {
     let mut scene = stage.logged_in()?;
-    let join = format!("join:{}", scene.room);
-    scene.server.expect(join).given()?;
+    scene.expect_join().given()?;
     Ok(scene)
 }

@@ -151,7 +151,6 @@ fn early(stage: &mut Stage) -> Step {
     let (bob, amy) = (scene.delivery("bob", "hi alice"), scene.delivery("amy", "cookies?"));
     scene.server.send([answers, bob, amy].concat()).given()?;
     scene.expect_login().given()?;
-    let join = format!("join:{}", scene.room);
-    scene.server.expect(join)?;
+    scene.expect_join()?;
     scene.expect_stdout("bob: hi alice\namy: cookies?\n")
 }
