@@ -40,7 +40,8 @@ pub(crate) struct Scene {
     pub server: Peer,
     pub user: String,
     pub room: String,
-    receives: bool,
+    /// It is a receiver.
+    pub receives: bool,
     full: bool,
     is_mute: Rc<Cell<bool>>,
 }
@@ -117,6 +118,11 @@ impl Stage {
     /// Starts the client, which has to connect to a server that is there.
     pub(crate) fn start(&self) -> Step<Scene> {
         self.start_for(self.room(), Stdout::Pipe)
+    }
+
+    /// The same, and it writes to a terminal, but does not read from one.
+    pub(crate) fn start_at_terminal(&self) -> Step<Scene> {
+        self.start_for(self.room(), Stdout::Terminal)
     }
 
     /// The same, with another room for a receiver. Each is a story of its own: what became of one

@@ -20,6 +20,9 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                         scene.server.send(format!("err:{reason}\n"))?;
                         scene.expect_failure("its join was refused")?;
                         scene.expect_stderr(reason)?;
+                        if stage.is_full() {
+                            scene.expect_stdout_now("")?;
+                        }
                     }
                     Ok(())
                 },
@@ -28,7 +31,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "strange-answer",
                 "An answer that is none is one line, and it fails.",
                 |stage: &mut Stage| {
-                    for answer in ["hello\n", "joined:cafe\n"] {
+                    for answer in ["hello\n", "joined:cafe\n", "okay:joined\n"] {
                         let mut scene = asked(stage)?;
                         scene.server.send(answer)?;
                         scene.expect_failure("its join was answered with something else")?;
