@@ -268,7 +268,7 @@ impl Client {
         }
         self.unanswered += 1;
         if self.has("QuitHangs") && self.input.fill_buf().is_ok_and(<[u8]>::is_empty) {
-            thread::sleep(Duration::from_hours(1));
+            thread::sleep(Duration::from_secs(3600));
         }
         self.wait_for(0);
         exit(0)

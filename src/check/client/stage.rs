@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::process::ExitStatus;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -18,8 +18,8 @@ use crate::check::verdict::{Finding, Given, Step, Stop};
 use crate::client::transport::Stream;
 use crate::system::descriptors;
 
-/// How often it is looked whether a client has ended before it has connected.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+/// How often it is looked whether a client has ended, or has read something.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Where the cases of a client are tried.
 pub(crate) struct Stage {
@@ -226,8 +226,9 @@ impl Scene {
     pub(crate) fn come_in(&mut self, answer: &str) -> Step {
         self.expect_join()?;
         self.server.send(format!("ok:{answer}\n"))?;
-        // What comes next does not come with that: how the two are read would depend on the machine.
-        self.program.rest();
+        // What is sent next does not come with that: it would depend on the machine what a careless one
+        // makes of the two.
+        self.program.take_in();
         Ok(())
     }
 
