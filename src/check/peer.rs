@@ -119,7 +119,7 @@ impl Peer {
         {
             return Err(Stop::Error(Finding::new("a connection", error.to_string())));
         }
-        let story = story.clone();
+        let (names, story) = (story.enter(names), story.clone());
         Ok(Peer { names, stream, input: Vec::new(), given: 0, end: None, patience, story })
     }
 
@@ -194,13 +194,13 @@ impl Peer {
 
     /// From now on, to drop this resets the connection.
     pub(super) fn reset(&self) {
-        self.story.tell(&self.names[0], b" [reset] ");
+        self.story.leave(&self.names[0], " [reset] ");
         let _ = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
     }
 
     /// Tells that this is dropped.
     pub(super) fn close(&self) {
-        self.story.tell(&self.names[0], b" [close] ");
+        self.story.leave(&self.names[0], " [close] ");
     }
 
     /// Waits until the socket is ready, or the deadline. Returns whether it is.

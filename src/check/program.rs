@@ -292,10 +292,20 @@ impl Program {
         self.rest_unless(4, || false);
     }
 
+    /// Waits until it has taken in what was there for it, and waits for more, if only for a second.
+    pub(super) fn take_in(&mut self) {
+        self.sleep_unless(Duration::ZERO, 4, || false);
+    }
+
     /// Waits until it was found at rest so often in a row, or has ended, or this is over.
     fn rest_unless(&mut self, looks: usize, is_over: impl Fn() -> bool) {
+        self.sleep_unless(self.patience.0.min(POLL), looks, is_over);
+    }
+
+    /// The same; who sleeps for no longer than `soon` has to look around before.
+    fn sleep_unless(&mut self, soon: Duration, looks: usize, is_over: impl Fn() -> bool) {
         let deadline = Instant::now() + self.patience.0;
-        let mut calm = Calm::of(self.pid.as_raw_pid(), self.patience.0.min(POLL));
+        let mut calm = Calm::of(self.pid.as_raw_pid(), soon);
         self.is_restless = false;
         while !is_over() && self.status().is_none() {
             let written = self.stdout.written().bytes.len() + self.stderr.written().bytes.len();

@@ -1,7 +1,8 @@
 //! Small clients that are right but for one fault: this executable is one when it is told so.
 
 use std::env;
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::net::TcpStream;
 use std::process::{abort, exit};
 use std::sync::Arc;
@@ -36,6 +37,7 @@ fn as_a_program() {
 struct Client {
     fault: String,
     input: BufReader<TcpStream>,
+    user: Vec<u8>,
     room: String,
     unanswered: usize,
     last: Vec<u8>,
@@ -90,8 +92,9 @@ impl Client {
         };
         let room = args.get(3).copied().unwrap_or_default().to_owned();
         let (fault, input) = (fault.to_owned(), BufReader::new(stream));
-        let (last, printed) = (Vec::new(), Vec::new());
-        let mut client = Client { fault, input, room, unanswered: 0, last, printed, printings: 0 };
+        let (user, last, printed) = (args[2].as_bytes().to_vec(), Vec::new(), Vec::new());
+        let (unanswered, printings) = (0, 0);
+        let mut client = Client { fault, input, user, room, unanswered, last, printed, printings };
         let tag = if receives { "rlogin" } else { "slogin" };
         client.write(format!("{tag}:{}", args[2]).as_bytes());
         if client.has("JoinsAtOnce") {
@@ -131,6 +134,9 @@ impl Client {
         if !self.has("CrKept") {
             line.pop_if(|byte| *byte == b'\r');
         }
+        if self.has("CrsStripped") {
+            line.retain(|byte| *byte != b'\r');
+        }
         let lost = self.has("LastLineLost") && !ended;
         (!lost && (ended || !line.is_empty())).then_some(line)
     }
@@ -138,17 +144,31 @@ impl Client {
     /// Waits for the answer to a login or a first join.
     fn expect_ok(&mut self) {
         let Some(line) = self.line() else { fail("the server has closed the connection", 1) };
-        if line.starts_with(b"ok:") {
+        if self.is_ok(&line) {
             return;
+        }
+        if self.has("ReasonOnBoth") {
+            print_out(&[&line[..], b"\n"].concat());
         }
         match line.strip_prefix(b"err:") {
             Some(reason) if self.has("JoinRefusedIsFine") && !self.last.is_empty() => {
                 fail(reason, 0)
             }
+            Some(b"") if self.has("EmptyReasonSilent") => exit(1),
             Some(reason) => fail(reason, 1),
             None if self.has("StrangeLoginHangs") => self.expect_ok(),
             None => fail("the server sent an unexpected line", 1),
         }
+    }
+}
+
+/// What both have in common.
+impl Client {
+    fn is_ok(&self, line: &[u8]) -> bool {
+        if line == b"ok:" && self.has("EmptyOkAborts") {
+            abort();
+        }
+        line.starts_with(b"ok:") || line.starts_with(b"ok") && self.has("OkayTaken")
     }
 }
 
@@ -158,7 +178,7 @@ impl Client {
         let mut stdin = io::stdin().lock();
         let mut line = Vec::new();
         while {
-            if self.has("Prompts") {
+            if self.has("Prompts") || self.has("PromptsAtTerminal") && stdout().is_terminal() {
                 print_out(b"> ");
             }
             stdin.read_until(b'\n', &mut line).is_ok_and(|count| count > 0)
@@ -179,6 +199,9 @@ impl Client {
 
     fn take(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if line.len() > 246 && !line.starts_with(b"/") && self.has("LimitBeforeTrim") {
+            return complain("this is too long");
+        }
         let line = if self.has("NotTrimmed") { line } else { line.trim_ascii() };
         if line.is_empty() && !self.has("EmptySent") {
             return;
@@ -188,6 +211,10 @@ impl Client {
         match words[..] {
             [b"/quit"] => self.quit(),
             [b"/leave"] => self.request(b"leave:"),
+            [b"/join", room] if room.len() > 249 && !self.has("LongJoinSent") => {
+                complain("this name is too long");
+            }
+            [b"/"] if self.has("SlashIgnored") => {}
             [b"/join", room] => self.request(&[b"join:", room].concat()),
             [b"/join"] if self.has("JoinNowhere") => self.request(b"join:"),
             [b"/join", room, ..] if self.has("JoinFirst") => {
@@ -202,12 +229,21 @@ impl Client {
     }
 
     fn say(&mut self, text: &[u8]) {
+        if self.last == text && self.has("RepeatedDropped") {
+            return;
+        }
+        self.last = text.to_vec();
         let text = match self.fault.as_str() {
             "Utf8Repaired" => lossy(text),
             "PercentLost" => without_percent(text),
+            "CrsStripped" => text.iter().copied().filter(|byte| *byte != b'\r').collect(),
             _ => text.to_vec(),
         };
-        let most = if self.has("LimitTooLow") { 245 } else { 246 };
+        let most = match self.fault.as_str() {
+            "LimitTooLow" => 245,
+            "SlashesUnlimited" if text.starts_with(b"/") => usize::MAX,
+            _ => 246,
+        };
         match text.len() > most {
             true if self.has("LongCut") => self.request(&[b"sendall:", &text[..most]].concat()),
             true => complain("this is too long"),
@@ -231,6 +267,9 @@ impl Client {
             exit(0);
         }
         self.unanswered += 1;
+        if self.has("QuitHangs") && self.input.fill_buf().is_ok_and(<[u8]>::is_empty) {
+            thread::sleep(Duration::from_secs(3600));
+        }
         self.wait_for(0);
         exit(0)
     }
@@ -248,6 +287,7 @@ impl Client {
                     let reason = match self.fault.as_str() {
                         "ReasonCut" => reason.split(|byte| *byte == b':').next().unwrap(),
                         "ReasonTrimmed" => reason.trim_ascii(),
+                        "LongReasonCut" => &reason[..reason.len().min(251)],
                         _ => reason,
                     };
                     let lost = self.has("PercentLost");
@@ -255,7 +295,7 @@ impl Client {
                     let _ = io::stderr().write_all(&[&reason[..], b"\n"].concat());
                 }
                 None if self.has("OkPrinted") && line.starts_with(b"ok:") => print_out(&line),
-                None if !line.starts_with(b"ok:") && !self.has("StrangeTaken") => {
+                None if !self.is_ok(&line) && !self.has("StrangeTaken") => {
                     complain("the server sent an unexpected line");
                 }
                 None => {}
@@ -266,8 +306,11 @@ impl Client {
 
 /// Writes to what is standard output for those who started this.
 fn print_out(bytes: &[u8]) {
-    let stdout = std::fs::OpenOptions::new().append(true).open("/dev/fd/3");
-    let _ = stdout.unwrap().write_all(bytes);
+    let _ = stdout().write_all(bytes);
+}
+
+fn stdout() -> File {
+    OpenOptions::new().append(true).open("/dev/fd/3").unwrap()
 }
 
 /// The receiver.
@@ -287,6 +330,9 @@ impl Client {
         }
         self.last = b"joined".to_vec();
         self.expect_ok();
+        if self.has("DropsBehindOk") {
+            self.input.consume(self.input.buffer().len());
+        }
         if self.has("ReadsInput") {
             thread::spawn(|| {
                 let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -314,7 +360,10 @@ impl Client {
             [b"delivery", room, ..] if self.has("RoomChecked") && room != self.room.as_bytes() => {
                 complain("this is another room");
             }
-            [b"delivery", _, sender, text] if line.len() < 754 => self.delivery(line, sender, text),
+            [b"delivery", _, sender, text] if line.len() < 754 || self.has("TakesAll") => {
+                self.delivery(line, sender, text);
+            }
+            [b"delivery", ..] if line.len() >= 754 && self.has("LongDropped") => {}
             [b"delivery"] | [_] if self.has("NoColonAborts") => abort(),
             [b"delivery", _] | [b"delivery", _, _] if self.has("CutDeliveryAborts") => abort(),
             [_, _, ..] if parts[0] != b"delivery" && self.has("UnknownIsSilent") => {}
@@ -337,6 +386,7 @@ impl Client {
         }
         if text.is_empty() && self.has("EmptyDropped")
             || self.has("RepeatedDropped") && self.last == line
+            || self.has("OwnNameDropped") && sender == self.user
             || self.has("NamesChecked") && !sender.iter().all(u8::is_ascii_alphanumeric)
         {
             return;
@@ -346,6 +396,8 @@ impl Client {
         if self.printings == 10 && self.has("WarnsOfTen") {
             complain("that is much");
         }
+        let colours = self.has("ColoursAtTerminal") && stdout().is_terminal();
+        let sender = if colours { &[b"\x1b[1m", sender, b"\x1b[0m"].concat()[..] } else { sender };
         let printed = [sender, b": ", &text, b"\n"].concat();
         if self.has("NotFlushed") { self.printed.extend(printed) } else { print_out(&printed) }
     }

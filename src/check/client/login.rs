@@ -21,17 +21,25 @@ pub(super) fn cases(client: &str) -> Vec<Case<Stage>> {
             case(
                 "refused",
                 "If it is refused, it prints the reason, exactly, and fails.",
-                |stage| refused(stage, b"this name is taken"),
+                |stage: &mut Stage| {
+                    let mut scene = refused(stage, b"this name is taken")?;
+                    if stage.is_full() { scene.expect_stdout_now("") } else { Ok(()) }
+                },
             ),
             case(
                 "reason-with-colons",
                 "A reason may hold colons and spaces.",
-                |stage: &mut Stage| refused(stage, b"no: not  you:, sorry"),
+                |stage: &mut Stage| refused(stage, b"no: not  you:, sorry").map(drop),
             ),
-            case("reason-of-bytes", "A reason is bytes of any kind.", |stage: &mut Stage| {
-                refused(stage, b"na\xc3\xafve \xff\xfe")?;
-                refused(stage, b" spaces around ")
-            })
+            case(
+                "reason-of-bytes",
+                "A reason is bytes of any kind, or none.",
+                |stage: &mut Stage| {
+                    refused(stage, b"na\xc3\xafve \xff\xfe")?;
+                    refused(stage, b" spaces around ")?;
+                    refused(stage, b"").map(drop)
+                },
+            )
             .full(),
             case("reason-crlf", "An answer may end in \\r\\n.", |stage: &mut Stage| {
                 let mut scene = asked(stage)?;
@@ -39,6 +47,19 @@ pub(super) fn cases(client: &str) -> Vec<Case<Stage>> {
                 scene.expect_failure("its login was refused")?;
                 scene.expect_stderr("go away")
             }),
+            case(
+                "no-end",
+                "A reason that the server closes without its end is one, too.",
+                |stage: &mut Stage| {
+                    let mut scene = asked(stage)?;
+                    scene.server.send("err:no end")?;
+                    scene.server.half_close();
+                    scene.expect_failure("its login was refused")?;
+                    scene.expect_stderr("no end")
+                },
+            )
+            .full(),
+            case("empty-ok", "An ok, to this and all else, may have no text.", empty_ok).full(),
             case(
                 "strange-answer",
                 "An answer that is none is one line, and it fails.",
@@ -67,11 +88,29 @@ fn asked(stage: &Stage) -> Step<Scene> {
     Ok(scene)
 }
 
-fn refused(stage: &mut Stage, reason: &[u8]) -> Step {
+fn refused(stage: &mut Stage, reason: &[u8]) -> Step<Scene> {
     let mut scene = asked(stage)?;
     scene.server.send([b"err:", reason, b"\n"].concat())?;
     scene.expect_failure("its login was refused")?;
-    scene.expect_stderr(reason)
+    scene.expect_stderr(reason)?;
+    Ok(scene)
+}
+
+/// No answer has a text, and it goes on.
+fn empty_ok(stage: &mut Stage) -> Step {
+    let mut scene = stage.start().given()?;
+    scene.log_in("").given()?;
+    if scene.receives {
+        scene.come_in("")?;
+        scene.deliver("bob", "hi")?;
+        return scene.expect_stdout("bob: hi\n");
+    }
+    for text in ["hello", "more"] {
+        scene.program.type_in(format!("{text}\n"));
+        scene.server.expect(format!("sendall:{text}"))?;
+        scene.server.send("ok:\n")?;
+    }
+    scene.quits()
 }
 
 /// After this, and the end of the connection, it fails with one line.

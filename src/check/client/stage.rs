@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::process::ExitStatus;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -18,8 +18,8 @@ use crate::check::verdict::{Finding, Given, Step, Stop};
 use crate::client::transport::Stream;
 use crate::system::descriptors;
 
-/// How often it is looked whether a client has ended before it has connected.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+/// How often it is looked whether a client has ended, or has read something.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Where the cases of a client are tried.
 pub(crate) struct Stage {
@@ -28,7 +28,6 @@ pub(crate) struct Stage {
     receives: bool,
     profile: Profile,
     patience: Patience,
-    story: Story,
     /// What makes this case's names different from all others.
     mark: String,
     /// The last client that was started did not connect in time, or did not say anything then.
@@ -41,14 +40,14 @@ pub(crate) struct Scene {
     pub server: Peer,
     pub user: String,
     pub room: String,
-    receives: bool,
+    /// It is a receiver.
+    pub receives: bool,
     full: bool,
     is_mute: Rc<Cell<bool>>,
 }
 
 impl Ground for Stage {
     fn begin(&mut self) -> Step {
-        self.story = Story::default();
         self.mark = mark();
         Ok(())
     }
@@ -77,8 +76,8 @@ impl Stage {
         profile: Profile,
         patience: Patience,
     ) -> Self {
-        let (story, mark, is_mute) = (Story::default(), String::new(), Rc::default());
-        Stage { words, receives, profile, patience, story, mark, is_mute }
+        let (mark, is_mute) = (String::new(), Rc::default());
+        Stage { words, receives, profile, patience, mark, is_mute }
     }
 
     /// Whether all of the protocol is asked.
@@ -88,8 +87,12 @@ impl Stage {
 
     /// Starts the client with exactly these arguments.
     pub(crate) fn start_with(&self, args: &[String]) -> Step<Program> {
-        let streams = Streams { speaks: true, stdout: Stdout::Pipe };
-        let program = Program::start(&self.words, args, streams, self.patience, &self.story);
+        self.start_program(args, Stdout::Pipe, &Story::default())
+    }
+
+    fn start_program(&self, args: &[String], stdout: Stdout, story: &Story) -> Step<Program> {
+        let streams = Streams { speaks: true, stdout };
+        let program = Program::start(&self.words, args, streams, self.patience, story);
         let name = self.words.first().map_or("", String::as_str);
         program.map_err(|error| {
             Stop::Error(Finding::new(format!("{name} to be started"), error.to_string()))
@@ -114,21 +117,28 @@ impl Stage {
 
     /// Starts the client, which has to connect to a server that is there.
     pub(crate) fn start(&self) -> Step<Scene> {
-        self.start_for(self.room())
+        self.start_for(self.room(), Stdout::Pipe)
     }
 
-    /// The same, with another room for a receiver.
-    fn start_for(&self, room: String) -> Step<Scene> {
+    /// The same, and it writes to a terminal, but does not read from one.
+    pub(crate) fn start_at_terminal(&self) -> Step<Scene> {
+        self.start_for(self.room(), Stdout::Terminal)
+    }
+
+    /// The same, with another room for a receiver. Each is a story of its own: what became of one
+    /// before does not explain anything.
+    fn start_for(&self, room: String, stdout: Stdout) -> Step<Scene> {
         let (listeners, port) = listen()?;
         let args = self.arguments_for("localhost", &port.to_string(), &room);
-        let mut program = self.start_with(&args)?;
+        let story = Story::default();
+        let mut program = self.start_program(&args, stdout, &story)?;
         let accepted = self.accept(&listeners, &mut program);
         self.is_mute.set(accepted.is_err() && program.status().is_none());
         let stream = accepted?;
         let names = ["the server sends", "the client sends"].map(String::from);
         Ok(Scene {
             program,
-            server: Peer::over(Stream::Tcp(stream), names, self.patience, &self.story)?,
+            server: Peer::over(Stream::Tcp(stream), names, self.patience, &story)?,
             user: format!("ann{}", self.mark),
             room,
             receives: self.receives,
@@ -165,13 +175,8 @@ impl Stage {
 
     /// A client that has logged in.
     pub(crate) fn logged_in(&self) -> Step<Scene> {
-        self.logged_in_for(self.room())
-    }
-
-    fn logged_in_for(&self, room: String) -> Step<Scene> {
-        let mut scene = self.start_for(room).given()?;
-        scene.expect_login().given()?;
-        scene.server.send("ok:welcome\n").given()?;
+        let mut scene = self.start().given()?;
+        scene.log_in("welcome").given()?;
         Ok(scene)
     }
 
@@ -182,10 +187,9 @@ impl Stage {
 
     /// The same, in a room with this name.
     pub(crate) fn in_room_of(&self, room: String) -> Step<Scene> {
-        let mut scene = self.logged_in_for(room)?;
-        let join = format!("join:{}", scene.room);
-        scene.server.expect(join).given()?;
-        scene.server.send("ok:come in\n").given()?;
+        let mut scene = self.start_for(room, Stdout::Pipe).given()?;
+        scene.log_in("welcome").given()?;
+        scene.come_in("come in").given()?;
         Ok(scene)
     }
 }
@@ -210,6 +214,27 @@ impl Scene {
         let outcome = self.server.expect(format!("{tag}:{}", self.user));
         self.is_mute.set(matches!(&outcome, Err(Stop::Fail(finding)) if finding.timed_out));
         outcome
+    }
+
+    /// It logs in, and that is answered with `ok` and this.
+    pub(crate) fn log_in(&mut self, answer: &str) -> Step {
+        self.expect_login()?;
+        self.server.send(format!("ok:{answer}\n"))
+    }
+
+    /// A receiver joins its room, and that is answered with `ok` and this.
+    pub(crate) fn come_in(&mut self, answer: &str) -> Step {
+        self.expect_join()?;
+        self.server.send(format!("ok:{answer}\n"))?;
+        // What is sent next does not come with that: it would depend on the machine what a careless one
+        // makes of the two.
+        self.program.take_in();
+        Ok(())
+    }
+
+    /// The next line has to be the join of its room.
+    pub(crate) fn expect_join(&mut self) -> Step {
+        self.server.expect(format!("join:{}", self.room))
     }
 
     /// The line that brings it a text of its room.

@@ -9,9 +9,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "receiver/joining",
         [
             case("join", "Once its login is answered, it sends join:ROOM.", |stage: &mut Stage| {
-                let mut scene = stage.logged_in()?;
-                let join = format!("join:{}", scene.room);
-                scene.server.expect(join)
+                stage.logged_in()?.expect_join()
             }),
             case(
                 "refused",
@@ -22,6 +20,9 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                         scene.server.send(format!("err:{reason}\n"))?;
                         scene.expect_failure("its join was refused")?;
                         scene.expect_stderr(reason)?;
+                        if stage.is_full() {
+                            scene.expect_stdout_now("")?;
+                        }
                     }
                     Ok(())
                 },
@@ -30,7 +31,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "strange-answer",
                 "An answer that is none is one line, and it fails.",
                 |stage: &mut Stage| {
-                    for answer in ["hello\n", "joined:cafe\n"] {
+                    for answer in ["hello\n", "joined:cafe\n", "okay:joined\n"] {
                         let mut scene = asked(stage)?;
                         scene.server.send(answer)?;
                         scene.expect_failure("its join was answered with something else")?;
@@ -64,7 +65,6 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 /// A receiver that waits for the answer to its join.
 fn asked(stage: &Stage) -> Step<Scene> {
     let mut scene = stage.logged_in()?;
-    let join = format!("join:{}", scene.room);
-    scene.server.expect(join).given()?;
+    scene.expect_join().given()?;
     Ok(scene)
 }

@@ -48,6 +48,11 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                     prints(stage, &[(b"robert_de_bobert", b"I have the cookies."), (b"a b", b"x")])
                 },
             ),
+            case("own-name", "What one says oneself is printed, too.", |stage: &mut Stage| {
+                let scene = stage.in_room()?;
+                let user = scene.user.clone().into_bytes();
+                prints_in(scene, &[(&user, b"hi all"), (b"bob", b"hi")])
+            }),
             case("colons", "A text may hold colons.", |stage: &mut Stage| {
                 prints(stage, &[(b"bob", b"at 12:30: lunch"), (b"bob", b":"), (b"bob", b"a:b:c:")])
             })
@@ -71,6 +76,13 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 },
             )
             .full(),
+            case(
+                "carriage-returns",
+                "A \\r is part of the text, but for the one before the newline.",
+                carriage_returns,
+            )
+            .full(),
+            case("terminal", "It is plain at a terminal, too.", at_terminal).full(),
             case("nul", "A NUL in a text is printed as it is.", |stage| {
                 prints(stage, &[(b"bob", b"a\0b")])
             })
@@ -144,6 +156,22 @@ fn at_once(stage: &mut Stage) -> Step {
     Ok(())
 }
 
+fn carriage_returns(stage: &mut Stage) -> Step {
+    let mut scene = stage.in_room()?;
+    let texts = ["a\rb", "c\r\r", "d"].map(|text| scene.delivery("bob", text));
+    scene.server.send(texts.concat())?;
+    scene.expect_stdout("bob: a\rb\nbob: c\r\nbob: d\n")
+}
+
+fn at_terminal(stage: &mut Stage) -> Step {
+    let mut scene = stage.start_at_terminal().given()?;
+    scene.log_in("welcome").given()?;
+    scene.come_in("come in").given()?;
+    scene.deliver("bob", "hi alice")?;
+    // The terminal makes this of a newline.
+    scene.expect_stdout("bob: hi alice\r\n")
+}
+
 /// As in the course's test: all is there at once.
 fn early(stage: &mut Stage) -> Step {
     let mut scene = stage.start().given()?;
@@ -151,7 +179,6 @@ fn early(stage: &mut Stage) -> Step {
     let (bob, amy) = (scene.delivery("bob", "hi alice"), scene.delivery("amy", "cookies?"));
     scene.server.send([answers, bob, amy].concat()).given()?;
     scene.expect_login().given()?;
-    let join = format!("join:{}", scene.room);
-    scene.server.expect(join)?;
+    scene.expect_join()?;
     scene.expect_stdout("bob: hi alice\namy: cookies?\n")
 }

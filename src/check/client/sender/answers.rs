@@ -27,6 +27,10 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case("long-err", "An err of 255 bytes is printed whole.", |stage| {
                 errs(stage, &[&[b'e'; 250]])
             }),
+            case("very-long-err", "An err of 512 bytes is printed whole.", |stage| {
+                errs(stage, &[&[b'e'; 507]])
+            })
+            .full(),
             case("err-crlf", "An answer may end in \\r\\n.", |stage: &mut Stage| {
                 let mut scene = said(stage)?;
                 scene.server.send("err:no\r\n")?;
@@ -47,6 +51,21 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                     scene.program.type_in("more\n");
                     scene.server.expect("sendall:more").given()?;
                     scene.server.send("ok:yes\n")?;
+                    scene.program.end_input();
+                    scene.expect_success()?;
+                    scene.expect_stdout_now("")
+                },
+            )
+            .full(),
+            case(
+                "silent-terminal",
+                "At a terminal, too, there is no prompt if the input is a pipe.",
+                |stage: &mut Stage| {
+                    let mut scene = stage.start_at_terminal().given()?;
+                    scene.log_in("welcome").given()?;
+                    scene.program.type_in("hello\n");
+                    scene.server.expect("sendall:hello").given()?;
+                    scene.server.send("ok:sent\n")?;
                     scene.program.end_input();
                     scene.expect_success()?;
                     scene.expect_stdout_now("")
@@ -100,7 +119,7 @@ fn errs(stage: &mut Stage, reasons: &[&[u8]]) -> Step {
 }
 
 fn strange(stage: &mut Stage) -> Step {
-    for answer in ["hello\n", "delivery:cafe:bob:hi\n", "\n"] {
+    for answer in ["hello\n", "delivery:cafe:bob:hi\n", "\n", "okay:sent\n", "ok\n"] {
         let mut scene = said(stage)?;
         scene.server.send(answer)?;
         scene.program.type_in("more\n");

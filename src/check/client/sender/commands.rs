@@ -3,6 +3,7 @@
 use super::typing::sends;
 use crate::check::case::{Case, case, topic};
 use crate::check::client::stage::Stage;
+use crate::check::story::shown;
 use crate::check::verdict::Step;
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
@@ -22,7 +23,9 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case(
                 "unknown",
                 "Another line with a / is an error on stderr, and sends nothing.",
-                |stage| mistake(stage, "/dance"),
+                |stage: &mut Stage| {
+                    ["/dance", "/"].iter().try_for_each(|line| mistake(stage, line))
+                },
             )
             .full(),
             case(
@@ -37,6 +40,17 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 |stage: &mut Stage| mistake(stage, "/join one two"),
             )
             .full(),
+            case(
+                "join-long",
+                "/join with a name that is too long to send is an error, and sends nothing.",
+                |stage: &mut Stage| {
+                    let longest = "r".repeat(249);
+                    let request = format!("join:{longest}");
+                    sends(stage, format!("/join {longest}\n"), &[request.as_bytes()])?;
+                    mistake(stage, &format!("/join {longest}r"))
+                },
+            )
+            .full(),
             case("no-space", "/joincafe is no /join, but an error.", |stage: &mut Stage| {
                 mistake(stage, "/joincafe")
             })
@@ -45,8 +59,10 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "two-slashes",
                 "A line with // says it from its second / on.",
                 |stage: &mut Stage| {
-                    sends(stage, "//etc/motd\n//\n", &[b"sendall:/etc/motd", b"sendall:/"])
-                        .map(drop)
+                    let long = format!("/{}", "x".repeat(245));
+                    let requests = ["/etc/motd", "/", &long].map(|it| format!("sendall:{it}"));
+                    let requests: Vec<_> = requests.iter().map(String::as_bytes).collect();
+                    sends(stage, format!("//etc/motd\n//\n/{long}\n"), &requests).map(drop)
                 },
             )
             .full(),
@@ -68,5 +84,5 @@ fn mistake(stage: &mut Stage, line: &str) -> Step {
     let mut scene = sends(stage, format!("{line}\nhello\n"), &[b"sendall:hello"])?;
     scene.program.end_input();
     scene.expect_success()?;
-    scene.expect_one_line(&format!("{line} is a mistake"))
+    scene.expect_one_line(&format!("{} is a mistake", shown(line.as_bytes())))
 }

@@ -25,6 +25,16 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 },
             )
             .full(),
+            case(
+                "quit-closed",
+                "After /quit, it ends, too, if the server closes and does not answer.",
+                |stage: &mut Stage| {
+                    let mut scene = quit(stage)?;
+                    scene.server.half_close();
+                    scene.program.finish("its end: the server has closed").map(drop)
+                },
+            )
+            .full(),
             case("after-quit", "What is typed after /quit is not sent.", |stage: &mut Stage| {
                 let mut scene = quit(stage)?;
                 scene.program.type_in("too late\n");

@@ -15,10 +15,11 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case("waits", "It waits for the answer to each.", waits),
             case(
                 "odd",
-                "A text may hold colons, spaces and what looks like a line.",
+                "A text may hold colons, spaces and what looks like a line, or be said twice.",
                 |stage: &mut Stage| {
                     let lines = [
                         "at 12:30: lunch",
+                        "two  spaces",
                         "two  spaces",
                         "ok:",
                         "sendall:again",
@@ -34,12 +35,16 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 same(stage, &["na\u{ef}ve \u{1f980}".as_bytes()])
             }),
             case("bytes", "A text may be bytes of any kind.", |stage: &mut Stage| {
-                same(stage, &[b"\xff\xfe caf\xe9", b"a\x1b[31mb\x01c", b"a\0b"])
+                same(stage, &[b"\xff\xfe caf\xe9", b"a\x1b[31mb\x01c", b"a\0b", b"a\rb"])
             })
             .full(),
             case("trimmed", "White space around a text is not sent.", |stage: &mut Stage| {
-                sends(stage, "  hello \t\n\tworld\r\n", &[b"sendall:hello", b"sendall:world"])
-                    .map(drop)
+                let longest = "x".repeat(246);
+                let requests = ["hello", "world", &longest].map(|it| format!("sendall:{it}"));
+                let requests: Vec<_> = requests.iter().map(String::as_bytes).collect();
+                // It is what is sent that may not be too long.
+                let typed = format!("  hello \t\n\tworld\r\n  {longest}  \n");
+                sends(stage, typed, &requests).map(drop)
             })
             .full(),
             case("empty", "An empty line sends nothing.", |stage: &mut Stage| {
@@ -85,9 +90,9 @@ fn waits(stage: &mut Stage) -> Step {
 }
 
 fn too_long(stage: &mut Stage) -> Step {
-    for length in [247, 5000] {
-        let typed = format!("{}\nafter\n", "x".repeat(length));
-        let mut scene = sends(stage, typed, &[b"sendall:after"])?;
+    let slashes = format!("//{}", "x".repeat(246));
+    for text in ["x".repeat(247), "x".repeat(5000), slashes] {
+        let mut scene = sends(stage, format!("{text}\nafter\n"), &[b"sendall:after"])?;
         scene.program.end_input();
         scene.expect_success()?;
         scene.expect_one_line("the text is too long")?;
