@@ -9,9 +9,10 @@ use rustix::process::Signal;
 
 use crate::engine::{Engine, until_one_is_in_doubt};
 use crate::harness::records::{receiver, records};
-use crate::harness::{Peer, wait_until};
+use crate::harness::{Peer, Server, wait_until};
 use crate::load::Load;
 use crate::trouble::say_until_kept;
+use crate::way::Way;
 
 /// What a Redis had on its disk.
 struct Copy {
@@ -228,4 +229,38 @@ fn whoever_talks_while_texts_are_lost_goes_on_and_hears_nothing_twice() {
     let reasons = ["Redis has lost texts: ", "not kept: "];
     let is_said = |why: &String| reasons.iter().any(|reason| why.starts_with(reason));
     assert!(outcome.refused.iter().all(|(_, why)| is_said(why)));
+}
+
+/// What is there of both is heard, whether it is less than what there was before or more than is read
+/// at a time.
+#[test]
+fn a_server_that_misses_two_epochs_goes_on() {
+    for (before, between) in [(20, 40), (200, 300)] {
+        let Some(engine) = Engine::start() else { return };
+        let way = Way::to(&engine);
+        let away = Server::with(&["--redis", &way.url()]);
+        let there = engine.server(&[]);
+        let mut eve = Peer::receiver(away.port, "eve", "cafe");
+        let mut sender = Peer::sender(there.port, "bob", "cafe");
+        let mut on_both = |from: u64, to: u64| {
+            (from..=to).for_each(|number| sender.ok(&format!("sendall:{number}")));
+        };
+        on_both(1, before);
+        (1..=before).for_each(|number| eve.expect(&format!("delivery:cafe:bob:{number}")));
+        way.set_open(false);
+        way.cut();
+        engine.ask(&["FLUSHALL"]);
+        say_until_kept(&mut Peer::sender(there.port, "bob", "bar"), "first");
+        on_both(1000, 1000 + between);
+        engine.ask(&["DEL", "chatbox:state"]);
+        say_until_kept(&mut Peer::sender(there.port, "bob", "bar"), "second");
+        on_both(2000, 2003);
+        way.set_open(true);
+        for number in (1000..=1000 + between).chain(2000..=2003) {
+            eve.expect(&format!("delivery:cafe:bob:{number}"));
+        }
+        let mut here = Peer::sender(away.port, "al", "cafe");
+        say_until_kept(&mut here, "here");
+        eve.expect("delivery:cafe:al:here");
+    }
 }

@@ -1,5 +1,6 @@
 //! What the writer knows of a room that it follows.
 
+use std::cmp::Reverse;
 use std::collections::{HashSet, VecDeque};
 use std::mem;
 use std::sync::{Arc, Weak};
@@ -231,19 +232,28 @@ impl Followed {
         }
     }
 
-    /// Something was lost, and a new epoch begins after that position. What is left before it and was
-    /// not published still is.
-    pub(super) fn begin_anew(&mut self, mut position: Position) {
-        match self.position {
-            Some(before) if before.seq <= position.seq => {
-                self.written = self.after().epoch;
-                position.seq = before.seq;
-            }
-            _ => self.written = position.epoch,
-        }
-        self.position = Some(position);
+    /// Something was lost, and a new epoch begins after that position; so have some between, after
+    /// theirs. What is left before all of them and was not published still is.
+    pub(super) fn begin_anew(&mut self, last: Position, between: &[Position]) {
+        // What comes after the smallest is not what it was; the latest epoch has put it there.
+        let begun = between.iter().copied().chain([last]);
+        let least = begun.min_by_key(|begin| (begin.seq, Reverse(begin.epoch))).unwrap_or(last);
+        let (written, seq) = match self.position {
+            Some(before) if before.seq <= least.seq => (self.after().epoch, before.seq),
+            _ => (least.epoch, least.seq),
+        };
+        let position = Position { seq, ..last };
+        (self.written, self.position) = (written, Some(position));
         if let Some(room) = self.room() {
             room.begin_epoch(position);
+        }
+    }
+
+    /// Nothing of what was read up to there comes next: that never comes.
+    pub(super) fn pass(&mut self, read: Position, effects: &Effects) {
+        self.written = read.epoch;
+        if let Some(position) = self.position {
+            self.overtaken(position.seq.max(read.seq), effects);
         }
     }
 }

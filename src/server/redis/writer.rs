@@ -7,6 +7,7 @@
 
 mod appends;
 mod astray;
+mod epochs;
 mod turn;
 mod upkeep;
 
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
-use super::link::{Commands, Trouble, parts, text};
+use super::link::{Commands, Trouble};
 use super::presence::{Arrival, Presence};
 use super::room::Followed;
 use super::status::Status;
@@ -296,39 +297,6 @@ impl Writer {
         names.iter().for_each(|name| self.set_due(name));
     }
 
-    /// Something was lost, and the rooms go on after what is left.
-    fn begin_epoch(&mut self, epoch: u64, total: u64) -> Result<(), Trouble> {
-        let Some(mut link) = self.presence.link.take() else { return Ok(()) };
-        let names: Vec<_> = self.rooms.keys().cloned().collect();
-        let mut ends = Vec::new();
-        for names in names.chunks(ROOMS) {
-            let key = self.presence.target.key("ends");
-            let mut words: Vec<&[u8]> = vec![b"HMGET", key.as_bytes()];
-            words.extend(names.iter().map(|name| name.as_str().as_bytes()));
-            let mut commands = Commands::default();
-            commands.add(&words);
-            ends.extend(parts(link.ask_one(commands)?).into_iter().map(text));
-        }
-        let reason: Arc<str> =
-            "Redis has lost texts: it is not known whether this one is kept".into();
-        for (name, end) in names.iter().zip(&ends) {
-            let Some(followed) = self.rooms.get_mut(name) else { continue };
-            followed.refuse_sent(&reason, &self.effects);
-            if followed.position.is_some() {
-                followed.is_vague = end.is_empty();
-                followed.begin_anew(Position { epoch, seq: begin_of(end, epoch) });
-            }
-        }
-        warn!(
-            "Redis at {} does not have all that it has had: a new epoch begins, {epoch}",
-            self.presence.target.address
-        );
-        self.presence.enter(link.run.clone(), epoch, total);
-        self.presence.link = Some(link);
-        self.outlet.epoch.store(epoch, std::sync::atomic::Ordering::SeqCst);
-        Ok(())
-    }
-
     /// If Redis has been away for long, refuses what is surely not kept.
     fn refuse_if_long(&mut self) {
         let Some(away) = &mut self.away else { return };
@@ -384,11 +352,4 @@ impl Writer {
 fn seq_of_end(end: &str) -> u64 {
     let id = end.split(' ').next().unwrap_or_default();
     Position::parse(id.as_bytes()).map_or(0, |position| position.seq)
-}
-
-/// Where that epoch began in a room, out of `EPOCH-SEQ BEGIN`: something may have been said since.
-fn begin_of(end: &str, epoch: u64) -> u64 {
-    let is_new = end.split('-').next().and_then(|one| one.parse().ok()) == Some(epoch);
-    let begin = end.split(' ').nth(1).and_then(|begin| begin.parse().ok());
-    begin.filter(|_| is_new).unwrap_or_else(|| seq_of_end(end))
 }

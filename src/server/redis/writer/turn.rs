@@ -160,11 +160,16 @@ impl Writer {
         let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
         let (tally, budget) = (&*self.outlet.tally, &self.outlet.budget);
         let publisher = &mut Publisher { here: None, effects: &self.effects, tally, budget };
+        let (before, read) = (followed.position, entries.last().map(|entry| entry.last));
         for entry in entries {
             self.presence.total = self.presence.total.max(entry.total);
             if followed.publish(entry, publisher).is_err() {
                 return Err(Some(Astray::Elsewhere));
             }
+        }
+        // The same would be read again.
+        if let Some(read) = read.filter(|_| followed.position == before) {
+            followed.pass(read, &self.effects);
         }
         Ok(())
     }
