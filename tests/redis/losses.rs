@@ -148,6 +148,7 @@ fn if_nobody_is_left_who_has_seen_what_there_was_a_new_epoch_begins() {
     copy.put_back(&mut engine);
     let server = engine.server(&[]);
     assert!(engine.epoch() > epoch);
+    server.program.expect_stderr("a new epoch begins");
     Peer::sender(server.port, "bob", "cafe").ok("sendall:another");
     // The numbers of before are no numbers of now.
     let (mut peer, span) = receiver(server.port, &format!("after={epoch}-6"), "cafe");
@@ -262,5 +263,65 @@ fn a_server_that_misses_two_epochs_goes_on() {
         let mut here = Peer::sender(away.port, "al", "cafe");
         say_until_kept(&mut here, "here");
         eve.expect("delivery:cafe:al:here");
+    }
+}
+
+/// Without it, a text that is given to Redis once more would be kept twice.
+#[test]
+fn that_the_record_of_a_server_is_gone_is_noticed() {
+    let Some(engine) = Engine::start() else { return };
+    let way = Way::to(&engine);
+    let server = Server::with(&["--redis", &way.url()]);
+    let (mut peer, _) = receiver(engine.server(&[]).port, "", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    way.swallow("kept");
+    sender.send("sendall:in doubt\n");
+    let is_there = || engine.ask(&["XLEN", "chatbox:room:cafe"]) == Value::Int(1);
+    wait_until(is_there, || "it is not there".into());
+    let script = "for _, key in ipairs(redis.call('KEYS', 'chatbox:writer:*')) do redis.call('DEL', key) end";
+    engine.ask(&["EVAL", script, "0"]);
+    way.swallow("");
+    let answer = sender.line();
+    assert!(answer.starts_with("err:Redis has lost texts: it is not known"), "{answer}");
+    say_until_kept(&mut sender, "after");
+    drop(peer.next_line());
+    let (mut late, _) = receiver(server.port, "last=9", "cafe");
+    let texts: Vec<_> = records(&mut late, 2).into_iter().map(|it| it.text).collect();
+    assert_eq!(texts, ["in doubt", "after"]);
+}
+
+/// No numbers are used again, for other texts.
+#[test]
+fn that_the_ends_are_gone_is_noticed_also_by_one_who_has_just_come() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&[]);
+    let (mut peer, _) = receiver(server.port, "", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    (1..=3).for_each(|number| sender.ok(&format!("sendall:{number}")));
+    let epoch = records(&mut peer, 3)[2].epoch;
+    let fresh = engine.server(&[]);
+    for joins in [false, true] {
+        engine.ask(&["DEL", "chatbox:ends", "chatbox:room:cafe"]);
+        if joins {
+            let (_, span) = receiver(fresh.port, "last=9", "cafe");
+            assert!(span.epoch > epoch);
+        }
+        say_until_kept(&mut Peer::sender(fresh.port, "al", "cafe"), "new");
+        let record = &records(&mut peer, 1)[0];
+        assert!(record.epoch > epoch && record.text == "new", "{record:?}");
+    }
+}
+
+#[test]
+fn a_state_that_makes_no_sense_is_begun_anew() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&[]);
+    let mut eve = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let set = ["HSET", "chatbox:state", "total", "x"];
+    for (number, command) in [&["HDEL", "chatbox:state", "total"][..], &set].iter().enumerate() {
+        engine.ask(command);
+        sender.ok(&format!("sendall:{number}"));
+        eve.expect(&format!("delivery:cafe:bob:{number}"));
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::engine::{Engine, until_one_is_in_doubt};
-use crate::harness::{Peer, Server, wait_until};
+use crate::harness::{Peer, Server, records, wait_until};
 use crate::load::Load;
 use crate::trouble::say_until_kept;
 use crate::way::Way;
@@ -196,4 +196,55 @@ fn a_redis_that_lets_a_server_in_and_does_nothing_more_is_away() {
     sender.expect("ok:sent");
     server.program.expect_stderr("is back after ");
     other.ok("sendall:hello");
+}
+
+#[test]
+fn what_is_refused_for_want_of_any_right_is_not_kept() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&[]);
+    let mut eve = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    sender.ok("sendall:first");
+    eve.expect("delivery:cafe:bob:first");
+    let epoch = engine.epoch();
+    for right in ["hset", "hmget", "xadd", "time"] {
+        engine.ask(&["ACL", "SETUSER", "default", &format!("-{right}")]);
+        let refused = sender.ask("sendall:refused");
+        assert!(refused.starts_with("err:not kept: Redis says: "), "{right}: {refused}");
+        engine.ask(&["ACL", "SETUSER", "default", &format!("+{right}")]);
+        say_until_kept(&mut sender, right);
+        eve.expect(&format!("delivery:cafe:bob:{right}"));
+    }
+    assert_eq!(engine.ask(&["XLEN", "chatbox:room:cafe"]), redis::Value::Int(5));
+    assert_eq!(engine.epoch(), epoch);
+}
+
+/// The document says what a user needs.
+#[test]
+fn a_user_with_no_more_rights_than_are_needed_is_refused_nothing() {
+    let document = include_str!("../../src/server/redis/REDIS.md");
+    let line = document.lines().find(|line| line.starts_with("ACL SETUSER ")).unwrap();
+    let line = line.replace("PASSWORD", "secret");
+    let Some(engine) = Engine::durable() else { return };
+    engine.ask(&line.split(' ').collect::<Vec<_>>());
+    let url = engine.url().replace("redis://", "redis://chat:secret@");
+    let flags = ["--redis", &*url, "--keep-texts", "50", "--keep-days", "1"];
+    let servers: [_; 2] = std::array::from_fn(|_| Server::with(&flags));
+    let load = Load::start(&servers);
+    load.go_on(1000);
+    let beats = || engine.ask(&["HVALS", "chatbox:servers"]);
+    let (first, length) = (beats(), || engine.ask(&["XLEN", "chatbox:room:cafe"]));
+    wait_until(|| beats() != first, || "no beat".into());
+    // It is noticed, and a new epoch begins.
+    engine.ask(&["HSET", "chatbox:state", "epoch", "1"]);
+    load.go_on(1000);
+    let outcome = load.end();
+    outcome.assert_once_and_in_one_order();
+    assert!(outcome.refused.iter().all(|(_, why)| why.starts_with("Redis has lost texts")));
+    wait_until(|| matches!(length(), redis::Value::Int(..=50)), || format!("{:?}", length()));
+    let epoch = engine.epoch();
+    let (_, span) = records::receiver(servers[0].port, "last=9", "cafe");
+    let (_, again) = records::receiver(servers[1].port, "after=1-1", "cafe");
+    assert_eq!((span.epoch, again.to), (epoch, span.to));
+    assert_eq!(engine.ask(&["ACL", "LOG"]), redis::Value::Array(Vec::new()));
 }

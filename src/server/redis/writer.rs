@@ -340,7 +340,9 @@ impl Writer {
             let servers = self.presence.target.key("servers");
             let mut commands = Commands::default();
             commands.add(&[b"HDEL", servers.as_bytes(), self.presence.name.as_bytes()]);
-            let _ = link.ask_one(commands);
+            // What may yet come of it is not kept without its record.
+            commands.add(&[b"DEL", self.presence.record().as_bytes()]);
+            let _ = link.ask(commands, |_, _| {});
         }
         if let Some((_, done)) = self.finish {
             let _ = done.send(());

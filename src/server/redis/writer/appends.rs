@@ -58,7 +58,8 @@ impl Writer {
                     done = self.room_appended(name, reply, link).and(done);
                 }
             }
-            Ok(_) => {
+            Ok(word) => {
+                self.presence.has_lost |= text(word) == "lost";
                 for name in names {
                     done = self.elsewhere(name);
                 }

@@ -6,8 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use log::warn;
-
 use super::{ROOMS, Writer, seq_of_end};
 use crate::server::redis::entry::Entry;
 use crate::server::redis::link::{Commands, Link, Trouble, parts, text};
@@ -37,10 +35,7 @@ impl Writer {
                 followed.begin_anew(Position { epoch, seq: begin_of(end, epoch) }, between);
             }
         }
-        warn!(
-            "Redis at {} does not have all that it has had: a new epoch begins, {epoch}",
-            self.presence.target.address
-        );
+        self.presence.warn_of(epoch);
         self.presence.enter(link.run.clone(), epoch, total);
         self.presence.link = Some(link);
         self.outlet.epoch.store(epoch, Ordering::SeqCst);

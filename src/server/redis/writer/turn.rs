@@ -135,7 +135,7 @@ impl Writer {
     ) -> Result<(), Option<Astray>> {
         let reply = match reply {
             Ok(reply) => reply,
-            Err(trouble) if trouble.is_final() => {
+            Err(trouble) if trouble.is_lasting() => {
                 let address = &self.presence.target.address;
                 self.refusals.warn(format_args!("Redis at {address} gives nothing: {trouble}"));
                 self.postpone(name);
@@ -210,7 +210,7 @@ impl Writer {
     ) -> Result<(), Option<Astray>> {
         let reply = match reply {
             Ok(reply) => reply,
-            Err(trouble) if trouble.is_final() => {
+            Err(trouble) if trouble.is_lasting() => {
                 let reason: Arc<str> = format!("{trouble}").into();
                 let open = self.rooms.get_mut(name).and_then(|room| room.opens.pop_front());
                 if let Some((_, _, session)) = open {
@@ -223,12 +223,10 @@ impl Writer {
         let mut reply = parts(reply).into_iter().map(text);
         let mut next = || reply.next().unwrap_or_default();
         let (end, first, is_known, ended) = (next(), next(), next() == "1", next());
+        self.check_ends(&next())?;
         let epoch = self.presence.epoch;
         let seq = seq_of_end(&end);
         let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
-        if end.split('-').next().and_then(|one| one.parse().ok()).unwrap_or(0) > epoch {
-            return Err(Some(Astray::Elsewhere));
-        }
         let position = *followed.position.get_or_insert(Position { epoch, seq });
         if let Some(room) = followed.room() {
             room.set_published(position);
@@ -256,6 +254,15 @@ impl Writer {
             self.effects.add(Effect::Opened(session, Ok(start)));
         }
         Ok(())
+    }
+
+    /// The ends are of that epoch: if of another, somebody has deleted them, or has begun another.
+    fn check_ends(&mut self, epoch: &str) -> Result<(), Option<Astray>> {
+        if epoch == self.presence.epoch.to_string() {
+            return Ok(());
+        }
+        self.presence.has_lost = true;
+        Err(Some(Astray::Elsewhere))
     }
 }
 

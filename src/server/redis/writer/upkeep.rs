@@ -34,10 +34,8 @@ impl Writer {
         if self.beaten.elapsed() >= BEAT {
             self.beaten = Instant::now();
             self.rooms.retain(|_, followed| followed.is_due || !followed.is_over());
-            let presence = &self.presence;
-            let (servers, record) = (presence.target.key("servers"), presence.record());
-            let name = presence.name.as_bytes();
-            commands.call(link, Script::Beat, &[&servers, &record], &[name]);
+            let servers = self.presence.target.key("servers");
+            commands.call(link, Script::Beat, &[&servers], &[self.presence.name.as_bytes()]);
         }
         if commands.is_empty() {
             return Ok(());
@@ -88,7 +86,9 @@ impl Writer {
         self.cursor = reply.next().map_or("0".into(), text);
         self.walked = Some(Instant::now()).filter(|_| self.cursor == "0");
         let rooms = reply.next().map(parts).unwrap_or_default();
-        Ok(rooms.into_iter().step_by(2).map(text).collect())
+        let names = rooms.into_iter().step_by(2).map(text);
+        // The mark is none.
+        Ok(names.filter(|name| !name.starts_with(':')).collect())
     }
 
     /// Brings the report up to date.
