@@ -248,3 +248,30 @@ fn a_user_with_no_more_rights_than_are_needed_is_refused_nothing() {
     assert_eq!((span.epoch, again.to), (epoch, span.to));
     assert_eq!(engine.ask(&["ACL", "LOG"]), redis::Value::Array(Vec::new()));
 }
+
+#[test]
+fn who_has_nothing_in_doubt_is_refused_at_once_in_a_room_that_redis_refuses() {
+    let Some(engine) = Engine::start() else { return };
+    let way = Way::to(&engine);
+    let server = Server::with(&["--redis", &way.url(), "--redis-timeout", "600"]);
+    let mut eve = Peer::receiver(server.port, "eve", "cafe");
+    let [mut doubtful, mut other] =
+        ["bob", "al"].map(|user| Peer::sender(server.port, user, "cafe"));
+    doubtful.ok("sendall:1");
+    other.ok("sendall:2");
+    engine.ask(&["ACL", "SETUSER", "default", "-xadd"]);
+    way.hold();
+    doubtful.send("sendall:3\n");
+    server.program.expect_stderr("keeps nothing: ");
+    for _ in 0..3 {
+        let refused = other.ask("sendall:refused");
+        assert!(refused.starts_with("err:not kept: Redis says: "), "{refused}");
+    }
+    engine.ask(&["ACL", "SETUSER", "default", "+xadd"]);
+    way.release();
+    doubtful.expect("ok:sent");
+    other.ok("sendall:4");
+    for (user, text) in [("bob", "1"), ("al", "2"), ("bob", "3"), ("al", "4")] {
+        eve.expect(&format!("delivery:cafe:{user}:{text}"));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashSet, VecDeque};
+use std::fmt::Display;
 use std::mem;
 use std::sync::{Arc, Weak};
 
@@ -149,24 +150,30 @@ impl Followed {
         }
     }
 
-    /// Receivers that wait are refused, and so are texts, but for those of senders who have one in
-    /// doubt: a sender's answers are in order.
+    /// Receivers that wait are refused, and so are texts.
     pub(super) fn refuse_waiting(&mut self, reason: &Arc<str>, effects: &Effects) {
-        if !self.waiting.is_empty() {
-            let text: Arc<str> = format!("not kept: {reason}").into();
-            let in_doubt = self.sent.iter().flat_map(|sent| &sent.batches);
-            let mut in_doubt: HashSet<_> = in_doubt.flat_map(Batch::senders).collect();
-            for batch in mem::take(&mut self.waiting) {
-                if batch.senders().any(|sender| in_doubt.contains(&sender)) {
-                    in_doubt.extend(batch.senders());
-                    self.waiting.push_back(batch);
-                } else {
-                    batch.refused(Arc::clone(&text), effects);
-                }
-            }
-        }
+        self.refuse_texts(reason, effects);
         for (_, _, session) in mem::take(&mut self.opens) {
             effects.add(Effect::Opened(session, Err(Arc::clone(reason))));
+        }
+    }
+
+    /// Texts that wait are refused, but for those of senders who have one in doubt: a sender's answers
+    /// are in order.
+    pub(super) fn refuse_texts(&mut self, reason: &dyn Display, effects: &Effects) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let text: Arc<str> = format!("not kept: {reason}").into();
+        let in_doubt = self.sent.iter().flat_map(|sent| &sent.batches);
+        let mut in_doubt: HashSet<_> = in_doubt.flat_map(Batch::senders).collect();
+        for batch in mem::take(&mut self.waiting) {
+            if batch.senders().any(|sender| in_doubt.contains(&sender)) {
+                in_doubt.extend(batch.senders());
+                self.waiting.push_back(batch);
+            } else {
+                batch.refused(Arc::clone(&text), effects);
+            }
         }
     }
 

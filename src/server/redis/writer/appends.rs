@@ -127,8 +127,10 @@ impl Writer {
         let address = &self.presence.target.address;
         self.refusals.warn(format_args!("Redis at {address} keeps nothing: {words}"));
         let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
-        // What it was given before may be kept, or be kept yet.
+        // What it was given before may be kept, or be kept yet; those who have nothing there need not
+        // wait for that.
         if followed.sent.as_ref().is_some_and(|sent| sent.is_in_doubt) {
+            followed.refuse_texts(trouble, &self.effects);
             self.postpone(name);
         } else {
             followed.refuse_sent(&format!("not kept: {trouble}").into(), &self.effects);
