@@ -275,3 +275,29 @@ fn who_has_nothing_in_doubt_is_refused_at_once_in_a_room_that_redis_refuses() {
         eve.expect(&format!("delivery:cafe:{user}:{text}"));
     }
 }
+
+/// One receiver is being given what there is, another one comes, and somebody talks.
+#[test]
+fn while_redis_carries_out_somebodys_script_everybody_waits() {
+    let Some(engine) = Engine::with(&["--busy-reply-threshold", "50"]) else { return };
+    let server = engine.server(&["--keep-texts", "20000"]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let text = "x".repeat(200);
+    records::say(&mut sender, (0..20_000).map(|number| format!("{number}{text}")));
+    let mut slow = Peer::connect_with_buffer(server.port, 4096);
+    slow.ok("rlogin:eve");
+    slow.ok("history:last=20000");
+    slow.send("join:cafe\n");
+    slow.line();
+    std::thread::scope(|scope| {
+        let script = "local t = redis.call('TIME')[1] while redis.call('TIME')[1] - t < 3 do end";
+        scope.spawn(|| engine.ask(&["EVAL", script, "0"]));
+        wait_until(|| engine.try_ask(&["PING"]).is_none(), || "it is not busy".into());
+        sender.send("sendall:the end\n");
+        records::records(&mut slow, 20_000);
+        let (mut late, _) = records::receiver(server.port, "last=1", "cafe");
+        sender.expect("ok:sent");
+        late.line();
+    });
+    assert_eq!(records::records(&mut slow, 1)[0].text, "the end");
+}

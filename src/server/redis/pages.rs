@@ -43,7 +43,7 @@ impl Pages {
                 match self.page(&request) {
                     Ok(page) => break page,
                     // It would be refused again: those who want something else do not wait for that.
-                    Err(trouble) if trouble.is_lasting() => break None,
+                    Err(trouble) if trouble.is_of_a_key() => break None,
                     Err(_) => {
                         self.link = None;
                         thread::sleep(RETRY);

@@ -121,12 +121,16 @@ impl Writer {
     /// Redis has refused the texts of a room.
     fn refused(&mut self, name: &Name, trouble: &Trouble) -> Result<(), Option<Astray>> {
         let astray = || Err(Some(Astray::Broken(trouble.clone())));
-        let (Trouble::Refused(words), true) = (trouble, trouble.is_final()) else {
+        let followed = self.rooms.get_mut(name);
+        if !trouble.is_lasting() {
+            if let (Some(followed), true) = (followed, trouble.is_final()) {
+                followed.take_back();
+            }
             return astray();
-        };
+        }
         let address = &self.presence.target.address;
-        self.refusals.warn(format_args!("Redis at {address} keeps nothing: {words}"));
-        let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
+        self.refusals.warn(format_args!("Redis at {address} keeps nothing: {trouble}"));
+        let Some(followed) = followed else { return Ok(()) };
         // What it was given before may be kept, or be kept yet; those who have nothing there need not
         // wait for that.
         if followed.sent.as_ref().is_some_and(|sent| sent.is_in_doubt) {
@@ -136,7 +140,7 @@ impl Writer {
             followed.refuse_sent(&format!("not kept: {trouble}").into(), &self.effects);
         }
         // Another one may have taken over.
-        if words.starts_with("READONLY") || words.starts_with("MASTERDOWN") {
+        if matches!(trouble, Trouble::Refused(words) if words.starts_with("READONLY")) {
             return astray();
         }
         Ok(())
