@@ -269,3 +269,33 @@ fn redis_may_be_at_a_socket_of_this_machine() {
     Peer::sender(engine.server(&[]).port, "bob", "cafe").ok("sendall:hello");
     eve.expect("delivery:cafe:bob:hello");
 }
+
+/// What it has to fetch is more than it ever has in memory.
+#[test]
+fn a_server_that_is_behind_in_many_rooms_does_not_take_everything_at_once() {
+    const ROOMS: usize = 40;
+    const TEXTS: usize = 4000;
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let [behind, other] = &servers;
+    let rooms: Vec<_> = (0..ROOMS).map(|room| format!("room{room}")).collect();
+    let mut receivers: Vec<_> =
+        rooms.iter().map(|room| Peer::receiver(behind.port, "eve", room)).collect();
+    let before = behind.program.peak_memory();
+    behind.program.signal(rustix::process::Signal::STOP);
+    let text = "x".repeat(230);
+    for room in &rooms {
+        let mut sender = Peer::sender(other.port, "bob", room);
+        for _ in 0..TEXTS / 1000 {
+            sender.send(format!("sendall:{text}\n").repeat(1000));
+            (0..1000).for_each(|_| sender.expect("ok:sent"));
+        }
+    }
+    behind.program.signal(rustix::process::Signal::CONT);
+    for (receiver, room) in receivers.iter_mut().zip(&rooms) {
+        (0..TEXTS).for_each(|_| receiver.expect(&format!("delivery:{room}:bob:{text}")));
+    }
+    let more = behind.program.peak_memory() - before;
+    let said = (ROOMS * TEXTS * text.len() / 1024) as u64;
+    assert!(more < said / 2, "{more} KiB for {said}");
+}

@@ -129,7 +129,7 @@ for i = 1, #rooms do
     local have, first = tonumber(ARGV[at + 3]), tonumber(reply[2])
     if reply[1] == 'kept' and have >= 0 and have < first - 1 then
         local before = format('%s-%.0f', epoch, first - 1)
-        local between = redis.pcall('XRANGE', KEYS[i + 4], '(' .. ARGV[at + 4], before, 'COUNT', 64)
+        local between = redis.pcall('XRANGE', KEYS[i + 4], '(' .. ARGV[at + 4], before, 'COUNT', 16)
         reply[5] = not between.err and between or nil
     end
 end
