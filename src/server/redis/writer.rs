@@ -64,6 +64,8 @@ pub(super) struct Writer {
     finish: Option<(Instant, mpsc::Sender<()>)>,
     looked_after: Instant,
     beaten: Instant,
+    /// When the others could last not tell of something.
+    untold: String,
     /// When the last look through all rooms for old texts has ended, and how far the one now is.
     walked: Option<Instant>,
     cursor: String,
@@ -118,6 +120,7 @@ impl Writer {
             finish: None,
             looked_after: now,
             beaten: now,
+            untold: String::new(),
             walked: None,
             cursor: "0".into(),
         }
@@ -351,7 +354,7 @@ impl Writer {
 }
 
 /// The SEQ in `EPOCH-SEQ BEGIN`; 0 if there is none.
-fn seq_of_end(end: &str) -> u64 {
+pub(super) fn seq_of_end(end: &str) -> u64 {
     let id = end.split(' ').next().unwrap_or_default();
     Position::parse(id.as_bytes()).map_or(0, |position| position.seq)
 }

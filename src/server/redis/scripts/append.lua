@@ -120,6 +120,8 @@ if #new_tails > 0 then
     redis.call('HSET', KEYS[3], unpack(new_records))
     local published = redis.pcall('PUBLISH', KEYS[4], news)
     if type(published) == 'table' then
+        -- They look when they find that this is another one.
+        redis.call('HSET', KEYS[1], 'untold', format('%.0f', total))
         replies[#replies + 1] = published.err
     end
 end

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{UPKEEP, Writer};
 use crate::server::redis::link::{Commands, Link, Script, Trouble, parts, text};
 use crate::server::redis::room::Followed;
+use crate::server::redis::want::Want;
 
 /// How often to tell the others that this server is there.
 const BEAT: Duration = Duration::from_secs(5);
@@ -34,14 +35,28 @@ impl Writer {
         if self.beaten.elapsed() >= BEAT {
             self.beaten = Instant::now();
             self.rooms.retain(|_, followed| followed.is_due || !followed.is_over());
-            let servers = self.presence.target.key("servers");
-            commands.call(link, Script::Beat, &[&servers], &[self.presence.name.as_bytes()]);
+            self.beat(link)?;
         }
         if commands.is_empty() {
             return Ok(());
         }
         // If it refuses, texts are kept for longer.
         link.ask(commands, |_, _| {})
+    }
+
+    /// Tells the others that this server is there, and looks whether they could not tell something.
+    fn beat(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        let [servers, state] = ["servers", "state"].map(|key| self.presence.target.key(key));
+        let mut commands = Commands::default();
+        let name = self.presence.name.as_bytes();
+        commands.call(link, Script::Beat, &[&servers, &state], &[name]);
+        let mut untold = None;
+        link.ask(commands, |_, reply| untold = reply.ok().map(text))?;
+        if let Some(untold) = untold.filter(|untold| *untold != self.untold) {
+            self.untold = untold;
+            self.take(Want::Look);
+        }
+        Ok(())
     }
 
     /// Asks for what is too much, or too old, to go.
