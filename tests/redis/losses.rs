@@ -325,3 +325,43 @@ fn a_state_that_makes_no_sense_is_begun_anew() {
         eve.expect(&format!("delivery:cafe:bob:{number}"));
     }
 }
+
+/// As if what was lost were there again: nobody hears it.
+#[test]
+fn what_is_beyond_the_end_of_an_epoch_is_no_text_of_the_next() {
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let epoch = engine.epoch();
+    let mut receivers = servers.each_ref().map(|it| receiver(it.port, "", "cafe").0);
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    (1..=3).for_each(|number| sender.ok(&format!("sendall:{number}")));
+    receivers.iter_mut().for_each(|it| drop(records(it, 3)));
+    for seq in 4..=99 {
+        let (id, seq) = (format!("{epoch}-{seq}"), seq.to_string());
+        let entry = ["first", &*seq, "time", "1", "total", "1", "lines", "delivery:cafe:bob:no\n"];
+        engine.ask(&[&["XADD", "chatbox:room:cafe", &*id], &entry[..]].concat());
+    }
+    say_until_kept(&mut sender, "4");
+    sender.ok("sendall:5");
+    let next: Vec<_> = receivers.iter_mut().map(|it| records(it, 2)).collect();
+    let (mut late, span) = receiver(servers[1].port, "last=9", "cafe");
+    assert_eq!((span.from, span.to), (0, 5));
+    let all = records(&mut late, 5);
+    assert!(all.iter().enumerate().all(|(before, it)| it.text == (before + 1).to_string()));
+    assert!(next.iter().all(|next| *next == all[3..]), "{next:?}");
+}
+
+#[test]
+fn an_entry_that_makes_no_sense_keeps_nobody_from_hearing_what_follows() {
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let mut eve = Peer::receiver(servers[1].port, "eve", "cafe");
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    sender.ok("sendall:1");
+    eve.expect("delivery:cafe:bob:1");
+    engine.ask(&["XADD", "chatbox:room:cafe", &format!("{}-2", engine.epoch()), "a", "b"]);
+    for text in ["2", "3"] {
+        say_until_kept(&mut sender, text);
+        eve.expect(&format!("delivery:cafe:bob:{text}"));
+    }
+}

@@ -49,6 +49,8 @@ pub(super) struct Followed {
     pub position: Option<Position>,
     /// The epoch in which that was written: it may be an earlier one.
     written: u64,
+    /// After which texts epochs have begun, of which not all that comes before may have been published.
+    begun: Vec<Position>,
     /// Texts up to that SEQ may be in the stream.
     pub heard: u64,
     /// A new epoch has begun, and nobody knows after which text.
@@ -72,6 +74,7 @@ impl Followed {
         if self.room.as_ptr() != Arc::as_ptr(room) {
             self.room = Arc::downgrade(room);
             (self.position, self.written) = (None, 0);
+            self.begun.clear();
         }
     }
 
@@ -206,7 +209,7 @@ impl Followed {
         if entry.last.epoch > position.epoch {
             return Err(OtherEpoch);
         }
-        if entry.last.seq <= position.seq {
+        if entry.last.seq <= position.seq || self.leave_out(entry.last) {
             return Ok(());
         }
         self.written = entry.last.epoch;
@@ -251,13 +254,27 @@ impl Followed {
         };
         let position = Position { seq, ..last };
         (self.written, self.position) = (written, Some(position));
+        self.begun.retain(|begin| begin.epoch > written);
+        self.begun.extend(between.iter().chain([&last].into_iter().filter(|_| !self.is_vague)));
         if let Some(room) = self.room() {
             room.begin_epoch(position);
         }
     }
 
+    /// What is beyond the end of its epoch was lost, though it is there again: goes on with the epoch
+    /// that began before it. Says whether it is so.
+    fn leave_out(&mut self, last: Position) -> bool {
+        let is_before = |begin: &&Position| begin.epoch > last.epoch && begin.seq < last.seq;
+        let next = self.begun.iter().filter(is_before).map(|begin| begin.epoch).min();
+        self.written = next.unwrap_or(self.written);
+        next.is_some()
+    }
+
     /// Nothing of what was read up to there comes next: that never comes.
     pub(super) fn pass(&mut self, read: Position, effects: &Effects) {
+        if self.leave_out(read) {
+            return;
+        }
         self.written = read.epoch;
         if let Some(position) = self.position {
             self.overtaken(position.seq.max(read.seq), effects);

@@ -6,7 +6,7 @@ use ::redis::Value;
 use super::Writer;
 use super::astray::Astray;
 use crate::server::chat::batch::Publisher;
-use crate::server::redis::entry::Entry;
+use crate::server::redis::entry::Entries;
 use crate::server::redis::link::{Commands, Link, Script, Trouble, number, parts, text};
 use crate::wire::position::Position;
 use crate::wire::protocol::{Name, Stamp};
@@ -97,7 +97,7 @@ impl Writer {
             }
         }
         let (first, time, total) = (number(next()), number(next()), number(next()));
-        let missing = Entry::read_all(next());
+        let missing = Entries::read(next());
         self.presence.total = self.presence.total.max(total);
         self.publish(name, missing)?;
         self.catch_up(name, first - 1, link)?;

@@ -10,7 +10,7 @@ use super::{ROOMS, Writer, seq_of_end};
 use crate::server::chat::batch::Publisher;
 use crate::server::chat::effects::Effect;
 use crate::server::chat::replay::{Asked, Start};
-use crate::server::redis::entry::Entry;
+use crate::server::redis::entry::Entries;
 use crate::server::redis::link::{Commands, Link, Script, Trouble, parts, text};
 use crate::server::redis::room::Open;
 use crate::wire::position::{Position, Resume};
@@ -171,13 +171,14 @@ impl Writer {
             }
             Err(trouble) => return Err(Some(trouble.into())),
         };
-        let entries = Entry::read_all(reply);
+        let entries = Entries::read(reply);
         if let Some(followed) = self.rooms.get_mut(name)
-            && entries.len() < count
+            && entries.senseless.is_none()
+            && entries.sound.len() < count
         {
             followed.heard = 0;
         }
-        let bytes: usize = entries.iter().map(|entry| entry.lines.len()).sum();
+        let bytes: usize = entries.sound.iter().map(|entry| entry.lines.len()).sum();
         let published = self.publish(name, entries);
         if bytes >= MUCH {
             self.carry_out();
@@ -185,24 +186,27 @@ impl Writer {
         published
     }
 
-    pub(super) fn publish(
-        &mut self,
-        name: &Name,
-        entries: Vec<Entry>,
-    ) -> Result<(), Option<Astray>> {
+    pub(super) fn publish(&mut self, name: &Name, entries: Entries) -> Result<(), Option<Astray>> {
         let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
         let (tally, budget) = (&*self.outlet.tally, &self.outlet.budget);
         let publisher = &mut Publisher { here: None, effects: &self.effects, tally, budget };
-        let (before, read) = (followed.position, entries.last().map(|entry| entry.last));
-        for entry in entries {
+        let (before, read, is_sound) =
+            (followed.after(), entries.last(), entries.senseless.is_none());
+        for entry in entries.sound {
             self.presence.total = self.presence.total.max(entry.total);
             if followed.publish(entry, publisher).is_err() {
                 return Err(Some(Astray::Elsewhere));
             }
         }
         // The same would be read again.
-        if let Some(read) = read.filter(|_| followed.position == before) {
+        if let Some(read) = read.filter(|_| !is_sound || followed.after() == before) {
             followed.pass(read, &self.effects);
+        }
+        if !is_sound {
+            let (address, room) = (&self.presence.target.address, name.as_str());
+            self.refusals.warn(format_args!(
+                "Redis at {address} has something in room {room} that is no text"
+            ));
         }
         Ok(())
     }
@@ -226,8 +230,8 @@ impl Writer {
             let up_to_it = format!("{epoch}-{up_to}");
             commands.add(&fetch(&stream, &after, &up_to_it, &ENTRIES.to_string()));
             let reply = link.ask_one(commands).map_err(|trouble| Some(trouble.into()))?;
-            let entries = Entry::read_all(reply);
-            if entries.is_empty() {
+            let entries = Entries::read(reply);
+            if entries.last().is_none() {
                 followed.overtaken(up_to, &self.effects);
                 return Ok(());
             }
