@@ -93,7 +93,8 @@ impl Engine {
         &self.folder
     }
 
-    fn try_ask(&self, words: &[&str]) -> Option<Value> {
+    /// Has it carry out a command, unless it refuses.
+    pub fn try_ask(&self, words: &[&str]) -> Option<Value> {
         let client = Client::open(self.url()).unwrap();
         let mut connection = client.get_connection_with_timeout(Duration::from_secs(1)).ok()?;
         let mut command = cmd(words[0]);

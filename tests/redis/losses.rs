@@ -9,9 +9,10 @@ use rustix::process::Signal;
 
 use crate::engine::{Engine, until_one_is_in_doubt};
 use crate::harness::records::{receiver, records};
-use crate::harness::{Peer, wait_until};
+use crate::harness::{Peer, Server, wait_until};
 use crate::load::Load;
 use crate::trouble::say_until_kept;
+use crate::way::Way;
 
 /// What a Redis had on its disk.
 struct Copy {
@@ -147,6 +148,7 @@ fn if_nobody_is_left_who_has_seen_what_there_was_a_new_epoch_begins() {
     copy.put_back(&mut engine);
     let server = engine.server(&[]);
     assert!(engine.epoch() > epoch);
+    server.program.expect_stderr("a new epoch begins");
     Peer::sender(server.port, "bob", "cafe").ok("sendall:another");
     // The numbers of before are no numbers of now.
     let (mut peer, span) = receiver(server.port, &format!("after={epoch}-6"), "cafe");
@@ -228,4 +230,138 @@ fn whoever_talks_while_texts_are_lost_goes_on_and_hears_nothing_twice() {
     let reasons = ["Redis has lost texts: ", "not kept: "];
     let is_said = |why: &String| reasons.iter().any(|reason| why.starts_with(reason));
     assert!(outcome.refused.iter().all(|(_, why)| is_said(why)));
+}
+
+/// What is there of both is heard, whether it is less than what there was before or more than is read
+/// at a time.
+#[test]
+fn a_server_that_misses_two_epochs_goes_on() {
+    for (before, between) in [(20, 40), (200, 300)] {
+        let Some(engine) = Engine::start() else { return };
+        let way = Way::to(&engine);
+        let away = Server::with(&["--redis", &way.url()]);
+        let there = engine.server(&[]);
+        let mut eve = Peer::receiver(away.port, "eve", "cafe");
+        let mut sender = Peer::sender(there.port, "bob", "cafe");
+        let mut on_both = |from: u64, to: u64| {
+            (from..=to).for_each(|number| sender.ok(&format!("sendall:{number}")));
+        };
+        on_both(1, before);
+        (1..=before).for_each(|number| eve.expect(&format!("delivery:cafe:bob:{number}")));
+        way.set_open(false);
+        way.cut();
+        engine.ask(&["FLUSHALL"]);
+        say_until_kept(&mut Peer::sender(there.port, "bob", "bar"), "first");
+        on_both(1000, 1000 + between);
+        engine.ask(&["DEL", "chatbox:state"]);
+        say_until_kept(&mut Peer::sender(there.port, "bob", "bar"), "second");
+        on_both(2000, 2003);
+        way.set_open(true);
+        for number in (1000..=1000 + between).chain(2000..=2003) {
+            eve.expect(&format!("delivery:cafe:bob:{number}"));
+        }
+        let mut here = Peer::sender(away.port, "al", "cafe");
+        say_until_kept(&mut here, "here");
+        eve.expect("delivery:cafe:al:here");
+    }
+}
+
+/// Without it, a text that is given to Redis once more would be kept twice.
+#[test]
+fn that_the_record_of_a_server_is_gone_is_noticed() {
+    let Some(engine) = Engine::start() else { return };
+    let way = Way::to(&engine);
+    let server = Server::with(&["--redis", &way.url()]);
+    let (mut peer, _) = receiver(engine.server(&[]).port, "", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    way.swallow("kept");
+    sender.send("sendall:in doubt\n");
+    let is_there = || engine.ask(&["XLEN", "chatbox:room:cafe"]) == Value::Int(1);
+    wait_until(is_there, || "it is not there".into());
+    let script = "for _, key in ipairs(redis.call('KEYS', 'chatbox:writer:*')) do redis.call('DEL', key) end";
+    engine.ask(&["EVAL", script, "0"]);
+    way.swallow("");
+    let answer = sender.line();
+    assert!(answer.starts_with("err:Redis has lost texts: it is not known"), "{answer}");
+    say_until_kept(&mut sender, "after");
+    drop(peer.next_line());
+    let (mut late, _) = receiver(server.port, "last=9", "cafe");
+    let texts: Vec<_> = records(&mut late, 2).into_iter().map(|it| it.text).collect();
+    assert_eq!(texts, ["in doubt", "after"]);
+}
+
+/// No numbers are used again, for other texts.
+#[test]
+fn that_the_ends_are_gone_is_noticed_also_by_one_who_has_just_come() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&[]);
+    let (mut peer, _) = receiver(server.port, "", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    (1..=3).for_each(|number| sender.ok(&format!("sendall:{number}")));
+    let epoch = records(&mut peer, 3)[2].epoch;
+    let fresh = engine.server(&[]);
+    for joins in [false, true] {
+        engine.ask(&["DEL", "chatbox:ends", "chatbox:room:cafe"]);
+        if joins {
+            let (_, span) = receiver(fresh.port, "last=9", "cafe");
+            assert!(span.epoch > epoch);
+        }
+        say_until_kept(&mut Peer::sender(fresh.port, "al", "cafe"), "new");
+        let record = &records(&mut peer, 1)[0];
+        assert!(record.epoch > epoch && record.text == "new", "{record:?}");
+    }
+}
+
+#[test]
+fn a_state_that_makes_no_sense_is_begun_anew() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&[]);
+    let mut eve = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let set = ["HSET", "chatbox:state", "total", "x"];
+    for (number, command) in [&["HDEL", "chatbox:state", "total"][..], &set].iter().enumerate() {
+        engine.ask(command);
+        sender.ok(&format!("sendall:{number}"));
+        eve.expect(&format!("delivery:cafe:bob:{number}"));
+    }
+}
+
+/// As if what was lost were there again: nobody hears it.
+#[test]
+fn what_is_beyond_the_end_of_an_epoch_is_no_text_of_the_next() {
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let epoch = engine.epoch();
+    let mut receivers = servers.each_ref().map(|it| receiver(it.port, "", "cafe").0);
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    (1..=3).for_each(|number| sender.ok(&format!("sendall:{number}")));
+    receivers.iter_mut().for_each(|it| drop(records(it, 3)));
+    for seq in 4..=99 {
+        let (id, seq) = (format!("{epoch}-{seq}"), seq.to_string());
+        let entry = ["first", &*seq, "time", "1", "total", "1", "lines", "delivery:cafe:bob:no\n"];
+        engine.ask(&[&["XADD", "chatbox:room:cafe", &*id], &entry[..]].concat());
+    }
+    say_until_kept(&mut sender, "4");
+    sender.ok("sendall:5");
+    let next: Vec<_> = receivers.iter_mut().map(|it| records(it, 2)).collect();
+    let (mut late, span) = receiver(servers[1].port, "last=9", "cafe");
+    assert_eq!((span.from, span.to), (0, 5));
+    let all = records(&mut late, 5);
+    assert!(all.iter().enumerate().all(|(before, it)| it.text == (before + 1).to_string()));
+    assert!(next.iter().all(|next| *next == all[3..]), "{next:?}");
+}
+
+#[test]
+fn an_entry_that_makes_no_sense_keeps_nobody_from_hearing_what_follows() {
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let mut eve = Peer::receiver(servers[1].port, "eve", "cafe");
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    sender.ok("sendall:1");
+    eve.expect("delivery:cafe:bob:1");
+    engine.ask(&["XADD", "chatbox:room:cafe", &format!("{}-2", engine.epoch()), "a", "b"]);
+    for text in ["2", "3"] {
+        say_until_kept(&mut sender, text);
+        eve.expect(&format!("delivery:cafe:bob:{text}"));
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::engine::{Engine, until_one_is_in_doubt};
-use crate::harness::{Peer, Server, wait_until};
+use crate::harness::{Peer, Server, records, wait_until};
 use crate::load::Load;
 use crate::trouble::say_until_kept;
 use crate::way::Way;
@@ -196,4 +196,123 @@ fn a_redis_that_lets_a_server_in_and_does_nothing_more_is_away() {
     sender.expect("ok:sent");
     server.program.expect_stderr("is back after ");
     other.ok("sendall:hello");
+}
+
+#[test]
+fn what_is_refused_for_want_of_any_right_is_not_kept() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&[]);
+    let mut eve = Peer::receiver(server.port, "eve", "cafe");
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    sender.ok("sendall:first");
+    eve.expect("delivery:cafe:bob:first");
+    let epoch = engine.epoch();
+    for right in ["hset", "hmget", "xadd", "time"] {
+        engine.ask(&["ACL", "SETUSER", "default", &format!("-{right}")]);
+        let refused = sender.ask("sendall:refused");
+        assert!(refused.starts_with("err:not kept: Redis says: "), "{right}: {refused}");
+        engine.ask(&["ACL", "SETUSER", "default", &format!("+{right}")]);
+        say_until_kept(&mut sender, right);
+        eve.expect(&format!("delivery:cafe:bob:{right}"));
+    }
+    assert_eq!(engine.ask(&["XLEN", "chatbox:room:cafe"]), redis::Value::Int(5));
+    assert_eq!(engine.epoch(), epoch);
+}
+
+/// The document says what a user needs.
+#[test]
+fn a_user_with_no_more_rights_than_are_needed_is_refused_nothing() {
+    let document = include_str!("../../src/server/redis/REDIS.md");
+    let line = document.lines().find(|line| line.starts_with("ACL SETUSER ")).unwrap();
+    let line = line.replace("PASSWORD", "secret");
+    let Some(engine) = Engine::durable() else { return };
+    engine.ask(&line.split(' ').collect::<Vec<_>>());
+    let url = engine.url().replace("redis://", "redis://chat:secret@");
+    let flags = ["--redis", &*url, "--keep-texts", "2000", "--keep-days", "1"];
+    let servers: [_; 2] = std::array::from_fn(|_| Server::with(&flags));
+    let load = Load::start(&servers);
+    load.go_on(2000);
+    let oldest = || engine.ask(&["XRANGE", "chatbox:room:cafe", "-", "+", "COUNT", "1"]);
+    let at_first = oldest();
+    let beats = || engine.ask(&["HVALS", "chatbox:servers"]);
+    let first = beats();
+    wait_until(|| beats() != first, || "no beat".into());
+    wait_until(|| oldest() != at_first, || "nothing is trimmed".into());
+    // It is noticed, and a new epoch begins.
+    engine.ask(&["HSET", "chatbox:state", "epoch", "1"]);
+    load.go_on(1000);
+    let outcome = load.end();
+    outcome.assert_once_and_in_one_order();
+    assert!(outcome.refused.iter().all(|(_, why)| why.starts_with("Redis has lost texts")));
+    let epoch = engine.epoch();
+    let (_, span) = records::receiver(servers[0].port, "last=9", "cafe");
+    let (_, again) = records::receiver(servers[1].port, "after=1-1", "cafe");
+    assert_eq!((span.epoch, again.to), (epoch, span.to));
+    assert_eq!(engine.ask(&["ACL", "LOG"]), redis::Value::Array(Vec::new()));
+}
+
+#[test]
+fn who_has_nothing_in_doubt_is_refused_at_once_in_a_room_that_redis_refuses() {
+    let Some(engine) = Engine::start() else { return };
+    let way = Way::to(&engine);
+    let server = Server::with(&["--redis", &way.url(), "--redis-timeout", "600"]);
+    let mut eve = Peer::receiver(server.port, "eve", "cafe");
+    let [mut doubtful, mut other] =
+        ["bob", "al"].map(|user| Peer::sender(server.port, user, "cafe"));
+    doubtful.ok("sendall:1");
+    other.ok("sendall:2");
+    engine.ask(&["ACL", "SETUSER", "default", "-xadd"]);
+    way.hold();
+    doubtful.send("sendall:3\n");
+    server.program.expect_stderr("keeps nothing: ");
+    for _ in 0..3 {
+        let refused = other.ask("sendall:refused");
+        assert!(refused.starts_with("err:not kept: Redis says: "), "{refused}");
+    }
+    engine.ask(&["ACL", "SETUSER", "default", "+xadd"]);
+    way.release();
+    doubtful.expect("ok:sent");
+    other.ok("sendall:4");
+    for (user, text) in [("bob", "1"), ("al", "2"), ("bob", "3"), ("al", "4")] {
+        eve.expect(&format!("delivery:cafe:{user}:{text}"));
+    }
+}
+
+/// One receiver is being given what there is, another one comes, and somebody talks.
+#[test]
+fn while_redis_carries_out_somebodys_script_everybody_waits() {
+    let Some(engine) = Engine::with(&["--busy-reply-threshold", "50"]) else { return };
+    let server = engine.server(&["--keep-texts", "20000"]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    let text = "x".repeat(200);
+    records::say(&mut sender, (0..20_000).map(|number| format!("{number}{text}")));
+    let mut slow = Peer::connect_with_buffer(server.port, 4096);
+    slow.ok("rlogin:eve");
+    slow.ok("history:last=20000");
+    slow.send("join:cafe\n");
+    slow.line();
+    std::thread::scope(|scope| {
+        let script = "local t = redis.call('TIME')[1] while redis.call('TIME')[1] - t < 3 do end";
+        scope.spawn(|| engine.ask(&["EVAL", script, "0"]));
+        wait_until(|| engine.try_ask(&["PING"]).is_none(), || "it is not busy".into());
+        sender.send("sendall:the end\n");
+        records::records(&mut slow, 20_000);
+        let (mut late, _) = records::receiver(server.port, "last=1", "cafe");
+        sender.expect("ok:sent");
+        late.line();
+    });
+    assert_eq!(records::records(&mut slow, 1)[0].text, "the end");
+}
+
+#[test]
+fn what_the_others_cannot_be_told_they_find_out() {
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let mut eve = Peer::receiver(servers[1].port, "eve", "cafe");
+    let mut sender = Peer::sender(servers[0].port, "bob", "cafe");
+    engine.ask(&["ACL", "SETUSER", "default", "-publish"]);
+    for text in ["1", "2"] {
+        sender.ok(&format!("sendall:{text}"));
+        eve.expect(&format!("delivery:cafe:bob:{text}"));
+    }
 }

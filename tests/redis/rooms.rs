@@ -1,8 +1,8 @@
 //! Several servers are one chat.
 
 use crate::engine::Engine;
-use crate::harness::Peer;
 use crate::harness::records::{Span, beginnings, begins, numbers, receiver, records, say};
+use crate::harness::{Peer, Server};
 use crate::load::Load;
 use crate::trouble::say_until_kept;
 
@@ -214,16 +214,31 @@ fn texts_of_earlier_epochs_are_not_kept_beside_those_of_this() {
     crate::harness::wait_until(|| length() == redis::Value::Int(5), || format!("{:?}", length()));
 }
 
-/// Not for ever: it ends with the server, a while later.
+/// Not for ever: it ends with the server, or a while after it has died.
 #[test]
 fn what_a_server_has_given_is_remembered_for_days() {
     let Some(engine) = Engine::start() else { return };
-    let server = engine.server(&[]);
-    Peer::sender(server.port, "bob", "cafe").ok("sendall:hello");
-    server.program.signal(rustix::process::Signal::KILL);
-    let script = "return redis.call('TTL', redis.call('KEYS', 'chatbox:writer:*')[1])";
-    let redis::Value::Int(seconds) = engine.ask(&["EVAL", script, "0"]) else { panic!() };
-    assert!((6 * 86400..=7 * 86400).contains(&seconds), "{seconds}");
+    let says = |server: Server| {
+        Peer::sender(server.port, "bob", "cafe").ok("sendall:hello");
+        server
+    };
+    let records = || match engine.ask(&["KEYS", "chatbox:writer:*"]) {
+        redis::Value::Array(records) => records,
+        other => panic!("{other:?}"),
+    };
+    let dead = says(engine.server(&[]));
+    dead.program.signal(rustix::process::Signal::KILL);
+    let [redis::Value::BulkString(record)] = &records()[..] else { panic!() };
+    let record = str::from_utf8(record).unwrap();
+    assert_eq!(engine.ask(&["TTL", record]), redis::Value::Int(-1));
+    says(engine.server(&[])).stop();
+    assert_eq!(records().len(), 1, "one is left, of that which has died");
+    let name = record.strip_prefix("chatbox:writer:").unwrap();
+    engine.ask(&["HSET", "chatbox:servers", name, "1"]);
+    let server = says(engine.server(&[]));
+    assert_eq!(engine.ask(&["EXISTS", record]), redis::Value::Int(0));
+    assert_eq!(records().len(), 1);
+    drop(server);
 }
 
 #[test]
@@ -253,4 +268,34 @@ fn redis_may_be_at_a_socket_of_this_machine() {
     let mut eve = Peer::receiver(server.port, "eve", "cafe");
     Peer::sender(engine.server(&[]).port, "bob", "cafe").ok("sendall:hello");
     eve.expect("delivery:cafe:bob:hello");
+}
+
+/// What it has to fetch is more than it ever has in memory.
+#[test]
+fn a_server_that_is_behind_in_many_rooms_does_not_take_everything_at_once() {
+    const ROOMS: usize = 40;
+    const TEXTS: usize = 4000;
+    let Some(engine) = Engine::start() else { return };
+    let servers: [_; 2] = engine.servers(&[]);
+    let [behind, other] = &servers;
+    let rooms: Vec<_> = (0..ROOMS).map(|room| format!("room{room}")).collect();
+    let mut receivers: Vec<_> =
+        rooms.iter().map(|room| Peer::receiver(behind.port, "eve", room)).collect();
+    let before = behind.program.peak_memory();
+    behind.program.signal(rustix::process::Signal::STOP);
+    let text = "x".repeat(230);
+    for room in &rooms {
+        let mut sender = Peer::sender(other.port, "bob", room);
+        for _ in 0..TEXTS / 1000 {
+            sender.send(format!("sendall:{text}\n").repeat(1000));
+            (0..1000).for_each(|_| sender.expect("ok:sent"));
+        }
+    }
+    behind.program.signal(rustix::process::Signal::CONT);
+    for (receiver, room) in receivers.iter_mut().zip(&rooms) {
+        (0..TEXTS).for_each(|_| receiver.expect(&format!("delivery:{room}:bob:{text}")));
+    }
+    let more = behind.program.peak_memory() - before;
+    let said = (ROOMS * TEXTS * text.len() / 1024) as u64;
+    assert!(more < said / 2, "{more} KiB for {said}");
 }

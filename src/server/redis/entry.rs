@@ -20,17 +20,49 @@ pub(super) struct Entry {
     pub lines: Vec<u8>,
 }
 
-impl Entry {
-    /// Reads the reply to `XRANGE`. What makes no sense ends it: somebody has changed it by hand.
-    pub(super) fn read_all(reply: Value) -> Vec<Self> {
-        let Value::Array(entries) = reply else { return Vec::new() };
-        entries.into_iter().map_while(Entry::read).collect()
+/// What was read of a stream.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Entries {
+    /// The entries, in order.
+    pub sound: Vec<Entry>,
+    /// Where it ends if what comes next makes no sense: somebody has changed it by hand.
+    pub senseless: Option<Position>,
+}
+
+impl Entries {
+    /// Reads the reply to `XRANGE`.
+    pub(super) fn read(reply: Value) -> Self {
+        let mut read = Entries::default();
+        let Value::Array(entries) = reply else { return read };
+        for entry in entries {
+            let mut parts_of_entry = parts(entry).into_iter();
+            let mut next = || parts_of_entry.next().unwrap_or_default();
+            let Some(last) = Position::parse(text(next()).as_bytes()) else { break };
+            match Entry::read(last, next()) {
+                Some(entry) => read.sound.push(entry),
+                None => {
+                    read.senseless = Some(last);
+                    break;
+                }
+            }
+        }
+        read
     }
 
-    fn read(entry: Value) -> Option<Self> {
-        let mut parts_of_entry = parts(entry).into_iter();
-        let last = Position::parse(text(parts_of_entry.next()?).as_bytes())?;
-        let mut values = parts(parts_of_entry.next()?).into_iter().skip(1).step_by(2);
+    /// Up to where it was read.
+    pub(super) fn last(&self) -> Option<Position> {
+        self.senseless.or(self.sound.last().map(|entry| entry.last))
+    }
+}
+
+impl Entry {
+    /// The entries in the reply to `XRANGE`, as far as they make sense.
+    pub(super) fn read_all(reply: Value) -> Vec<Self> {
+        Entries::read(reply).sound
+    }
+
+    fn read(last: Position, fields: Value) -> Option<Self> {
+        let mut values = parts(fields).into_iter().skip(1).step_by(2);
         let (first, time) = (number(values.next()?), number(values.next()?));
         let (total, lines) = (number(values.next()?), bytes(values.next()?));
         let entry = Entry { last, first, time, total, lines };
@@ -65,9 +97,9 @@ mod tests {
     #[test]
     fn an_entry_has_a_line_for_each_of_its_texts() {
         let read = |id, first, lines| Entry::read_all(Value::Array(vec![entry(id, first, lines)]));
-        let [entry] = &read("5-3", "2", "a\nb\n")[..] else { panic!("it is not read") };
-        assert_eq!((entry.last, entry.texts()), (Position { epoch: 5, seq: 3 }, 2));
-        assert_eq!((entry.time, entry.total, &entry.lines[..]), (7, 9, &b"a\nb\n"[..]));
+        let [one] = &read("5-3", "2", "a\nb\n")[..] else { panic!("it is not read") };
+        assert_eq!((one.last, one.texts()), (Position { epoch: 5, seq: 3 }, 2));
+        assert_eq!((one.time, one.total, &one.lines[..]), (7, 9, &b"a\nb\n"[..]));
         for (id, first, lines) in [
             ("5-3", "2", "a\n"),
             ("5-3", "2", "a\nb"),
@@ -77,6 +109,10 @@ mod tests {
         ] {
             assert_eq!(read(id, first, lines), [], "{id} {first} {lines}");
         }
+        let three = [("5-3", "2"), ("5-4", "1"), ("5-5", "4")];
+        let three = three.map(|(id, first)| entry(id, first, "a\nb\n"));
+        let read = Entries::read(Value::Array(three.to_vec()));
+        assert_eq!((read.sound.len(), read.last()), (1, Some(Position { epoch: 5, seq: 4 })));
         assert_eq!(Entry::read_all(Value::Nil), []);
     }
 }

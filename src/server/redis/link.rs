@@ -12,6 +12,9 @@ use super::error::RedisError;
 /// The oldest version that will do.
 const OLDEST: u32 = 7;
 
+/// How a refusal begins that is soon over.
+const PASSING: [&str; 3] = ["LOADING", "BUSY ", "MASTERDOWN"];
+
 /// Where Redis is, and what this chat calls its keys.
 #[derive(Clone)]
 pub(super) struct Target {
@@ -96,11 +99,16 @@ impl Trouble {
         matches!(self, Trouble::Refused(words) if !words.starts_with("NOSCRIPT"))
     }
 
-    /// It is final, and will not be otherwise in a moment, as while Redis reads what it has: that is as
-    /// if it were away.
+    /// It is final, and will not be otherwise in a moment, as while Redis reads what it has, or
+    /// carries out somebody's script: that is as if it were away.
     pub(super) fn is_lasting(&self) -> bool {
-        let is_loading = matches!(self, Trouble::Refused(words) if words.starts_with("LOADING"));
-        self.is_final() && !is_loading
+        let passes = |words: &str| PASSING.iter().any(|passing| words.starts_with(passing));
+        self.is_final() && !matches!(self, Trouble::Refused(words) if passes(words))
+    }
+
+    /// It is one key's: others have nothing to do with it.
+    pub(super) fn is_of_a_key(&self) -> bool {
+        matches!(self, Trouble::Refused(words) if words.starts_with("WRONGTYPE"))
     }
 }
 

@@ -64,7 +64,7 @@ fn listen_once(target: &Target, server: &str, wants: &mpsc::Sender<Want>) -> Res
             match news.get_message() {
                 Ok(message) => break message,
                 Err(error) if error.is_timeout() => {
-                    news.ping::<Value>().map_err(trouble)?;
+                    ping(&mut news)?;
                 }
                 Err(error) => return Err(trouble(error)),
             }
@@ -78,9 +78,17 @@ fn subscribe<'a>(connection: &'a mut Connection, target: &Target) -> Result<PubS
     let channel = target.key("news");
     let mut news = connection.as_pubsub();
     news.subscribe(&channel).map_err(trouble)?;
-    match news.ping().map_err(trouble)? {
+    match ping(&mut news)? {
         Value::Array(_) => Ok(news),
         _ => Err(Trouble::refused(&format!("NOPERM no right to subscribe to {channel}"))),
+    }
+}
+
+/// What a ping is answered, unless it is refused.
+fn ping(news: &mut PubSub<'_>) -> Result<Value, Trouble> {
+    match news.ping().map_err(trouble)? {
+        Value::ServerError(error) => Err(trouble(error.into())),
+        answer => Ok(answer),
     }
 }
 
@@ -103,7 +111,27 @@ fn read(news: &[u8], server: &str) -> Option<Want> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener};
+
     use super::*;
+
+    /// It lets somebody subscribe, and answers no ping.
+    #[test]
+    fn a_redis_that_still_reads_what_it_has_denies_no_right() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let redis = thread::spawn(move || {
+            let mut client = listener.accept().unwrap().0;
+            let subscribed = "*3\r\n$9\r\nsubscribe\r\n$6\r\nx:news\r\n:1\r\n";
+            write!(client, "{subscribed}-LOADING it reads\r\n").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let _ = client.read_to_end(&mut Vec::new());
+        });
+        let tried = try_it(&Target::new(&url, None, "x:").unwrap());
+        assert_eq!(tried, Err(Trouble::refused("LOADING it reads")));
+        redis.join().unwrap();
+    }
 
     #[test]
     fn what_others_have_said_is_news() {

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::link::{Commands, Link, Target, Trouble, number, parts};
+use super::link::{Commands, Link, Target, Trouble, number, parts, text};
+use super::writer::seq_of_end;
 use crate::server::chat::effects::Effect;
 use crate::server::chat::frame::Frame;
 use crate::server::chat::replay::{Page, PageRequest};
@@ -43,7 +44,7 @@ impl Pages {
                 match self.page(&request) {
                     Ok(page) => break page,
                     // It would be refused again: those who want something else do not wait for that.
-                    Err(trouble) if trouble.is_lasting() => break None,
+                    Err(trouble) if trouble.is_of_a_key() => break None,
                     Err(_) => {
                         self.link = None;
                         thread::sleep(RETRY);
@@ -62,23 +63,48 @@ impl Pages {
         };
         let first = *request.seqs.start();
         let epoch = self.outlet.epoch.load(Ordering::SeqCst);
-        let mut entries = self.fetch(&mut link, request, epoch)?;
+        let (mut entries, mut up_to) =
+            (self.fetch(&mut link, request, epoch)?, *request.seqs.end());
         if !has(&entries, first, epoch) {
-            // It may be of an earlier epoch, the newest of which is the last.
-            let mut commands = Commands::default();
-            commands.add(&[b"LRANGE", self.target.key("epochs").as_bytes(), b"0", b"-1"]);
-            for epoch in parts(link.ask_one(commands)?).into_iter().rev().map(number) {
-                entries = self.fetch(&mut link, request, epoch)?;
-                if has(&entries, first, epoch) {
-                    break;
-                }
-            }
+            let (earlier, end) = self.fetch_earlier(&mut link, request)?;
+            (entries, up_to) = (earlier, up_to.min(end));
         }
         self.link = Some(link);
         let pages = &self.outlet.pages;
-        let (lines, seq) = cut_page(&entries, request, epoch, page_size(pages));
+        let (lines, seq) = cut_page(&entries, request, epoch, up_to, page_size(pages));
         let page = || Page { lines: Frame::new(&lines, pages), last: Position { epoch, seq } };
         Ok((!lines.is_empty()).then(page))
+    }
+
+    /// The same of an earlier epoch, the newest of which is the last; and up to where it counts.
+    fn fetch_earlier(
+        &self,
+        link: &mut Link,
+        request: &PageRequest,
+    ) -> Result<(Vec<Entry>, u64), Trouble> {
+        let first = *request.seqs.start();
+        let mut commands = Commands::default();
+        commands.add(&[b"LRANGE", self.target.key("epochs").as_bytes(), b"0", b"-1"]);
+        for epoch in parts(link.ask_one(commands)?).into_iter().rev().map(number) {
+            let entries = self.fetch(link, request, epoch)?;
+            if has(&entries, first, epoch) {
+                let end = self.end(link, request, epoch)?;
+                if first <= end {
+                    return Ok((entries, end));
+                }
+            }
+        }
+        Ok((Vec::new(), 0))
+    }
+
+    /// What was left of an earlier epoch: what is beyond that was lost, though it may be there again.
+    fn end(&self, link: &mut Link, request: &PageRequest, epoch: u64) -> Result<u64, Trouble> {
+        let ends = self.target.key(&format!("ends:{epoch}"));
+        let mut commands = Commands::default();
+        commands.add(&[b"HGET", ends.as_bytes(), request.room.as_str().as_bytes()]);
+        let end = text(link.ask_one(commands)?);
+        // Where nobody knows any more, all of it may be.
+        Ok(if end.is_empty() { u64::MAX } else { seq_of_end(&end) })
     }
 
     /// Entries from the one on that has the first text, if it is of that epoch.
@@ -102,9 +128,16 @@ fn has(entries: &[Entry], seq: u64, epoch: u64) -> bool {
     entries.first().is_some_and(|entry| entry.last.epoch <= epoch && is_it(entry))
 }
 
-/// What comes in these entries without a hole, so many bytes or a line more, and the SEQ of the last.
-fn cut_page(entries: &[Entry], request: &PageRequest, epoch: u64, most: usize) -> (Vec<u8>, u64) {
-    let (first, up_to) = (*request.seqs.start(), *request.seqs.end());
+/// What comes in these entries up to that SEQ without a hole, so many bytes or a line more, and the SEQ
+/// of the last.
+fn cut_page(
+    entries: &[Entry],
+    request: &PageRequest,
+    epoch: u64,
+    up_to: u64,
+    most: usize,
+) -> (Vec<u8>, u64) {
+    let first = *request.seqs.start();
     let (mut page, mut last) = (Vec::new(), first - 1);
     for entry in entries.iter().take_while(|entry| entry.last.epoch <= epoch) {
         let lines = entry.lines.split_inclusive(|&byte| byte == b'\n');

@@ -4,6 +4,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use log::warn;
+
 use super::link::{Commands, Link, Script, Target, Trouble, number, parts, text};
 use crate::server::config::Keep;
 
@@ -117,7 +119,8 @@ impl Presence {
     fn arrive_over(&mut self, link: &mut Link) -> Result<Arrival, Trouble> {
         let known = if self.epoch == 0 { String::new() } else { self.epoch.to_string() };
         let lost = if self.has_lost { known.clone() } else { String::new() };
-        let keys = ["state", "servers", "votes", "ends", "epochs", "news"];
+        let record = format!("writer:{}", self.name);
+        let keys = ["state", "servers", "votes", "ends", "epochs", "news", &*record];
         let keys = keys.map(|key| self.target.key(key));
         let (total, patience) = (self.total.to_string(), PATIENCE.as_millis().to_string());
         let keeps = self.keeps();
@@ -140,8 +143,17 @@ impl Presence {
         if self.epoch != 0 && epoch != self.epoch {
             return Ok(Arrival::Other(epoch, total));
         }
+        if word == "new" && !text(next()).is_empty() {
+            self.warn_of(epoch);
+        }
         self.enter(link.run.clone(), epoch, total);
         Ok(Arrival::Same)
+    }
+
+    /// That epoch has begun, because something was lost, or nobody can know.
+    pub(super) fn warn_of(&self, epoch: u64) {
+        let address = &self.target.address;
+        warn!("Redis at {address} does not have all that it has had: a new epoch begins, {epoch}");
     }
 
     /// It is in that epoch now.

@@ -1,6 +1,8 @@
 //! What the writer knows of a room that it follows.
 
+use std::cmp::Reverse;
 use std::collections::{HashSet, VecDeque};
+use std::fmt::Display;
 use std::mem;
 use std::sync::{Arc, Weak};
 
@@ -47,6 +49,8 @@ pub(super) struct Followed {
     pub position: Option<Position>,
     /// The epoch in which that was written: it may be an earlier one.
     written: u64,
+    /// After which texts epochs have begun, of which not all that comes before may have been published.
+    begun: Vec<Position>,
     /// Texts up to that SEQ may be in the stream.
     pub heard: u64,
     /// A new epoch has begun, and nobody knows after which text.
@@ -70,6 +74,7 @@ impl Followed {
         if self.room.as_ptr() != Arc::as_ptr(room) {
             self.room = Arc::downgrade(room);
             (self.position, self.written) = (None, 0);
+            self.begun.clear();
         }
     }
 
@@ -148,24 +153,30 @@ impl Followed {
         }
     }
 
-    /// Receivers that wait are refused, and so are texts, but for those of senders who have one in
-    /// doubt: a sender's answers are in order.
+    /// Receivers that wait are refused, and so are texts.
     pub(super) fn refuse_waiting(&mut self, reason: &Arc<str>, effects: &Effects) {
-        if !self.waiting.is_empty() {
-            let text: Arc<str> = format!("not kept: {reason}").into();
-            let in_doubt = self.sent.iter().flat_map(|sent| &sent.batches);
-            let mut in_doubt: HashSet<_> = in_doubt.flat_map(Batch::senders).collect();
-            for batch in mem::take(&mut self.waiting) {
-                if batch.senders().any(|sender| in_doubt.contains(&sender)) {
-                    in_doubt.extend(batch.senders());
-                    self.waiting.push_back(batch);
-                } else {
-                    batch.refused(Arc::clone(&text), effects);
-                }
-            }
-        }
+        self.refuse_texts(reason, effects);
         for (_, _, session) in mem::take(&mut self.opens) {
             effects.add(Effect::Opened(session, Err(Arc::clone(reason))));
+        }
+    }
+
+    /// Texts that wait are refused, but for those of senders who have one in doubt: a sender's answers
+    /// are in order.
+    pub(super) fn refuse_texts(&mut self, reason: &dyn Display, effects: &Effects) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let text: Arc<str> = format!("not kept: {reason}").into();
+        let in_doubt = self.sent.iter().flat_map(|sent| &sent.batches);
+        let mut in_doubt: HashSet<_> = in_doubt.flat_map(Batch::senders).collect();
+        for batch in mem::take(&mut self.waiting) {
+            if batch.senders().any(|sender| in_doubt.contains(&sender)) {
+                in_doubt.extend(batch.senders());
+                self.waiting.push_back(batch);
+            } else {
+                batch.refused(Arc::clone(&text), effects);
+            }
         }
     }
 
@@ -198,7 +209,7 @@ impl Followed {
         if entry.last.epoch > position.epoch {
             return Err(OtherEpoch);
         }
-        if entry.last.seq <= position.seq {
+        if entry.last.seq <= position.seq || self.leave_out(entry.last) {
             return Ok(());
         }
         self.written = entry.last.epoch;
@@ -231,19 +242,42 @@ impl Followed {
         }
     }
 
-    /// Something was lost, and a new epoch begins after that position. What is left before it and was
-    /// not published still is.
-    pub(super) fn begin_anew(&mut self, mut position: Position) {
-        match self.position {
-            Some(before) if before.seq <= position.seq => {
-                self.written = self.after().epoch;
-                position.seq = before.seq;
-            }
-            _ => self.written = position.epoch,
-        }
-        self.position = Some(position);
+    /// Something was lost, and a new epoch begins after that position; so have some between, after
+    /// theirs. What is left before all of them and was not published still is.
+    pub(super) fn begin_anew(&mut self, last: Position, between: &[Position]) {
+        // What comes after the smallest is not what it was; the latest epoch has put it there.
+        let begun = between.iter().copied().chain([last]);
+        let least = begun.min_by_key(|begin| (begin.seq, Reverse(begin.epoch))).unwrap_or(last);
+        let (written, seq) = match self.position {
+            Some(before) if before.seq <= least.seq => (self.after().epoch, before.seq),
+            _ => (least.epoch, least.seq),
+        };
+        let position = Position { seq, ..last };
+        (self.written, self.position) = (written, Some(position));
+        self.begun.retain(|begin| begin.epoch > written);
+        self.begun.extend(between.iter().chain([&last].into_iter().filter(|_| !self.is_vague)));
         if let Some(room) = self.room() {
             room.begin_epoch(position);
+        }
+    }
+
+    /// What is beyond the end of its epoch was lost, though it is there again: goes on with the epoch
+    /// that began before it. Says whether it is so.
+    fn leave_out(&mut self, last: Position) -> bool {
+        let is_before = |begin: &&Position| begin.epoch > last.epoch && begin.seq < last.seq;
+        let next = self.begun.iter().filter(is_before).map(|begin| begin.epoch).min();
+        self.written = next.unwrap_or(self.written);
+        next.is_some()
+    }
+
+    /// Nothing of what was read up to there comes next: that never comes.
+    pub(super) fn pass(&mut self, read: Position, effects: &Effects) {
+        if self.leave_out(read) {
+            return;
+        }
+        self.written = read.epoch;
+        if let Some(position) = self.position {
+            self.overtaken(position.seq.max(read.seq), effects);
         }
     }
 }

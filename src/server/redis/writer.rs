@@ -7,6 +7,7 @@
 
 mod appends;
 mod astray;
+mod epochs;
 mod turn;
 mod upkeep;
 
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
-use super::link::{Commands, Trouble, parts, text};
+use super::link::{Commands, Trouble};
 use super::presence::{Arrival, Presence};
 use super::room::Followed;
 use super::status::Status;
@@ -63,6 +64,8 @@ pub(super) struct Writer {
     finish: Option<(Instant, mpsc::Sender<()>)>,
     looked_after: Instant,
     beaten: Instant,
+    /// When the others could last not tell of something.
+    untold: String,
     /// When the last look through all rooms for old texts has ended, and how far the one now is.
     walked: Option<Instant>,
     cursor: String,
@@ -117,6 +120,7 @@ impl Writer {
             finish: None,
             looked_after: now,
             beaten: now,
+            untold: String::new(),
             walked: None,
             cursor: "0".into(),
         }
@@ -296,39 +300,6 @@ impl Writer {
         names.iter().for_each(|name| self.set_due(name));
     }
 
-    /// Something was lost, and the rooms go on after what is left.
-    fn begin_epoch(&mut self, epoch: u64, total: u64) -> Result<(), Trouble> {
-        let Some(mut link) = self.presence.link.take() else { return Ok(()) };
-        let names: Vec<_> = self.rooms.keys().cloned().collect();
-        let mut ends = Vec::new();
-        for names in names.chunks(ROOMS) {
-            let key = self.presence.target.key("ends");
-            let mut words: Vec<&[u8]> = vec![b"HMGET", key.as_bytes()];
-            words.extend(names.iter().map(|name| name.as_str().as_bytes()));
-            let mut commands = Commands::default();
-            commands.add(&words);
-            ends.extend(parts(link.ask_one(commands)?).into_iter().map(text));
-        }
-        let reason: Arc<str> =
-            "Redis has lost texts: it is not known whether this one is kept".into();
-        for (name, end) in names.iter().zip(&ends) {
-            let Some(followed) = self.rooms.get_mut(name) else { continue };
-            followed.refuse_sent(&reason, &self.effects);
-            if followed.position.is_some() {
-                followed.is_vague = end.is_empty();
-                followed.begin_anew(Position { epoch, seq: begin_of(end, epoch) });
-            }
-        }
-        warn!(
-            "Redis at {} does not have all that it has had: a new epoch begins, {epoch}",
-            self.presence.target.address
-        );
-        self.presence.enter(link.run.clone(), epoch, total);
-        self.presence.link = Some(link);
-        self.outlet.epoch.store(epoch, std::sync::atomic::Ordering::SeqCst);
-        Ok(())
-    }
-
     /// If Redis has been away for long, refuses what is surely not kept.
     fn refuse_if_long(&mut self) {
         let Some(away) = &mut self.away else { return };
@@ -372,7 +343,9 @@ impl Writer {
             let servers = self.presence.target.key("servers");
             let mut commands = Commands::default();
             commands.add(&[b"HDEL", servers.as_bytes(), self.presence.name.as_bytes()]);
-            let _ = link.ask_one(commands);
+            // What may yet come of it is not kept without its record.
+            commands.add(&[b"DEL", self.presence.record().as_bytes()]);
+            let _ = link.ask(commands, |_, _| {});
         }
         if let Some((_, done)) = self.finish {
             let _ = done.send(());
@@ -381,14 +354,7 @@ impl Writer {
 }
 
 /// The SEQ in `EPOCH-SEQ BEGIN`; 0 if there is none.
-fn seq_of_end(end: &str) -> u64 {
+pub(super) fn seq_of_end(end: &str) -> u64 {
     let id = end.split(' ').next().unwrap_or_default();
     Position::parse(id.as_bytes()).map_or(0, |position| position.seq)
-}
-
-/// Where that epoch began in a room, out of `EPOCH-SEQ BEGIN`: something may have been said since.
-fn begin_of(end: &str, epoch: u64) -> u64 {
-    let is_new = end.split('-').next().and_then(|one| one.parse().ok()) == Some(epoch);
-    let begin = end.split(' ').nth(1).and_then(|begin| begin.parse().ok());
-    begin.filter(|_| is_new).unwrap_or_else(|| seq_of_end(end))
 }

@@ -1,17 +1,17 @@
 -- A server has connected: says which epoch it is, and whether all that any server has seen of it is
 -- there. If not, begins a new one.
--- KEYS: state, servers, votes, ends, epochs, the channel of the news.
+-- KEYS: state, servers, votes, ends, epochs, the channel of the news, the record of this server.
 -- ARGV: run, server, epoch that it knows ('' at its start), the run in which it was here last, the
 -- total that it has seen, how much is kept, the epoch of which it has found that something is lost
 -- ('' if it has not), how long to wait for other servers, in ms.
--- Returns {'here', epoch, total}, {'new', epoch, total} if an epoch was begun, {'keeps', how much} if
--- the other servers keep as much, {'wait'}: for the others.
+-- Returns {'here', epoch, total}, {'new', epoch, total, the one before or ''} if an epoch was begun,
+-- {'keeps', how much} if the other servers keep as much, {'wait'}: for the others.
 local SILENT = 15000
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local run, me, known, known_run, seen = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'total', 'at', 'keep')
-local epoch, total, at = state[1], tonumber(state[3] or 0), tonumber(state[4] or 0)
+local epoch, total, at = state[1], tonumber(state[3]) or 0, tonumber(state[4]) or 0
 local heard, latest = {}, 0
 local servers = redis.call('HGETALL', KEYS[2])
 for i = 1, #servers, 2 do
@@ -19,11 +19,14 @@ for i = 1, #servers, 2 do
     latest = math.max(latest, heard[servers[i]])
 end
 local function enter()
+    local records = string.sub(KEYS[7], 1, #KEYS[7] - #me)
     for server, time in pairs(heard) do
         if time < now - 7 * 86400000 then
             redis.call('HDEL', KEYS[2], server)
+            redis.call('DEL', records .. server)
         end
     end
+    redis.call('HSET', KEYS[7], ':since', string.format('%.0f', now))
     redis.call('HSET', KEYS[2], me, string.format('%.0f', now))
     redis.call('HSET', KEYS[1], 'keep', ARGV[6])
 end
@@ -42,10 +45,11 @@ local function begin()
     end
     total = string.format('%.0f', total)
     redis.call('HSET', KEYS[1], 'epoch', fresh, 'run', run, 'total', total, 'at', total)
+    redis.call('HSET', KEYS[4], ':epoch', fresh)
     redis.call('DEL', KEYS[3])
     enter()
     redis.call('PUBLISH', KEYS[6], '!')
-    return {'new', fresh, total}
+    return {'new', fresh, total, epoch or ''}
 end
 if known == '' and state[5] and state[5] ~= ARGV[6] then
     for server, time in pairs(heard) do
@@ -55,7 +59,12 @@ if known == '' and state[5] and state[5] ~= ARGV[6] then
     end
 end
 -- There is nothing, something of it is lost, or it is a copy from an earlier epoch.
-if not epoch or ARGV[7] == epoch or tonumber(epoch) < (tonumber(known) or 0) then
+local is_there = epoch and tonumber(state[3])
+if not is_there or ARGV[7] == epoch or tonumber(epoch) < (tonumber(known) or 0) then
+    return begin()
+end
+-- It would not be known what this server has given to Redis.
+if known == epoch and not redis.call('HGET', KEYS[7], ':since') then
     return begin()
 end
 -- It has less than this server has seen.
@@ -96,7 +105,11 @@ if #missing > 0 then
     if now - redis.call('HGET', KEYS[3], ':since') < tonumber(ARGV[8]) then
         return {'wait'}
     end
-    redis.call('HDEL', KEYS[2], unpack(missing))
+    -- They are not waited for again. That they have been here is known all the same: see enter().
+    for _, server in ipairs(missing) do
+        local silent = (heard[server] or now) - SILENT
+        redis.call('HSET', KEYS[2], server, string.format('%.0f', silent))
+    end
     return begin()
 end
 if not is_confirmed then

@@ -6,7 +6,7 @@ use ::redis::Value;
 use super::Writer;
 use super::astray::Astray;
 use crate::server::chat::batch::Publisher;
-use crate::server::redis::entry::Entry;
+use crate::server::redis::entry::Entries;
 use crate::server::redis::link::{Commands, Link, Script, Trouble, number, parts, text};
 use crate::wire::position::Position;
 use crate::wire::protocol::{Name, Stamp};
@@ -58,7 +58,8 @@ impl Writer {
                     done = self.room_appended(name, reply, link).and(done);
                 }
             }
-            Ok(_) => {
+            Ok(word) => {
+                self.presence.has_lost |= text(word) == "lost";
                 for name in names {
                     done = self.elsewhere(name);
                 }
@@ -96,7 +97,7 @@ impl Writer {
             }
         }
         let (first, time, total) = (number(next()), number(next()), number(next()));
-        let missing = Entry::read_all(next());
+        let missing = Entries::read(next());
         self.presence.total = self.presence.total.max(total);
         self.publish(name, missing)?;
         self.catch_up(name, first - 1, link)?;
@@ -120,20 +121,26 @@ impl Writer {
     /// Redis has refused the texts of a room.
     fn refused(&mut self, name: &Name, trouble: &Trouble) -> Result<(), Option<Astray>> {
         let astray = || Err(Some(Astray::Broken(trouble.clone())));
-        let (Trouble::Refused(words), true) = (trouble, trouble.is_final()) else {
+        let followed = self.rooms.get_mut(name);
+        if !trouble.is_lasting() {
+            if let (Some(followed), true) = (followed, trouble.is_final()) {
+                followed.take_back();
+            }
             return astray();
-        };
+        }
         let address = &self.presence.target.address;
-        self.refusals.warn(format_args!("Redis at {address} keeps nothing: {words}"));
-        let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
-        // What it was given before may be kept, or be kept yet.
+        self.refusals.warn(format_args!("Redis at {address} keeps nothing: {trouble}"));
+        let Some(followed) = followed else { return Ok(()) };
+        // What it was given before may be kept, or be kept yet; those who have nothing there need not
+        // wait for that.
         if followed.sent.as_ref().is_some_and(|sent| sent.is_in_doubt) {
+            followed.refuse_texts(trouble, &self.effects);
             self.postpone(name);
         } else {
             followed.refuse_sent(&format!("not kept: {trouble}").into(), &self.effects);
         }
         // Another one may have taken over.
-        if words.starts_with("READONLY") || words.starts_with("MASTERDOWN") {
+        if matches!(trouble, Trouble::Refused(words) if words.starts_with("READONLY")) {
             return astray();
         }
         Ok(())

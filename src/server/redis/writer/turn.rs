@@ -10,7 +10,7 @@ use super::{ROOMS, Writer, seq_of_end};
 use crate::server::chat::batch::Publisher;
 use crate::server::chat::effects::Effect;
 use crate::server::chat::replay::{Asked, Start};
-use crate::server::redis::entry::Entry;
+use crate::server::redis::entry::Entries;
 use crate::server::redis::link::{Commands, Link, Script, Trouble, parts, text};
 use crate::server::redis::room::Open;
 use crate::wire::position::{Position, Resume};
@@ -19,12 +19,19 @@ use crate::wire::protocol::Name;
 /// Entries that are fetched at a time.
 const ENTRIES: usize = 64;
 
+/// Of so many rooms; of others a few, for each may be large, and Redis holds what it was asked for.
+const ROOMS_FETCHED: usize = 16;
+const FEW_ENTRIES: usize = 4;
+
+/// Bytes of a room that its receivers are to have before more comes of others.
+const MUCH: usize = 64 * 1024;
+
 /// What Redis is asked in a turn.
 enum Question {
     /// Keep texts of these rooms.
     Append(Vec<Name>),
-    /// What is there after what was published?
-    Fetch(Name),
+    /// What is there after what was published? So many entries of it.
+    Fetch(Name, usize),
     /// What is there for a receiver?
     Open(Name),
 }
@@ -34,7 +41,7 @@ impl Question {
     fn rooms(&self) -> &[Name] {
         match self {
             Question::Append(rooms) => rooms,
-            Question::Fetch(room) | Question::Open(room) => std::slice::from_ref(room),
+            Question::Fetch(room, _) | Question::Open(room) => std::slice::from_ref(room),
         }
     }
 }
@@ -48,24 +55,24 @@ impl Writer {
             self.presence.link = Some(link);
             return self.is_back();
         }
-        let mut replies = Vec::with_capacity(questions.len());
-        let asked = link.ask(commands, |_, reply| replies.push(reply));
-        let mut astray = None;
-        let mut replies = replies.into_iter();
-        for question in &questions {
-            let done = match replies.next() {
-                Some(reply) => self.replied(question, reply, &mut link),
-                None => Err(None),
-            }
-            .map_err(|new| astray = new.or(astray.take()));
-            for name in question.rooms() {
-                let has_more = self.rooms.get(name).is_some_and(|room| {
-                    room.is_behind() || !room.waiting.is_empty() || !room.opens.is_empty()
-                });
-                if done.is_err() || has_more {
-                    self.set_due(name);
+        let (mut answered, mut later, mut astray) = (0, Vec::new(), None);
+        // What was fetched may be much: it is published as it comes. The rest may need the connection.
+        let asked = link.ask(commands, |place, reply| {
+            answered = place + 1;
+            match &questions[place] {
+                question @ Question::Fetch(name, count) => {
+                    let done = self.fetched(name, *count, reply);
+                    self.settle(question, done, &mut astray);
                 }
+                question => later.push((question, reply)),
             }
+        });
+        for (question, reply) in later {
+            let done = self.replied(question, reply, &mut link);
+            self.settle(question, done, &mut astray);
+        }
+        for question in &questions[answered..] {
+            self.settle(question, Err(None), &mut astray);
         }
         match (asked, astray) {
             (Err(trouble), _) | (Ok(()), Some(Astray::Broken(trouble))) => self.lose(&trouble),
@@ -88,8 +95,26 @@ impl Writer {
     ) -> Result<(), Option<Astray>> {
         match question {
             Question::Append(names) => self.appended(names, reply, link),
-            Question::Fetch(name) => self.fetched(name, reply),
+            Question::Fetch(name, count) => self.fetched(name, *count, reply),
             Question::Open(name) => self.opened(name, reply, link),
+        }
+    }
+
+    /// Its rooms are due again if it was not answered, or something of them is left.
+    fn settle(
+        &mut self,
+        question: &Question,
+        done: Result<(), Option<Astray>>,
+        astray: &mut Option<Astray>,
+    ) {
+        let done = done.map_err(|new| *astray = new.or(astray.take()));
+        for name in question.rooms() {
+            let has_more = self.rooms.get(name).is_some_and(|room| {
+                room.is_behind() || !room.waiting.is_empty() || !room.opens.is_empty()
+            });
+            if done.is_err() || has_more {
+                self.set_due(name);
+            }
         }
     }
 
@@ -98,7 +123,7 @@ impl Writer {
         let (mut commands, mut questions) = (Commands::default(), Vec::new());
         let count = self.due.len().min(ROOMS);
         let due: Vec<_> = self.due.drain(..count).collect();
-        let (mut keep, target) = (Vec::new(), &self.presence.target);
+        let (mut keep, mut fetched, target) = (Vec::new(), 0, &self.presence.target);
         for name in &due {
             let Some(followed) = self.rooms.get_mut(name) else { continue };
             followed.is_due = false;
@@ -106,8 +131,10 @@ impl Writer {
                 keep.push(name.clone());
             } else if followed.is_behind() {
                 let (stream, after) = (target.stream(name.as_str()), followed.after());
-                commands.add(&fetch(&stream, &format!("({after}"), "+"));
-                questions.push(Question::Fetch(name.clone()));
+                let count = if fetched < ROOMS_FETCHED { ENTRIES } else { FEW_ENTRIES };
+                fetched += 1;
+                commands.add(&fetch(&stream, &format!("({after}"), "+", &count.to_string()));
+                questions.push(Question::Fetch(name.clone(), count));
             }
         }
         for names in keep.chunks(ROOMS_OF_A_CALL) {
@@ -131,11 +158,12 @@ impl Writer {
     fn fetched(
         &mut self,
         name: &Name,
+        count: usize,
         reply: Result<Value, Trouble>,
     ) -> Result<(), Option<Astray>> {
         let reply = match reply {
             Ok(reply) => reply,
-            Err(trouble) if trouble.is_final() => {
+            Err(trouble) if trouble.is_lasting() => {
                 let address = &self.presence.target.address;
                 self.refusals.warn(format_args!("Redis at {address} gives nothing: {trouble}"));
                 self.postpone(name);
@@ -143,28 +171,42 @@ impl Writer {
             }
             Err(trouble) => return Err(Some(trouble.into())),
         };
-        let entries = Entry::read_all(reply);
+        let entries = Entries::read(reply);
         if let Some(followed) = self.rooms.get_mut(name)
-            && entries.len() < ENTRIES
+            && entries.senseless.is_none()
+            && entries.sound.len() < count
         {
             followed.heard = 0;
         }
-        self.publish(name, entries)
+        let bytes: usize = entries.sound.iter().map(|entry| entry.lines.len()).sum();
+        let published = self.publish(name, entries);
+        if bytes >= MUCH {
+            self.carry_out();
+        }
+        published
     }
 
-    pub(super) fn publish(
-        &mut self,
-        name: &Name,
-        entries: Vec<Entry>,
-    ) -> Result<(), Option<Astray>> {
+    pub(super) fn publish(&mut self, name: &Name, entries: Entries) -> Result<(), Option<Astray>> {
         let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
         let (tally, budget) = (&*self.outlet.tally, &self.outlet.budget);
         let publisher = &mut Publisher { here: None, effects: &self.effects, tally, budget };
-        for entry in entries {
+        let (before, read, is_sound) =
+            (followed.after(), entries.last(), entries.senseless.is_none());
+        for entry in entries.sound {
             self.presence.total = self.presence.total.max(entry.total);
             if followed.publish(entry, publisher).is_err() {
                 return Err(Some(Astray::Elsewhere));
             }
+        }
+        // The same would be read again.
+        if let Some(read) = read.filter(|_| !is_sound || followed.after() == before) {
+            followed.pass(read, &self.effects);
+        }
+        if !is_sound {
+            let (address, room) = (&self.presence.target.address, name.as_str());
+            self.refusals.warn(format_args!(
+                "Redis at {address} has something in room {room} that is no text"
+            ));
         }
         Ok(())
     }
@@ -185,10 +227,11 @@ impl Writer {
             let epoch = self.presence.epoch.to_string();
             let mut commands = Commands::default();
             let after = format!("({}", followed.after());
-            commands.add(&fetch(&stream, &after, &format!("{epoch}-{up_to}")));
+            let up_to_it = format!("{epoch}-{up_to}");
+            commands.add(&fetch(&stream, &after, &up_to_it, &ENTRIES.to_string()));
             let reply = link.ask_one(commands).map_err(|trouble| Some(trouble.into()))?;
-            let entries = Entry::read_all(reply);
-            if entries.is_empty() {
+            let entries = Entries::read(reply);
+            if entries.last().is_none() {
                 followed.overtaken(up_to, &self.effects);
                 return Ok(());
             }
@@ -205,7 +248,7 @@ impl Writer {
     ) -> Result<(), Option<Astray>> {
         let reply = match reply {
             Ok(reply) => reply,
-            Err(trouble) if trouble.is_final() => {
+            Err(trouble) if trouble.is_lasting() => {
                 let reason: Arc<str> = format!("{trouble}").into();
                 let open = self.rooms.get_mut(name).and_then(|room| room.opens.pop_front());
                 if let Some((_, _, session)) = open {
@@ -218,12 +261,10 @@ impl Writer {
         let mut reply = parts(reply).into_iter().map(text);
         let mut next = || reply.next().unwrap_or_default();
         let (end, first, is_known, ended) = (next(), next(), next() == "1", next());
+        self.check_ends(&next())?;
         let epoch = self.presence.epoch;
         let seq = seq_of_end(&end);
         let Some(followed) = self.rooms.get_mut(name) else { return Ok(()) };
-        if end.split('-').next().and_then(|one| one.parse().ok()).unwrap_or(0) > epoch {
-            return Err(Some(Astray::Elsewhere));
-        }
         let position = *followed.position.get_or_insert(Position { epoch, seq });
         if let Some(room) = followed.room() {
             room.set_published(position);
@@ -252,6 +293,15 @@ impl Writer {
         }
         Ok(())
     }
+
+    /// The ends are of that epoch: if of another, somebody has deleted them, or has begun another.
+    fn check_ends(&mut self, epoch: &str) -> Result<(), Option<Astray>> {
+        if epoch == self.presence.epoch.to_string() {
+            return Ok(());
+        }
+        self.presence.has_lost = true;
+        Err(Some(Astray::Elsewhere))
+    }
 }
 
 /// The epoch of the position that a receiver comes with, if it comes with one.
@@ -262,8 +312,7 @@ fn earlier_epoch((_, resume, _): &Open) -> Option<u64> {
     }
 }
 
-/// The command that fetches entries.
-fn fetch<'a>(stream: &'a str, after: &'a str, up_to: &'a str) -> [&'a [u8]; 6] {
-    let words = ["XRANGE", stream, after, up_to, "COUNT", "64"];
-    words.map(str::as_bytes)
+/// The command that fetches so many entries.
+fn fetch<'a>(stream: &'a str, after: &'a str, up_to: &'a str, count: &'a str) -> [&'a [u8]; 6] {
+    ["XRANGE", stream, after, up_to, "COUNT", count].map(str::as_bytes)
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{UPKEEP, Writer};
 use crate::server::redis::link::{Commands, Link, Script, Trouble, parts, text};
 use crate::server::redis::room::Followed;
+use crate::server::redis::want::Want;
 
 /// How often to tell the others that this server is there.
 const BEAT: Duration = Duration::from_secs(5);
@@ -34,16 +35,28 @@ impl Writer {
         if self.beaten.elapsed() >= BEAT {
             self.beaten = Instant::now();
             self.rooms.retain(|_, followed| followed.is_due || !followed.is_over());
-            let presence = &self.presence;
-            let (servers, record) = (presence.target.key("servers"), presence.record());
-            let name = presence.name.as_bytes();
-            commands.call(link, Script::Beat, &[&servers, &record], &[name]);
+            self.beat(link)?;
         }
         if commands.is_empty() {
             return Ok(());
         }
         // If it refuses, texts are kept for longer.
         link.ask(commands, |_, _| {})
+    }
+
+    /// Tells the others that this server is there, and looks whether they could not tell something.
+    fn beat(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        let [servers, state] = ["servers", "state"].map(|key| self.presence.target.key(key));
+        let mut commands = Commands::default();
+        let name = self.presence.name.as_bytes();
+        commands.call(link, Script::Beat, &[&servers, &state], &[name]);
+        let mut untold = None;
+        link.ask(commands, |_, reply| untold = reply.ok().map(text))?;
+        if let Some(untold) = untold.filter(|untold| *untold != self.untold) {
+            self.untold = untold;
+            self.take(Want::Look);
+        }
+        Ok(())
     }
 
     /// Asks for what is too much, or too old, to go.
@@ -88,7 +101,9 @@ impl Writer {
         self.cursor = reply.next().map_or("0".into(), text);
         self.walked = Some(Instant::now()).filter(|_| self.cursor == "0");
         let rooms = reply.next().map(parts).unwrap_or_default();
-        Ok(rooms.into_iter().step_by(2).map(text).collect())
+        let names = rooms.into_iter().step_by(2).map(text);
+        // The mark is none.
+        Ok(names.filter(|name| !name.starts_with(':')).collect())
     }
 
     /// Brings the report up to date.
