@@ -169,10 +169,11 @@ impl Sessions {
             && slot.connection.is_servable()
             && self.phase.takes_lines()
         {
-            match slot.connection.transport.is_handshaking() {
+            if slot.connection.transport.is_handshaking() {
                 // They have not logged in yet.
-                true => self.greetings.add(token, Lane::Quiet),
-                false => self.ready.add(token, slot.connection.session.lane()),
+                self.greetings.add(token, Lane::Quiet);
+            } else {
+                self.ready.add(token, slot.connection.session.lane());
             }
         }
     }
