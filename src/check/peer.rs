@@ -176,6 +176,15 @@ impl Peer {
         any
     }
 
+    /// Takes what is there, and forgets the whole lines of it. Returns how many there were.
+    pub(super) fn skip_lines(&mut self) -> usize {
+        self.take();
+        let left = self.left();
+        let lines = memchr::memchr_iter(b'\n', left).count();
+        self.given += memchr::memrchr(b'\n', left).map_or(0, |at| at + 1);
+        lines
+    }
+
     /// From now on, the system keeps little for it that it has not read.
     pub(super) fn read_little(&self) {
         let _ = sockopt::set_socket_recv_buffer_size(&self.stream, 4096);
@@ -270,6 +279,15 @@ impl Peer {
         let next = self.next();
         match next {
             Next::Line(line) => Ok(line),
+            other => Err(self.stop(expected, &other)),
+        }
+    }
+
+    /// The same, or nothing if the connection was cut, with a reset.
+    pub(super) fn line_or_cut(&mut self, expected: &str) -> Step<Option<Vec<u8>>> {
+        match self.next() {
+            Next::Line(line) => Ok(Some(line)),
+            Next::End(End::Reset, _) => Ok(None),
             other => Err(self.stop(expected, &other)),
         }
     }
