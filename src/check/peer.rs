@@ -41,6 +41,8 @@ pub(crate) struct Peer {
     input: Vec<u8>,
     given: usize,
     end: Option<End>,
+    /// It was in vain to send, as there was a reset: the system tells it only once.
+    was_reset: bool,
     patience: Patience,
     story: Story,
 }
@@ -119,8 +121,8 @@ impl Peer {
         {
             return Err(Stop::Error(Finding::new("a connection", error.to_string())));
         }
-        let story = story.clone();
-        Ok(Peer { names, stream, input: Vec::new(), given: 0, end: None, patience, story })
+        let (story, was_reset, end) = (story.clone(), false, None);
+        Ok(Peer { names, stream, input: Vec::new(), given: 0, end, was_reset, patience, story })
     }
 
     /// Its socket, to be kept for longer than itself; of whatever kind, it can be read and shut down.
@@ -143,7 +145,11 @@ impl Peer {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                _ => break,
+                Err(error) => {
+                    self.was_reset |= error.kind() == ErrorKind::ConnectionReset;
+                    break;
+                }
+                Ok(_) => break,
             }
             let before = self.input.len();
             if !self.wait(PollFlags::IN | PollFlags::OUT, deadline) {
@@ -226,6 +232,7 @@ impl Peer {
         self.given = 0;
         while self.end.is_none() && self.input.len() < 4 * LONGEST {
             match self.stream.read(&mut piece) {
+                Ok(0) if self.was_reset => self.end = Some(End::Reset),
                 Ok(0) => self.end = Some(End::Closed),
                 Ok(count) => self.input.extend_from_slice(&piece[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
