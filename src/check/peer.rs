@@ -41,6 +41,8 @@ pub(crate) struct Peer {
     input: Vec<u8>,
     given: usize,
     end: Option<End>,
+    /// It was in vain to send, as there was a reset: the system tells it only once.
+    was_reset: bool,
     patience: Patience,
     story: Story,
 }
@@ -120,7 +122,8 @@ impl Peer {
             return Err(Stop::Error(Finding::new("a connection", error.to_string())));
         }
         let (names, story) = (story.enter(names), story.clone());
-        Ok(Peer { names, stream, input: Vec::new(), given: 0, end: None, patience, story })
+        let (was_reset, end) = (false, None);
+        Ok(Peer { names, stream, input: Vec::new(), given: 0, end, was_reset, patience, story })
     }
 
     /// Its socket, to be kept for longer than itself; of whatever kind, it can be read and shut down.
@@ -143,7 +146,11 @@ impl Peer {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                _ => break,
+                Err(error) => {
+                    self.was_reset |= error.kind() == ErrorKind::ConnectionReset;
+                    break;
+                }
+                Ok(_) => break,
             }
             let before = self.input.len();
             if !self.wait(PollFlags::IN | PollFlags::OUT, deadline) {
@@ -174,6 +181,15 @@ impl Peer {
         let any = !self.left().is_empty();
         self.given = self.input.len();
         any
+    }
+
+    /// Takes what is there, and forgets the whole lines of it. Returns how many there were.
+    pub(super) fn skip_lines(&mut self) -> usize {
+        self.take();
+        let left = self.left();
+        let lines = memchr::memchr_iter(b'\n', left).count();
+        self.given += memchr::memrchr(b'\n', left).map_or(0, |at| at + 1);
+        lines
     }
 
     /// From now on, the system keeps little for it that it has not read.
@@ -217,6 +233,7 @@ impl Peer {
         self.given = 0;
         while self.end.is_none() && self.input.len() < 4 * LONGEST {
             match self.stream.read(&mut piece) {
+                Ok(0) if self.was_reset => self.end = Some(End::Reset),
                 Ok(0) => self.end = Some(End::Closed),
                 Ok(count) => self.input.extend_from_slice(&piece[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -270,6 +287,15 @@ impl Peer {
         let next = self.next();
         match next {
             Next::Line(line) => Ok(line),
+            other => Err(self.stop(expected, &other)),
+        }
+    }
+
+    /// The same, or nothing if the connection was cut, with a reset.
+    pub(super) fn line_or_cut(&mut self, expected: &str) -> Step<Option<Vec<u8>>> {
+        match self.next() {
+            Next::Line(line) => Ok(Some(line)),
+            Next::End(End::Reset, _) => Ok(None),
             other => Err(self.stop(expected, &other)),
         }
     }

@@ -218,6 +218,11 @@ impl Program {
         self.story = story.clone();
     }
 
+    /// From now on, it has at least so much time for everything.
+    pub(super) fn has_time(&mut self, least: Duration) {
+        self.patience.0 = self.patience.0.max(least);
+    }
+
     /// Writes to its standard input. What it does not read any more is lost.
     pub(super) fn type_in(&mut self, bytes: impl AsRef<[u8]>) {
         self.story.tell("its input", bytes.as_ref());
@@ -346,9 +351,11 @@ impl Program {
         Finding { story: self.story.last(&about), timed_out: self.is_restless, ..finding }
     }
 
-    /// The end of what is on standard error, for those who wonder why it has ended.
-    pub(super) fn last_words(&self) -> String {
-        let bytes = self.stderr.wait(Duration::ZERO, |_| true);
+    /// The end of what is on standard error, for those who wonder why it has ended. What it has started
+    /// is ended, too: nobody writes there any more.
+    pub(super) fn last_words(&mut self) -> String {
+        self.end();
+        let bytes = self.stderr.wait(self.patience.0, |_| false);
         let bytes = bytes.trim_ascii_end();
         let last = bytes.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         if last.is_empty() { String::new() } else { format!("; its last words: {}", shown(last)) }

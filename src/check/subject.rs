@@ -35,8 +35,8 @@ pub(super) struct Started {
 
 /// A server that was started.
 #[derive(Debug)]
-struct Running {
-    program: Program,
+pub(super) struct Running {
+    pub program: Program,
     port: u16,
     /// The connection that has shown that it listens. It stays: to leave without a word may be what
     /// the server does not survive.
@@ -76,9 +76,16 @@ impl Subject {
     /// How it has ended, if it was started here and has.
     pub(super) fn end(&mut self) -> Option<String> {
         let Subject::Started(Started { server: Some(server), .. }) = self else { return None };
+        server.end()
+    }
+}
+
+impl Running {
+    /// How it has ended, if it has.
+    pub(super) fn end(&mut self) -> Option<String> {
         // One that has closed the connection and its port is about to end.
-        let is_ending = is_closed(&server.first) && connection(server.port).is_none();
-        let program = &mut server.program;
+        let is_ending = is_closed(&self.first) && connection(self.port).is_none();
+        let program = &mut self.program;
         let status = if is_ending { program.status_soon() } else { program.status() }?;
         Some(format!("{}{}", ended(status), program.last_words()))
     }
@@ -148,10 +155,9 @@ impl Started {
         started.map_err(|error| format!("cannot start {name}: {error}"))
     }
 
-    /// Gives away the server that runs, and a connection that it may not survive the end of; the next
-    /// one is fresh.
-    pub(super) fn take(&mut self) -> Option<(Program, TcpStream)> {
-        self.server.take().map(|server| (server.program, server.first))
+    /// Gives away the server that runs; the next one is fresh.
+    pub(super) fn take(&mut self) -> Option<Running> {
+        self.server.take()
     }
 
     /// The port of the server that runs, if one does.

@@ -1,62 +1,25 @@
 //! A small server that is right but for one fault: a thread for each client, and rooms under one lock.
 
+mod output;
+pub mod program;
 mod requests;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use crate::fault::Fault::{self, *};
+use output::Output;
 
 /// A receiver in a room.
 struct Member {
     number: usize,
+    user: String,
     output: Output,
-}
-
-/// What is on its way to a client: a thread writes it, so that nobody waits for one who does not read.
-#[derive(Clone)]
-struct Output {
-    queue: Sender<Option<Vec<u8>>>,
-    stream: Arc<TcpStream>,
-    /// It is not so: whoever has something for the client writes it.
-    blocks: bool,
-}
-
-impl Output {
-    fn of(stream: &TcpStream, fault: Fault) -> Self {
-        let stream = Arc::new(stream.try_clone().unwrap());
-        let (queue, items) = mpsc::channel::<Option<Vec<u8>>>();
-        let output = Arc::clone(&stream);
-        thread::spawn(move || {
-            for item in items {
-                let written = item.is_some_and(|bytes| (&*output).write_all(&bytes).is_ok());
-                if !written {
-                    let _ = output.shutdown(Shutdown::Both);
-                    break;
-                }
-            }
-        });
-        Output { queue, stream, blocks: matches!(fault, SlowReceiversBlock | AnswersBlock) }
-    }
-
-    /// Writes something, and tells whether that makes sense.
-    fn write(&self, bytes: &[u8]) -> bool {
-        if self.blocks {
-            return (&*self.stream).write_all(bytes).is_ok();
-        }
-        self.queue.send(Some(bytes.to_vec())).is_ok()
-    }
-
-    /// Closes the connection when all is written.
-    fn close(&self) {
-        let _ = self.queue.send(None);
-    }
 }
 
 #[derive(Default)]
@@ -68,13 +31,28 @@ struct Room {
     forgotten: usize,
 }
 
+impl Room {
+    /// All who are called so are out.
+    fn remove(&mut self, user: &str) {
+        self.members.retain(|member| member.user != user);
+    }
+}
+
 struct Server {
     fault: Fault,
+    /// It is a program of its own, which can be told to stop.
+    is_program: bool,
     rooms: Mutex<BTreeMap<String, Room>>,
     users: Mutex<Vec<String>>,
     clients: AtomicUsize,
     held: Mutex<Vec<Output>>,
+    /// Whatever is on its way to anybody, for as long as the server lives.
+    outputs: Mutex<Vec<Output>>,
     turn: Mutex<()>,
+    /// Half a line of one who is gone.
+    half: Mutex<Vec<u8>>,
+    /// A lock for each room.
+    locks: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
     ended: AtomicBool,
 }
 
@@ -98,7 +76,7 @@ pub fn start(fault: Fault) -> Running {
     chatbox::system::descriptors::raise_limit();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let server = Arc::new(Server::new(fault));
+    let server = Arc::new(Server::new(fault, false));
     let serving = Arc::clone(&server);
     thread::spawn(move || serve(&listener, &serving));
     Running { port, server }
@@ -120,34 +98,13 @@ fn serve(listener: &TcpListener, server: &Arc<Server>) {
 }
 
 impl Server {
-    fn new(fault: Fault) -> Self {
+    fn new(fault: Fault, is_program: bool) -> Self {
+        let outputs = Mutex::default();
         let (rooms, users, held) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (clients, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Server { fault, rooms, users, clients, held, turn: Mutex::default(), ended }
+        let (turn, half, locks) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Server { fault, is_program, outputs, rooms, users, clients, held, turn, half, locks, ended }
     }
-}
-
-/// What tells this executable that it is a server.
-const AS_PROGRAM: &str = "CHECK_SERVER";
-
-/// The words that start one as a program of its own, with a port behind them.
-pub fn command(fault: Fault) -> Vec<String> {
-    let exe = std::env::current_exe().unwrap().display().to_string();
-    let script = format!(
-        "export {AS_PROGRAM}=\"$*\"; exec \"$0\" --exact faulty_server::as_a_program --nocapture >/dev/null"
-    );
-    ["sh".into(), "-c".into(), script, exe, format!("{fault:?}")].into()
-}
-
-/// No test, but that program.
-#[test]
-fn as_a_program() {
-    let Ok(words) = std::env::var(AS_PROGRAM) else { return };
-    let (fault, port) = words.split_once(' ').unwrap();
-    let known = [Fault::Nothing, EmptyLineAborts, EmptyLineHangs, NeverAnswers];
-    let fault = known.into_iter().find(|it| format!("{it:?}") == fault).unwrap();
-    let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
-    serve(&listener, &Arc::new(Server::new(fault)));
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -177,17 +134,35 @@ struct Client<'a> {
     unknown: usize,
     /// How often its room had been forgotten when it came.
     forgotten: usize,
+    /// Rooms where it has been.
+    been: Vec<String>,
+    /// What it wanted to be in vain, and its name then.
+    wanted: Option<(String, String)>,
 }
 
 impl<'a> Client<'a> {
     fn new(server: &'a Server, number: usize, stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         let output = Output::of(&stream, server.fault);
+        if server.is_program {
+            server.outputs.lock().unwrap().push(output.clone());
+        }
         let input = BufReader::new(stream);
-        let (role, user) = (Role::New, String::new());
-        let (room, said) = (None, None);
-        let (texts, unknown, forgotten) = (0, 0, 0);
-        Client { server, number, input, output, role, user, room, said, texts, unknown, forgotten }
+        Client {
+            server,
+            number,
+            input,
+            output,
+            role: Role::New,
+            user: String::new(),
+            room: None,
+            said: None,
+            texts: 0,
+            unknown: 0,
+            forgotten: 0,
+            been: Vec::new(),
+            wanted: None,
+        }
     }
 
     fn serve(mut self) {
@@ -221,18 +196,27 @@ impl<'a> Client<'a> {
     }
 
     fn is_tls(&mut self) -> bool {
-        let first = self.input.fill_buf().unwrap_or_default();
-        match (self.server.fault, first) {
-            (TlsStays | Reference, _) => false,
-            (ByteOfTlsCloses, first) => first.first() == Some(&0x16),
-            (_, first) => first.starts_with(b"\x16\x03"),
+        let fault = self.server.fault;
+        let first = self.input.fill_buf().unwrap_or_default().to_vec();
+        match fault {
+            TlsStays | Reference => false,
+            ByteOfTlsCloses => first.first() == Some(&0x16),
+            _ if first == b"\x16" && fault != TlsInPiecesStays => {
+                let mut two = [0; 2];
+                let _ = self.input.get_ref().peek(&mut two);
+                two[0] == 3
+            }
+            _ => first.starts_with(b"\x16\x03"),
         }
     }
 
     /// The next line without its end, and its length.
     fn line(&mut self) -> Option<(Vec<u8>, usize)> {
-        let mut line = Vec::new();
         let fault = self.server.fault;
+        let mut line = Vec::new();
+        if fault == HalfLineKept && self.role == Role::New {
+            line = std::mem::take(&mut *self.server.half.lock().unwrap());
+        }
         let begun = |it: &&[u8]| !it.is_empty() && !it.contains(&b'\n');
         let holds = fault == HalfLineHolds && self.input.fill_buf().is_ok_and(|it| begun(&it));
         if holds {
@@ -243,6 +227,9 @@ impl<'a> Client<'a> {
             self.input.read_until(b'\n', &mut line).ok()?;
         }
         if !line.ends_with(b"\n") {
+            if fault == HalfLineKept && !line.is_empty() {
+                self.server.half.lock().unwrap().clone_from(&line);
+            }
             let carried_out = self.server.fault == CutLineCarriedOut && !line.is_empty();
             return carried_out.then(|| (line.clone(), line.len() + 1));
         }
@@ -295,6 +282,10 @@ impl<'a> Client<'a> {
         }
         match fault {
             EmptyLineUnanswered if line.is_empty() => return Then::Stay,
+            ReceiverEmptyUnanswered if line.is_empty() && self.role == Role::Receiver => {
+                return Then::Stay;
+            }
+            EmptyCrlfRefused if line == b"sendall:" && length == 10 => return self.err(),
             EmptyLineAborts if line.is_empty() => std::process::abort(),
             EmptyLineHangs if line.is_empty() => {
                 let _held = self.server.users.lock().unwrap();
@@ -312,11 +303,12 @@ impl<'a> Client<'a> {
             if !line.is_empty() && matches!(fault, NoColonTwice | Reference) {
                 self.err();
             }
-            return if fault == NoColonTaken && line == b"quit" {
-                self.quit(b"")
-            } else {
-                self.err()
-            };
+            if fault == NoColonTaken && line == b"quit" {
+                return self.quit(b"");
+            }
+            self.err();
+            let closes = fault == NoColonClosesNew && self.role == Role::New;
+            return if closes { Then::Close } else { Then::Stay };
         };
         let (tag, payload) = (&line[..colon], &line[colon + 1..]);
         let cut = payload.split(|byte| *byte == 0).next().unwrap();
@@ -357,6 +349,7 @@ impl<'a> Client<'a> {
                 if then == Then::Stay { self.take(&line[254..], length - 254) } else { then }
             }
             LongLineCloses => Then::Close,
+            ReceiverLongUnanswered if self.role == Role::Receiver => Then::Stay,
             VeryLongLineCloses if length > 65_536 => Then::Close,
             _ => self.err(),
         }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::fault::Fault;
+use crate::faulty_server::program::command;
 use crate::faulty_server::start;
 use crate::run::{failed, patiently, report, trouble};
 
@@ -16,10 +17,7 @@ const TABLE: &[(Fault, &[&str])] = &[
     (Fault::NoColonTwice, &["answers/many-bad", "answers/no-colon", "strangers/http-logged-in"]),
     (Fault::NoColonTaken, &["answers/no-colon"]),
     (Fault::NoTagUnanswered, &["answers/no-tag"]),
-    (
-        Fault::UnknownTagCloses,
-        &["answers/half-close-err", "states/new-anything-else", "strangers/not-tls"],
-    ),
+    (Fault::UnknownTagCloses, &["answers/no-tag", "states/new-anything-else", "strangers/not-tls"]),
     (Fault::FourthUnknownCloses, &["answers/many-bad"]),
     (Fault::LineEchoed, &["answers/plain"]),
     (Fault::TagsInAnyCase, &["answers/case-matters"]),
@@ -80,7 +78,7 @@ const TABLE: &[(Fault, &[&str])] = &[
     (Fault::EmptyTextRefused, &["texts/empty"]),
     (Fault::ColonCuts, &["answers/colon-in-payload"]),
     (Fault::DeliveryCut, &["lines/longest", "lines/longest-crlf", "texts/longest-delivery"]),
-    (Fault::FifthMissed, &["crowd/two-hundred", "delivery/everyone"]),
+    (Fault::FortiethMissed, &["crowd/two-hundred", "delivery/everyone"]),
     (Fault::RepeatedDropped, &["delivery/once"]),
     (Fault::Text900Lost, &["delivery/in-order"]),
     (Fault::Text900Twice, &["delivery/in-order"]),
@@ -107,6 +105,35 @@ const TABLE: &[(Fault, &[&str])] = &[
     (Fault::RoomForgotten, &["rooms/goes-on-empty"]),
     (Fault::LastWordsLost, &["delivery/sender-reset"]),
     (Fault::Delivery255Lost, &["lines/long"]),
+    (Fault::AnswersOvertake, &[]),
+    (Fault::ReceiverEmptyUnanswered, &["answers/empty-line"]),
+    (Fault::NoColonClosesNew, &["answers/empty-line", "answers/no-colon"]),
+    (Fault::ReceiverLongUnanswered, &["lines/too-long"]),
+    (Fault::HalfLineKept, &["leaving/in-a-line"]),
+    (Fault::ReceiverBackTwice, &["rooms/receiver-moves"]),
+    (Fault::SenderBackInVain, &["rooms/sender-moves"]),
+    (Fault::LeaveByName, &["login/same-name"]),
+    (Fault::GoneByName, &["login/same-name"]),
+    (Fault::JoinFailIn, &["rooms/again-after-no-name"]),
+    (Fault::RoleStuck, &["login/again"]),
+    (Fault::NameStuck, &["login/again"]),
+    (Fault::EraseSkips, &["leaving/receiver-unread", "leaving/receivers", "login/same-name"]),
+    (Fault::RoomCreatedTwice, &["crowd/all-at-once"]),
+    (Fault::FewRooms, &["crowd/many-rooms"]),
+    (Fault::TwoLocks, &["crowd/turmoil"]),
+    (Fault::EmptyCrlfRefused, &["texts/empty"]),
+    (Fault::TlsInPiecesStays, &["strangers/tls"]),
+    (Fault::QueueLimited, &["waiting/unread-then-moves"]),
+    (Fault::QueueCleared, &["waiting/unread-then-moves"]),
+    (Fault::SilenceLoses, &["silence/served-after"]),
+];
+
+/// The same of a program's output and end.
+const PROGRAMS: &[(Fault, &[&str])] = &[
+    (Fault::Nothing, &[]),
+    (Fault::JoinPrinted, &["silent-stdout"]),
+    (Fault::StopsWithWord, &["sigint", "sigterm"]),
+    (Fault::StopWaits, &["stop-unread"]),
 ];
 
 /// Some of the table's rows.
@@ -134,7 +161,7 @@ fn problem(fault: Fault, cases: &[&str], seconds: &str) -> Option<String> {
     let port = server.port.to_string();
     // These take their time, and are there for those who wait for a client, or have many.
     let of_kind = |kind: &&str| cases.iter().any(|id| id.starts_with(kind));
-    let long = ["waiting/unread-", "crowd/"].into_iter();
+    let long = ["waiting/unread-", "crowd/", "silence/"].into_iter();
     let skipped = long.filter(|kind| fault != Fault::Nothing && !of_kind(kind));
     let skipped: Vec<_> = skipped.map(|kind| format!("server/{kind}*")).collect();
     let skipped = skipped.iter().flat_map(|glob| ["--skip", glob]);
@@ -149,6 +176,20 @@ fn problem(fault: Fault, cases: &[&str], seconds: &str) -> Option<String> {
         let trouble = trouble(&report);
         format!("{fault:?}: status {status}, failed {found:?}\n  not {cases:?}\n{trouble}")
     })
+}
+
+#[test]
+fn what_is_wrong_with_a_program_is_found() {
+    for (fault, cases) in PROGRAMS {
+        let command = command(*fault);
+        let only = ["silent-*", "sig*", "stop-*"].map(|glob| format!("server/running/{glob}"));
+        let only = only.iter().flat_map(|glob| ["--only", glob]);
+        let words = ["server"].into_iter().chain(only).chain(["--"]);
+        let words: Vec<_> = words.chain(command.iter().map(String::as_str)).collect();
+        let (_, report) = report(&words);
+        let cases: Vec<_> = cases.iter().map(|name| format!("server/running/{name}")).collect();
+        assert_eq!(failed(&report), cases, "{fault:?}\n{}", trouble(&report));
+    }
 }
 
 #[test]
@@ -171,5 +212,10 @@ fn what_is_wrong_with_names_and_rooms_is_found() {
 
 #[test]
 fn what_is_wrong_with_deliveries_and_strangers_is_found() {
-    find(TABLE[56..].iter());
+    find(TABLE[56..82].iter());
+}
+
+#[test]
+fn what_is_wrong_with_those_who_come_again_or_late_is_found() {
+    find(TABLE[82..].iter());
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use crate::fault::Fault;
-use crate::faulty_server::{command, start};
+use crate::faulty_server::program::command;
+use crate::faulty_server::start;
 use crate::harness::{Signal, wait_until};
 use crate::own::{endless, is_running, scratch};
 use crate::run::{check, failed, report, with_verdict};
@@ -27,6 +28,18 @@ fn a_crash_costs_the_case_and_is_told_and_the_rest_has_a_fresh_server() {
     assert_eq!(failed(&report), failing);
     assert_eq!(with_verdict(&report, "error"), [""; 0]);
     let came = came(&report, "server/answers/empty-line");
+    assert!(came.contains("the server has ended, with the end by signal 6 (SIGABRT)"), "{came}");
+}
+
+/// Also where the case has the server for itself.
+#[test]
+fn a_crash_of_a_server_that_a_case_has_taken_is_told() {
+    let command = command(Fault::EmptyLineAborts);
+    let words: Vec<_> = command.iter().map(String::as_str).collect();
+    let only = ["server", "--only", "server/running/silent-stdout", "--"];
+    let (status, report) = report(&[&only[..], &words].concat());
+    assert_eq!(status, 1, "{report:#}");
+    let came = came(&report, "server/running/silent-stdout");
     assert!(came.contains("the server has ended, with the end by signal 6 (SIGABRT)"), "{came}");
 }
 
@@ -93,6 +106,7 @@ fn what_is_not_there_is_told_in_one_line() {
         (&["server", "--", "/no/such/program"], "No such file"),
         (&["sender", "--", "/no/such/program"], "No such file"),
         (&["server", "--", "false"], "exit status 1"),
+        (&["server", "--", "sh", "-c", "echo gone fishing >&2; exit 3"], "gone fishing"),
     ] {
         let finished = check(words);
         assert_eq!(finished.status.code(), Some(3), "{finished:?}");

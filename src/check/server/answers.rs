@@ -1,6 +1,7 @@
 //! The one rule: every line gets exactly one answer, in order.
 
 use super::stage::Stage;
+use super::states::err_in_each;
 use crate::check::case::{Case, case, topic};
 use crate::check::story::shown;
 use crate::check::verdict::{Given, Step};
@@ -10,17 +11,19 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "server/answers",
         [
             case("empty-line", "An empty line gets one answer, err.", |stage: &mut Stage| {
-                one_err(stage, &["", "\r"])
+                err_in_each(stage, &["\n", "\r\n"])
             }),
             case(
                 "no-colon",
                 "A line without a colon gets one answer, err.",
-                |stage: &mut Stage| one_err(stage, &["quit", "leave", "hello world", "slogin ann"]),
+                |stage: &mut Stage| {
+                    err_in_each(stage, &["quit\n", "leave\n", "hello world\n", "slogin ann\n"])
+                },
             ),
             case(
                 "no-tag",
                 "A line that begins with its colon gets one answer, err.",
-                |stage: &mut Stage| one_err(stage, &[":", ":hello", "::"]),
+                |stage: &mut Stage| err_in_each(stage, &[":\n", ":hello\n", "::\n"]),
             )
             .full(),
             case(
@@ -168,15 +171,12 @@ fn two_and_a_half(stage: &mut Stage) -> Step {
     let room = stage.name("cafe");
     let mut eve = stage.receiver_in("eve", &room)?;
     let mut bob = stage.sender_in("bob", &room)?;
-    bob.send("sendall:1\nsendall:2\nsenda")?;
-    for _ in 0..2 {
+    for (piece, text) in [("sendall:1\nsenda", "1"), ("ll:2\nsend", "2"), ("all:3\n", "3")] {
+        bob.send(piece)?;
         bob.expect_ok()?;
+        eve.expect(bob.delivery(&room, text))?;
     }
-    bob.send("ll:3\nsendall:4\n")?;
-    for _ in 0..2 {
-        bob.expect_ok()?;
-    }
-    ["1", "2", "3", "4"].iter().try_for_each(|text| eve.expect(bob.delivery(&room, text)))
+    Ok(())
 }
 
 fn crlf(stage: &mut Stage) -> Step {
@@ -225,7 +225,7 @@ fn half_close(stage: &mut Stage) -> Step {
 
 fn half_close_err(stage: &mut Stage) -> Step {
     let mut bob = stage.connect("bob")?;
-    bob.send("join:cafe\nnonsense:\nleave:\nnonsense:\nsendall:hi\n")?;
+    bob.send("join:cafe\nsendall:hello\nleave:\njoin:bar\nsendall:hi\n")?;
     bob.half_close();
     for _ in 0..5 {
         bob.expect_err()?;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use super::stage::{Guest, Stage};
+use super::guest::Guest;
+use super::stage::Stage;
 use crate::check::case::{Case, case, topic};
 use crate::check::story::shown;
 use crate::check::verdict::{Given, Step};
@@ -13,6 +14,14 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "server/crowd",
         [
             case("two-hundred", "Two hundred clients at once are all served.", two_hundred).heavy(),
+            case("many-rooms", "Three hundred rooms at once have their senders.", many_rooms)
+                .heavy(),
+            case(
+                "all-at-once",
+                "Those who log in and enter a new room at the same time are all in it.",
+                all_at_once,
+            )
+            .heavy(),
             case("come-and-go", "Hundreds may come, say quit, and go.", come_and_go).heavy(),
             case(
                 "turmoil",
@@ -22,6 +31,43 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             .heavy(),
         ],
     )
+}
+
+fn many_rooms(stage: &mut Stage) -> Step {
+    let mut bobs = Vec::new();
+    for _ in 0..300 {
+        let mut bob = stage.sender("bob")?;
+        bob.ok(format!("join:{}", stage.new_name("room")))?;
+        bobs.push(bob);
+    }
+    bobs.iter_mut().try_for_each(|bob| bob.ok("sendall:is there anybody?").map(drop))
+}
+
+/// Again and again: it is a matter of luck that two are served at the same time.
+fn all_at_once(stage: &mut Stage) -> Step {
+    (0..20).try_for_each(|_| {
+        let room = stage.new_name("cafe");
+        let mut eves: Vec<_> = (0..4).map(|_| stage.connect("eve")).collect::<Step<_>>()?;
+        let mut bobs: Vec<_> = (0..2).map(|_| stage.connect("bob")).collect::<Step<_>>()?;
+        eves.iter_mut().for_each(|eve| eve.receives = true);
+        for (word, payload) in [("login", None), ("join", Some(&room))] {
+            let all =
+                eves.iter_mut().map(|eve| ('r', eve)).chain(bobs.iter_mut().map(|bob| ('s', bob)));
+            let mut all: Vec<_> = all.collect();
+            for (role, guest) in &mut all {
+                let role = if word == "login" { role.to_string() } else { String::new() };
+                let payload = payload.unwrap_or(&guest.user).clone();
+                guest.say(format!("{role}{word}:{payload}"))?;
+            }
+            all.iter_mut().try_for_each(|(_, guest)| guest.expect_ok().map(drop))?;
+        }
+        for bob in &mut bobs {
+            bob.ok("sendall:hello")?;
+            let line = bob.delivery(&room, "hello");
+            eves.iter_mut().try_for_each(|eve| eve.expect(&line))?;
+        }
+        Ok(())
+    })
 }
 
 /// Half of them listen, and half of them say something.
@@ -91,9 +137,10 @@ fn turmoil(stage: &mut Stage) -> Step {
         for bob in &mut bobs {
             threads.push(scope.spawn(|| talk(bob, &room, ROUNDS)));
         }
-        for number in 0..2 {
-            let room = &room;
-            threads.push(scope.spawn(move || wander(stage, room, number, ROUNDS)));
+        // Round the same rooms in both directions: who locks two of them may lock up both.
+        for ways in [["", "a", "b"], ["b", "a", ""]] {
+            let rooms = ways.map(|way| format!("{room}{way}"));
+            threads.push(scope.spawn(move || wander(stage, &rooms, ROUNDS)));
         }
         threads.push(scope.spawn(|| listen_and_go(stage, &room, ROUNDS / 4)));
         // A step does not panic.
@@ -122,11 +169,12 @@ fn talk(bob: &mut Guest, room: &str, rounds: usize) -> Step {
 }
 
 /// Goes from room to room.
-fn wander(stage: &Stage, room: &str, number: usize, rounds: usize) -> Step {
-    let mut ann = stage.sender(&format!("ann{number}x"))?;
+fn wander(stage: &Stage, rooms: &[String], rounds: usize) -> Step {
+    let mut ann = stage.sender("ann")?;
+    let lines: String = rooms.iter().map(|room| format!("join:{room}\n")).collect();
     for _ in 0..rounds {
-        ann.send(format!("join:{room}\njoin:{room}a\njoin:{room}b\n"))?;
-        (0..3).try_for_each(|_| ann.expect_ok().map(drop))?;
+        ann.send(&lines)?;
+        rooms.iter().try_for_each(|_| ann.expect_ok().map(drop))?;
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::stage::{Guest, Stage};
+use super::guest::Guest;
+use super::stage::Stage;
 use crate::check::case::{Case, case, topic};
 use crate::check::story::shown;
 use crate::check::verdict::{Given, Step, Stop};
@@ -131,8 +132,9 @@ fn expect_record(
     time.ok_or_else(|| eve.fail(expected, shown(&line)))
 }
 
-/// A sender that has said `1`, `2` and so on in a room.
+/// A sender that has said `1`, `2` and so on in a room, where a history is offered.
 fn talker(stage: &Stage, room: &str, texts: u64) -> Step<Guest> {
+    drop(offered(stage)?);
     let mut bob = stage.sender_in("bob", room)?;
     for number in 1..=texts {
         bob.ok(format!("sendall:{number}")).given()?;
@@ -244,12 +246,17 @@ fn numbers(stage: &mut Stage) -> Step {
     // Another room counts for itself.
     let other = stage.name("other");
     let (mut fay, there) = enter(stage, "", &other)?;
+    if there.epoch != begun.epoch {
+        let came = format!("{} and {}", begun.epoch, there.epoch);
+        return Err(fay.fail("one EPOCH for both rooms", came));
+    }
     bob.ok(format!("join:{other}")).given()?;
     bob.ok("sendall:1").given()?;
     expect_numbers(&mut fay, there.epoch, 1..=1, &other, &bob)
 }
 
 fn any_bytes(stage: &mut Stage) -> Step {
+    drop(offered(stage)?);
     let room = stage.name("cafe");
     let mut bob = stage.sender_in("bob", &room)?;
     let texts: [&[u8]; 7] =

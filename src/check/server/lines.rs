@@ -1,6 +1,7 @@
 //! Long lines, and lines that never end.
 
 use super::stage::Stage;
+use super::states::err_in_each;
 use crate::check::case::{Case, case, topic};
 use crate::check::story::shown;
 use crate::check::verdict::{Given, Step};
@@ -89,7 +90,9 @@ fn refused(stage: &mut Stage, lines: &[String]) -> Step {
 }
 
 fn too_long(stage: &mut Stage) -> Step {
-    refused(stage, &["\n", "\r\n"].map(|end| line_of(LONGEST + 1, end).0))
+    let lines = ["\n", "\r\n"].map(|end| line_of(LONGEST + 1, end).0);
+    refused(stage, &lines)?;
+    err_in_each(stage, &lines.each_ref().map(String::as_str))
 }
 
 fn much_too_long(stage: &mut Stage) -> Step {

@@ -1,5 +1,6 @@
 //! Logins: names, and what comes after one that failed.
 
+use super::guest::Guest;
 use super::stage::Stage;
 use crate::check::case::{Case, case, topic};
 use crate::check::verdict::{Given, Step};
@@ -97,14 +98,20 @@ fn refused(stage: &mut Stage, names: &[&str]) -> Step {
 }
 
 fn again(stage: &mut Stage) -> Step {
-    for tag in ["slogin", "rlogin"] {
-        let mut bob = stage.connect("bob")?;
-        bob.receives = tag == "rlogin";
-        bob.err(format!("{tag}:no name")).given()?;
-        bob.log_in(tag)?;
-        bob.ok(format!("join:{}", stage.name("cafe")))?;
-    }
-    Ok(())
+    let room = stage.name("cafe");
+    let log_in = |word, first: &str, then| {
+        let mut guest = stage.connect(word)?;
+        guest.receives = then == "rlogin";
+        guest.err(format!("{first}:no name")).given()?;
+        guest.log_in(then)?;
+        guest.ok(format!("join:{room}"))?;
+        Ok(guest)
+    };
+    // Nothing is left of the attempts.
+    let (mut eve, mut bob) =
+        (log_in("eve", "slogin", "rlogin")?, log_in("bob", "rlogin", "slogin")?);
+    bob.ok("sendall:it is me")?;
+    eve.expect(bob.delivery(&room, "it is me"))
 }
 
 fn as_given(stage: &mut Stage) -> Step {
@@ -130,13 +137,23 @@ fn same_name(stage: &mut Stage) -> Step {
     let receivers: Step<Vec<_>> = (0..3).map(|_| enter("rlogin")).collect();
     let senders: Step<Vec<_>> = (0..3).map(|_| enter("slogin")).collect();
     let (mut receivers, mut senders) = (receivers?, senders?);
-    for bob in &mut senders {
-        bob.ok("sendall:it is me")?;
-    }
-    for eve in &mut receivers {
-        for bob in &senders {
-            eve.expect(bob.delivery(&room, "it is me"))?;
+    let mut number = 0;
+    let mut said = |senders: &mut [Guest], receivers: &mut [Guest]| {
+        number += 1;
+        for bob in &mut *senders {
+            bob.ok(format!("sendall:it is me {number}"))?;
         }
-    }
-    Ok(())
+        for eve in receivers {
+            let line = |bob: &Guest| bob.delivery(&room, format!("it is me {number}"));
+            senders.iter().try_for_each(|bob| eve.expect(line(bob)))?;
+        }
+        Ok(())
+    };
+    said(&mut senders, &mut receivers)?;
+    // It is not the others who go with one of them.
+    senders[0].ok("leave:").given()?;
+    said(&mut senders[1..], &mut receivers)?;
+    receivers.remove(0).close();
+    // A server may notice that only when it writes.
+    (0..3).try_for_each(|_| said(&mut senders[1..], &mut receivers))
 }

@@ -3,12 +3,14 @@
 mod answers;
 mod crowd;
 mod delivery;
+mod guest;
 mod history;
 mod leaving;
 mod lines;
 mod login;
 mod rooms;
 mod running;
+mod silence;
 mod stage;
 mod states;
 mod strangers;
@@ -35,6 +37,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         crowd::cases(),
         running::cases(),
         history::cases(),
+        silence::cases(),
     ];
     topics.into_iter().flatten().collect()
 }

@@ -1,10 +1,12 @@
 //! A server as a program: its arguments, its port, its output, and its end.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::stage::{Stage, nobody};
+use super::waiting::flood;
 use crate::check::case::{Case, case, topic};
 use crate::check::peer::Place;
 use crate::check::program::{Program, ended};
@@ -40,13 +42,29 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case(
                 "sigterm",
                 "On SIGTERM, what was sent arrives, and it ends with 0.",
-                |stage: &mut Stage| stops(stage, Signal::TERM),
+                |stage: &mut Stage| {
+                    ending(stage, |stage, server| stops(stage, server, Signal::TERM))
+                },
             )
             .full(),
             case(
                 "sigint",
                 "On SIGINT, what was sent arrives, and it ends with 0.",
-                |stage: &mut Stage| stops(stage, Signal::INT),
+                |stage: &mut Stage| {
+                    ending(stage, |stage, server| stops(stage, server, Signal::INT))
+                },
+            )
+            .full(),
+            case(
+                "stop-meanwhile",
+                "What is answered with ok while it stops arrives, too.",
+                |stage: &mut Stage| ending(stage, stops_meanwhile),
+            )
+            .full(),
+            case(
+                "stop-unread",
+                "On SIGTERM, it ends although a receiver does not read.",
+                |stage: &mut Stage| ending(stage, stops_beside_unread),
             )
             .full(),
         ],
@@ -86,13 +104,32 @@ fn refuses(stage: &mut Stage, args: &[&str]) -> Step {
 
 fn silent(stage: &mut Stage) -> Step {
     let mut server = stage.restart_on_terminal()?;
+    let played = play(stage);
+    stage.with_end_of(&mut server, played)?;
+    let program = &mut server.program;
+    program.end();
+    let stdout = program.stdout(|_| false);
+    if stdout.is_empty() { Ok(()) } else { Err(program.fail("nothing on stdout", shown(&stdout))) }
+}
+
+/// What people do, and what goes wrong; how it is answered is for other cases.
+fn play(stage: &Stage) -> Step {
+    let mut eve = stage.receiver_in("eve", "cafe")?;
     let mut bob = stage.sender_in("bob", "cafe")?;
-    bob.err("nonsense:").given()?;
     bob.ok("sendall:hello").given()?;
-    bob.ok("quit:").given()?;
-    server.end();
-    let stdout = server.stdout(|_| false);
-    if stdout.is_empty() { Ok(()) } else { Err(server.fail("nothing on stdout", shown(&stdout))) }
+    eve.expect(bob.delivery("cafe", "hello")).given()?;
+    for bad in ["nonsense:", "", "slogin:again", &"x".repeat(1000)] {
+        bob.say(bad)?;
+        bob.line("an answer").given()?;
+    }
+    let mut ann = stage.connect("ann")?;
+    ann.err("slogin:no name").given()?;
+    stage.sender_in("dan", "cafe")?.reset();
+    stage.receiver_in("fay", "cafe")?.close();
+    for line in ["sendall:to one who is gone", "sendall:again", "leave:", "join:bar", "quit:"] {
+        bob.ok_in_the_end(line).given()?;
+    }
+    Ok(())
 }
 
 fn ipv6(stage: &mut Stage) -> Step {
@@ -115,20 +152,61 @@ fn listens(stage: &mut Stage, address: SocketAddr) -> Step {
     bob.log_in("slogin").map(drop)
 }
 
-fn stops(stage: &mut Stage, signal: Signal) -> Step {
-    const TEXTS: usize = 100;
+/// Ends the server in some way, which may end before its time.
+fn ending(stage: &mut Stage, end: impl FnOnce(&Stage, &mut Program) -> Step) -> Step {
     let mut server = stage.take_server()?;
-    let mut eve = stage.receiver_in("eve", "cafe")?;
-    let mut bob = stage.sender_in("bob", "cafe")?;
-    let texts: Vec<_> = (0..TEXTS).map(|number| format!("text {number}")).collect();
-    bob.send(texts.iter().map(|text| format!("sendall:{text}\n")).collect::<String>())?;
-    (0..TEXTS).try_for_each(|_| bob.expect_ok().map(drop)).given()?;
-    server.signal(signal);
-    texts.iter().try_for_each(|text| eve.expect(bob.delivery("cafe", text)))?;
-    eve.expect_end()?;
+    let outcome = end(stage, &mut server.program);
+    stage.with_end_of(&mut server, outcome)
+}
+
+/// It ends with 0.
+fn assert_ends(server: &mut Program) -> Step {
     let status = server.finish("an end after the signal")?;
     if status.code() == Some(0) {
         return Ok(());
     }
     Err(server.fail("exit status 0 after the signal", ended(status)))
+}
+
+fn stops(stage: &Stage, server: &mut Program, signal: Signal) -> Step {
+    const TEXTS: usize = 100;
+    let mut eve = stage.receiver_in("eve", "cafe")?;
+    let mut bob = stage.sender_in("bob", "cafe")?;
+    let ann = stage.connect("ann")?;
+    let texts: Vec<_> = (0..TEXTS).map(|number| format!("text {number}")).collect();
+    texts.iter().try_for_each(|text| bob.ok(format!("sendall:{text}")).map(drop)).given()?;
+    server.signal(signal);
+    texts.iter().try_for_each(|text| eve.expect(bob.delivery("cafe", text)))?;
+    [eve, bob, ann].iter_mut().try_for_each(|guest| guest.expect_end())?;
+    assert_ends(server)
+}
+
+/// Of what comes together with the signal, nobody can say how much is carried out; but what was
+/// answered with `ok` was.
+fn stops_meanwhile(stage: &Stage, server: &mut Program) -> Step {
+    const TEXTS: usize = 100;
+    let mut eve = stage.receiver_in("eve", "cafe")?;
+    let mut bob = stage.sender_in("bob", "cafe")?;
+    let lines: Vec<_> = (0..TEXTS).map(|number| bob.delivery("cafe", number.to_string())).collect();
+    bob.send((0..TEXTS).map(|number| format!("sendall:{number}\n")).collect::<String>())?;
+    server.signal(Signal::TERM);
+    let answers = bob.rest()?;
+    let oks = answers.iter().filter(|answer| answer.starts_with(b"ok:")).count();
+    lines.iter().take(oks).try_for_each(|line| eve.expect(line))?;
+    assert_ends(server)
+}
+
+fn stops_beside_unread(stage: &Stage, server: &mut Program) -> Step {
+    const TEXTS: usize = 22_000;
+    /// Nobody says how much time it may take, but that it is bounded.
+    const TIME: Duration = Duration::from_secs(30);
+    let fay = stage.receiver_in("fay", "cafe")?;
+    fay.read_little();
+    let mut bob = stage.sender_in("bob", "cafe")?;
+    let mut ann = stage.connect("ann")?;
+    ann.send("slogin:ha")?;
+    flood(&mut bob, &format!("sendall:{}\n", "x".repeat(246)).repeat(TEXTS), TEXTS);
+    server.has_time(TIME);
+    server.signal(Signal::TERM);
+    assert_ends(server)
 }

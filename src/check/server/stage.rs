@@ -3,18 +3,17 @@
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
-use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::guest::Guest;
 use crate::check::case::Profile;
 use crate::check::peer::{Patience, Peer, Place};
-use crate::check::program::Program;
 use crate::check::story::Story;
-use crate::check::subject::{Started, Subject};
+use crate::check::subject::{Running, Started, Subject};
 use crate::check::trial::{Ground, mark};
 use crate::check::verdict::{Finding, Given, Step, Stop};
 use crate::system::descriptors;
@@ -40,28 +39,32 @@ pub(crate) struct Stage {
     lost: Option<String>,
     /// This case has ended it.
     taken: bool,
-    /// The first connection to it, then.
-    first: Option<TcpStream>,
 }
 
 /// What a server was seen to do. What it never does is no sign of trouble.
 #[derive(Clone, Copy, Debug)]
 struct Manners {
-    /// It answers the login of a newcomer; not known before the first.
-    answers: Option<bool>,
+    /// How it treats a newcomer; not known before the first.
+    newcomer: Option<Newcomer>,
     /// It closes connections of those who have shut down their side.
     closes: bool,
 }
 
-/// A client, with the name it logs in by.
-pub(crate) struct Guest {
-    peer: Peer,
-    pub user: String,
-    /// It receives: a server need not notice that it is gone before it writes to it.
-    pub receives: bool,
-    /// It goes away at once, whatever it has not read.
-    abrupt: bool,
-    leaving: Arc<Mutex<Vec<TcpStream>>>,
+/// How a server treats the login of a newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Newcomer {
+    Served,
+    Refused,
+    Unanswered,
+}
+
+/// What has become of a server.
+struct Trouble {
+    came: String,
+    /// That is since nothing came in time.
+    timed_out: bool,
+    /// It does not serve anybody any more.
+    lost: bool,
 }
 
 impl Stage {
@@ -76,10 +79,9 @@ impl Stage {
             names: AtomicUsize::new(0),
             rooms: Mutex::default(),
             leaving: Arc::default(),
-            manners: Manners { answers: None, closes: true },
+            manners: Manners { newcomer: None, closes: true },
             lost: None,
             taken: false,
-            first: None,
         }
     }
 
@@ -90,45 +92,72 @@ impl Stage {
         Ok(())
     }
 
-    /// What has become of the server, if it does not answer newcomers any more.
-    fn trouble(&mut self) -> Option<String> {
-        let answers = self.manners.answers == Some(true);
-        if self.taken || answers && self.is_alive() {
+    /// What has become of the server, if it does not serve newcomers any more.
+    fn trouble(&mut self) -> Option<Trouble> {
+        let served = self.manners.newcomer == Some(Newcomer::Served);
+        if self.taken {
             return None;
         }
-        match self.subject.end() {
-            Some(end) => Some(format!("the server has ended, with {end}")),
-            None => {
-                answers.then(|| "the server does not answer a newcomer's login any more".into())
-            }
+        let finding = if served { Some(self.greet().err()?) } else { None };
+        if let Some(end) = self.subject.end() {
+            let came = format!("the server has ended, with {end}");
+            return Some(Trouble { came, timed_out: false, lost: true });
         }
+        let Finding { came, timed_out, .. } = finding?;
+        let came =
+            format!("the server does not answer a newcomer's login with ok any more: {came}");
+        // Where it was out of step once, it goes on.
+        let lost = timed_out || self.greet().is_err();
+        Some(Trouble { came, timed_out, lost })
     }
 
     /// What a case comes to that the server has not survived.
-    fn blamed(&self, outcome: Step, came: String) -> Step {
+    fn blamed(&self, outcome: Step, trouble: Trouble) -> Step {
+        let Trouble { came, timed_out, .. } = trouble;
         match outcome {
             Err(Stop::Fail(mut finding)) => {
                 finding.came += &format!("; {came}");
+                finding.timed_out |= timed_out;
                 Err(Stop::Fail(finding))
             }
             _ => {
                 let expected = "a server that goes on, whatever clients do";
                 let story = self.story.last(&[]);
-                Err(Stop::Fail(Finding { story, ..Finding::new(expected, came) }))
+                Err(Stop::Fail(Finding { story, timed_out, ..Finding::new(expected, came) }))
             }
         }
     }
 
-    /// Whether the server answers a newcomer's login.
-    fn is_alive(&mut self) -> bool {
+    /// What this comes to if it was done with a server that was taken: should that have ended before
+    /// its time, that is it.
+    pub(crate) fn with_end_of(&self, server: &mut Running, outcome: Step) -> Step {
+        let Some(end) = outcome.is_err().then(|| server.end()).flatten() else { return outcome };
+        let came = format!("the server has ended, with {end}");
+        self.blamed(outcome, Trouble { came, timed_out: false, lost: true })
+    }
+
+    /// Logs a newcomer in.
+    ///
+    /// # Errors
+    ///
+    /// What came instead of `ok`.
+    fn greet(&self) -> Result<(), Finding> {
         let names = ["newcomer sends", "newcomer gets"].map(String::from);
         let story = Story::default();
         let answer = || {
             let mut peer = Peer::connect(&self.place, names, self.patience, &story)?;
-            peer.say(format!("slogin:newcomer{}", self.mark))?;
-            peer.line("an answer")
+            peer.ok(format!("slogin:newcomer{}", self.mark))
         };
-        answer().is_ok()
+        answer().map(drop).map_err(|stop| stop.finding().cloned().unwrap_or_default())
+    }
+
+    /// How the server treats a newcomer.
+    fn newcomer(&self) -> Newcomer {
+        match self.greet() {
+            Ok(()) => Newcomer::Served,
+            Err(finding) if finding.timed_out => Newcomer::Unanswered,
+            Err(_) => Newcomer::Refused,
+        }
     }
 
     /// Waits until the server has noticed who is gone, so that it is known which case it survives.
@@ -147,7 +176,10 @@ impl Stage {
     /// that only when it writes.
     fn tell_rooms(&mut self) {
         let rooms = std::mem::take(&mut *lock(&self.rooms));
-        if self.subject.is_started() || self.manners.answers != Some(true) || rooms.is_empty() {
+        if self.subject.is_started()
+            || self.manners.newcomer != Some(Newcomer::Served)
+            || rooms.is_empty()
+        {
             return;
         }
         self.story = Story::default();
@@ -204,19 +236,18 @@ impl Stage {
     /// # Errors
     ///
     /// That it was not started here: skip.
-    pub(crate) fn take_server(&mut self) -> Step<Program> {
+    pub(crate) fn take_server(&mut self) -> Step<Running> {
         self.started()?;
         let Subject::Started(started) = &mut self.subject else { return Err(nobody()) };
-        let (mut program, first) = started.take().ok_or_else(nobody)?;
-        self.first = Some(first);
-        program.enter(&self.story);
+        let mut server = started.take().ok_or_else(nobody)?;
+        server.program.enter(&self.story);
         self.taken = true;
-        Ok(program)
+        Ok(server)
     }
 
     /// The server itself, started afresh with a terminal to write to: nothing is held back then that a
     /// program writes.
-    pub(crate) fn restart_on_terminal(&mut self) -> Step<Program> {
+    pub(crate) fn restart_on_terminal(&mut self) -> Step<Running> {
         self.started()?;
         if let Subject::Started(started) = &mut self.subject {
             started.restart_on_terminal();
@@ -236,8 +267,7 @@ impl Stage {
         let peer = Peer::connect(place, names, self.patience, &self.story)?;
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         let user = format!("{word}{number}x{}", self.mark);
-        let leaving = Arc::clone(&self.leaving);
-        Ok(Guest { peer, user, receives: false, abrupt: false, leaving })
+        Ok(Guest::new(peer, user, &self.leaving))
     }
 
     /// A client that has logged in as a sender.
@@ -273,14 +303,14 @@ impl Stage {
 
 impl Ground for Stage {
     fn begin(&mut self) -> Step {
-        (self.taken, self.first) = (false, None);
+        self.taken = false;
         self.story = Story::default();
         self.mark = mark();
         self.find_server()?;
-        if self.manners.answers.is_none() {
-            let answers = self.is_alive();
-            if answers || self.subject.end().is_none() {
-                self.manners.answers = Some(answers);
+        if self.manners.newcomer.is_none() {
+            let newcomer = self.newcomer();
+            if newcomer == Newcomer::Served || self.subject.end().is_none() {
+                self.manners.newcomer = Some(newcomer);
             } else {
                 // It has not survived that. What the case comes to is for the case to see.
                 self.subject.renew();
@@ -303,9 +333,9 @@ impl Ground for Stage {
         self.say_goodbye();
         self.tell_rooms();
         let outcome = match self.trouble() {
-            Some(came) => {
-                self.lost = Some(came.clone());
-                self.blamed(outcome, came)
+            Some(trouble) => {
+                self.lost = trouble.lost.then(|| trouble.came.clone());
+                self.blamed(outcome, trouble)
             }
             None => outcome,
         };
@@ -324,7 +354,7 @@ impl Ground for Stage {
     }
 
     fn is_mute(&self) -> bool {
-        self.manners.answers == Some(false)
+        self.manners.newcomer == Some(Newcomer::Unanswered)
     }
 }
 
@@ -352,54 +382,6 @@ pub(super) fn nobody() -> Stop {
     Stop::Error(Finding::new("a server that runs", "none"))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Guest {
-    /// The line that a receiver gets when this one has said that in a room.
-    pub(crate) fn delivery(&self, room: &str, text: impl AsRef<[u8]>) -> Vec<u8> {
-        [format!("delivery:{room}:{}:", self.user).as_bytes(), text.as_ref()].concat()
-    }
-
-    /// Logs in, which has to be answered with `ok`.
-    pub(crate) fn log_in(&mut self, tag: &str) -> Step<Vec<u8>> {
-        self.receives = tag == "rlogin";
-        let login = format!("{tag}:{}", self.user);
-        self.ok(login)
-    }
-
-    /// Goes away with a reset.
-    pub(crate) fn reset(mut self) {
-        self.abrupt = true;
-        self.peer.reset();
-    }
-
-    /// Goes away as a program does that ends.
-    pub(crate) fn close(mut self) {
-        self.abrupt = true;
-        self.peer.close();
-    }
-}
-
-impl Deref for Guest {
-    type Target = Peer;
-
-    fn deref(&self) -> &Peer {
-        &self.peer
-    }
-}
-
-impl DerefMut for Guest {
-    fn deref_mut(&mut self) -> &mut Peer {
-        &mut self.peer
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        if !self.abrupt && !self.receives {
-            lock(&self.leaving).extend(self.peer.socket());
-        }
-    }
 }

@@ -1,12 +1,13 @@
 //! The state table: what each line comes to in each state of a connection.
 
-use super::stage::{Guest, Stage};
+use super::guest::Guest;
+use super::stage::Stage;
 use crate::check::case::{Case, case, topic};
 use crate::check::verdict::{Given, Step};
 
 /// The states of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     New,
     Sender,
     SenderInRoom,
@@ -120,6 +121,34 @@ fn try_cell(stage: &mut Stage, state: State, line: &str, to: To) -> Step {
             guest.ok(&line)?;
             guest.expect_end()
         }
+    }
+}
+
+/// In each of these states, each of these lines, which end as they are to, gets one `err`.
+pub(super) fn err_in_each(stage: &mut Stage, lines: &[&str]) -> Step {
+    for (state, _, _) in STATES {
+        for line in lines {
+            if state != ReceiverInRoom || stage.is_full() {
+                one_err(stage, state, line)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A line gets one `err`, and changes nothing.
+fn one_err(stage: &Stage, state: State, line: &str) -> Step {
+    let home = stage.new_name("home");
+    let mut guest = guest_in(stage, state, &home)?;
+    guest.send(line)?;
+    guest.expect_err()?;
+    match state {
+        _ if stage.is_full() => assert_state(stage, &mut guest, state, &home),
+        // The reference answers malformed lines twice.
+        SenderInRoom => guest.ok_in_the_end("sendall:after"),
+        Sender => guest.ok_in_the_end(format!("join:{home}")),
+        // It may close others.
+        New | Receiver | ReceiverInRoom => Ok(()),
     }
 }
 

@@ -82,6 +82,12 @@ fn logged_in(stage: &mut Stage) -> Step {
 fn tls(stage: &mut Stage) -> Step {
     let mut client = stage.connect("tls")?;
     client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")?;
+    client.expect_end()?;
+    let mut client = stage.connect("tls")?;
+    client.send(b"\x16")?;
+    // So that they come one by one.
+    stage.sender("ann")?;
+    client.send(b"\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")?;
     client.expect_end()
 }
 

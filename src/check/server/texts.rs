@@ -11,7 +11,11 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case("plain", "A text arrives as it was sent.", |stage: &mut Stage| {
                 arrive(stage, &[b"hello", b"x", b"100% of it, isn't it? {}[]()<>\\%s%n"])
             }),
-            case("empty", "A text may be empty.", |stage| arrive(stage, &[b""])).full(),
+            case("empty", "A text may be empty.", |stage: &mut Stage| {
+                arrive(stage, &[b""])?;
+                arrive_as(stage, b"\r", b"")
+            })
+            .full(),
             case("spaces", "White space around a text is part of it.", |stage: &mut Stage| {
                 arrive(stage, &[b" before", b"after ", b"   ", b"\ttabs\t", b"two  spaces"])
             })

@@ -3,8 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use super::stage::{Guest, Stage};
+use super::guest::Guest;
+use super::stage::Stage;
 use crate::check::case::{Case, case, topic};
+use crate::check::story::shown;
 use crate::check::verdict::{Given, Step};
 
 pub(super) fn cases() -> Vec<Case<Stage>> {
@@ -30,8 +32,41 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             )
             .full()
             .heavy(),
+            case(
+                "unread-then-moves",
+                "A receiver that reads late gets all it is owed, also from another room, or a reset.",
+                unread_then_moves,
+            )
+            .full()
+            .heavy(),
         ],
     )
+}
+
+/// So often in vain, and no more is carried out.
+const IN_VAIN: usize = 1000;
+
+/// The server may need a while. No verdict comes of that.
+fn wait_a_little() {
+    thread::sleep(Duration::from_millis(1));
+}
+
+/// Sends so many lines, until all are answered, or no more are. Returns how many were.
+pub(super) fn flood(guest: &mut Guest, lines: &str, count: usize) -> usize {
+    let (mut rest, mut answered, mut in_vain) = (lines.as_bytes(), 0, 0);
+    while answered < count && in_vain < IN_VAIN {
+        let taken = guest.push(rest);
+        rest = &rest[taken..];
+        let more = guest.skip_lines();
+        answered += more;
+        in_vain += 1;
+        if taken + more > 0 {
+            in_vain = 0;
+        } else {
+            wait_a_little();
+        }
+    }
+    answered
 }
 
 /// Two who talk in a room of their own.
@@ -67,8 +102,6 @@ impl Others {
         lines: &str,
         (times, reads): (usize, bool),
     ) -> Step {
-        /// So often in vain, and no more are.
-        const IN_VAIN: usize = 1000;
         for _ in 0..times {
             let (mut rest, mut in_vain) = (lines.as_bytes(), 0);
             while !witness.skip() {
@@ -82,8 +115,7 @@ impl Others {
                 }
                 if taken == 0 {
                     in_vain += 1;
-                    // No verdict comes of that, but the server may need a while.
-                    thread::sleep(Duration::from_millis(1));
+                    wait_a_little();
                 }
                 self.go_on()?;
             }
@@ -111,7 +143,7 @@ fn half_a_line(stage: &mut Stage) -> Step {
     Ok(())
 }
 
-// In both of these it is some megabytes that nobody reads: more than a system keeps for a connection.
+// In all of these it is some megabytes that nobody reads: more than a system keeps for a connection.
 
 fn unread_answers(stage: &mut Stage) -> Step {
     let mut others = Others::new(stage)?;
@@ -138,4 +170,55 @@ fn unread_deliveries(stage: &mut Stage) -> Step {
     ann.reset();
     fay.reset();
     others.go_on()
+}
+
+/// The texts of one room that a receiver gets, and the answer to its join of another.
+struct Owed {
+    room: String,
+    bob: Guest,
+    long: String,
+    texts: usize,
+    moved: bool,
+}
+
+impl Owed {
+    /// Takes a line: the next text, or the answer, wherever that comes.
+    fn take(&mut self, eve: &Guest, line: &[u8]) -> Step {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let next = self.bob.delivery(&self.room, format!("{}{}", self.texts, self.long));
+        match () {
+            () if line == next => self.texts += 1,
+            () if line.starts_with(b"ok:") && !self.moved => self.moved = true,
+            () => return Err(eve.fail(shown(&next), shown(line))),
+        }
+        Ok(())
+    }
+}
+
+fn unread_then_moves(stage: &mut Stage) -> Step {
+    const TEXTS: usize = 22_000;
+    let (home, away) = (stage.name("home"), stage.name("away"));
+    let mut eve = stage.receiver_in("eve", &home)?;
+    let mut amy = stage.sender_in("amy", &away)?;
+    let bob = stage.sender_in("bob", &home)?;
+    let long = "x".repeat(230);
+    let lines: String = (0..TEXTS).map(|number| format!("sendall:{number}{long}\n")).collect();
+    let mut owed = Owed { room: home, bob, long, texts: 0, moved: false };
+    let answered = flood(&mut owed.bob, &lines, TEXTS);
+    eve.say(format!("join:{away}"))?;
+    while !owed.moved || owed.texts < answered {
+        let Some(line) = eve.line_or_cut("all texts that were answered with ok")? else {
+            return Ok(());
+        };
+        owed.take(&eve, &line)?;
+    }
+    amy.ok("sendall:welcome").given()?;
+    let welcome = amy.delivery(&away, "welcome");
+    while let Some(line) = eve.line_or_cut(&shown(&welcome))? {
+        if line.strip_suffix(b"\r").unwrap_or(&line) == welcome {
+            break;
+        }
+        owed.take(&eve, &line)?;
+    }
+    Ok(())
 }

@@ -1,9 +1,12 @@
 //! What the faulty server makes of each request.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use super::{Client, Member, Role, Then};
+use super::program::STDOUT;
+use super::{Client, Member, Role, Room, Then};
 use crate::fault::Fault::*;
 
 impl Client<'_> {
@@ -17,11 +20,18 @@ impl Client<'_> {
         }
         let is_name = self.is_name(name) || name.is_empty() && fault == EmptyUser;
         if self.role != Role::New || !is_name {
+            let wanted = (tag.to_owned(), String::from_utf8_lossy(name).into_owned());
+            self.wanted.get_or_insert(wanted);
             self.err();
             let closes = matches!(fault, FailedLoginCloses | Reference) && self.role == Role::New;
             return if closes { Then::Close } else { Then::Stay };
         }
-        let user = String::from_utf8_lossy(name).into_owned();
+        let (mut tag, mut user) = (tag.to_owned(), String::from_utf8_lossy(name).into_owned());
+        match (fault, self.wanted.take()) {
+            (RoleStuck, Some((first, _))) => tag = first,
+            (NameStuck, Some((_, first))) => user = first,
+            _ => {}
+        }
         let mut users = self.server.users.lock().unwrap();
         if fault == NamesUnique && users.contains(&user) {
             return self.err();
@@ -50,6 +60,9 @@ impl Client<'_> {
             match (fault, self.role) {
                 (FailedJoinLeaves, Role::Sender) => self.room = None,
                 (FailedJoinLeavesReceiver, _) => self.leave_as_receiver(),
+                (JoinFailIn, Role::Sender) if self.room.is_none() => {
+                    self.room = Some("nowhere".into());
+                }
                 _ => {}
             }
             self.err();
@@ -60,27 +73,77 @@ impl Client<'_> {
         if fault == AnyCaseRooms {
             name = name.to_lowercase();
         }
+        if fault == FewRooms && self.server.clients.load(Ordering::SeqCst) > 250 {
+            return self.err();
+        }
+        if fault == RoomCreatedTwice {
+            self.create(&name);
+        }
+        let was_here = self.been.contains(&name);
+        self.been.push(name.clone());
         if self.role == Role::Sender {
-            if fault != SenderDoesNotMove || self.room.is_none() {
-                let mut rooms = self.server.rooms.lock().unwrap();
-                self.forgotten = rooms.entry(name.clone()).or_default().forgotten;
-                self.room = Some(name);
-            }
+            self.move_sender(name, was_here);
             return self.ok();
         }
         let same = self.room.as_ref() == Some(&name);
+        if fault == QueueCleared && !same {
+            self.output.clear();
+        }
         if !(fault == ReceiverHearsBoth && !same || fault == SameRoomTwice && same) {
             self.leave_as_receiver();
         }
         self.room = Some(name.clone());
         self.register(&name, same);
+        if fault == ReceiverBackTwice && was_here && !same {
+            self.server.rooms.lock().unwrap().entry(name).or_default().members.push(self.member());
+        }
         Then::Stay
+    }
+
+    /// It is looked whether there is such a room, and then there is another.
+    fn create(&self, name: &str) {
+        if !self.server.rooms.lock().unwrap().contains_key(name) {
+            thread::sleep(Duration::from_millis(2));
+            self.server.rooms.lock().unwrap().insert(name.to_owned(), Room::default());
+        }
+    }
+
+    fn move_sender(&mut self, name: String, was_here: bool) {
+        let stays = match self.server.fault {
+            SenderDoesNotMove => true,
+            SenderBackInVain => was_here,
+            _ => false,
+        };
+        if self.room.is_some() && stays {
+            return;
+        }
+        let lock = |name: &String| {
+            let mut locks = self.server.locks.lock().unwrap();
+            Arc::clone(locks.entry(name.clone()).or_default())
+        };
+        let from = self.room.as_ref().filter(|from| **from != name).map(lock);
+        let to = lock(&name);
+        let _held = (self.server.fault == TwoLocks).then(|| {
+            let from = from.as_ref().map(|from| from.lock().unwrap());
+            thread::sleep(Duration::from_micros(500));
+            (from, to.lock().unwrap())
+        });
+        let mut rooms = self.server.rooms.lock().unwrap();
+        self.forgotten = rooms.entry(name.clone()).or_default().forgotten;
+        self.room = Some(name);
+    }
+
+    fn member(&self) -> Member {
+        Member { number: self.number, user: self.user.clone(), output: self.output.clone() }
     }
 
     /// Enters a room as a receiver, and answers.
     fn register(&mut self, name: &str, again: bool) {
         let fault = self.server.fault;
-        let member = Member { number: self.number, output: self.output.clone() };
+        let member = self.member();
+        if fault == JoinPrinted {
+            let _ = std::fs::write(STDOUT, "joined\n");
+        }
         let mut rooms = self.server.rooms.lock().unwrap();
         let room = rooms.entry(name.to_owned()).or_default();
         room.joined += 1;
@@ -91,7 +154,7 @@ impl Client<'_> {
                 thread::sleep(Duration::from_millis(20));
                 self.ok();
             }
-            RegisteredLate if room.joined == 25 && room.members.len() < 10 => {
+            RegisteredLate if room.joined == 25 && room.last.is_some() => {
                 drop(rooms);
                 self.ok();
                 thread::sleep(Duration::from_millis(100));
@@ -195,13 +258,23 @@ impl Client<'_> {
                 continue;
             }
             let twice = fault == Text900Twice && self.texts == 900;
-            let most = if fault == FifthMissed { 4 } else { usize::MAX };
-            let mut number = 0;
+            let most = if fault == FortiethMissed { 39 } else { usize::MAX };
+            let (mut number, mut gone) = (0, Vec::new());
+            let mut skips = false;
             room.members.retain(|member| {
                 number += 1;
+                if std::mem::take(&mut skips) {
+                    return true;
+                }
                 let times = usize::from(number <= most) * (1 + usize::from(twice));
-                (0..times).all(|_| member.output.write(&line))
+                let stays = (0..times).all(|_| member.output.write(&line));
+                gone.extend((!stays).then(|| member.user.clone()));
+                skips = fault == EraseSkips && !stays;
+                stays
             });
+            if fault == GoneByName {
+                gone.iter().for_each(|user| room.remove(user));
+            }
         }
     }
 
@@ -212,6 +285,10 @@ impl Client<'_> {
                 self.err()
             }
             (Role::Sender, Some(_)) => {
+                if fault == LeaveByName {
+                    let mut rooms = self.server.rooms.lock().unwrap();
+                    rooms.values_mut().for_each(|room| room.remove(&self.user));
+                }
                 if fault != LeaveStays {
                     self.room = None;
                 }
