@@ -103,7 +103,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
 /// The rows of one of the clients.
 fn find(client: &str) {
     /// At a time: most wait for something most of the time.
-    const AT_A_TIME: usize = 3;
+    const AT_A_TIME: usize = 5;
     let rows = Mutex::new(TABLE.iter().filter(|(kind, ..)| *kind == client));
     let wrong = Mutex::new(Vec::new());
     thread::scope(|scope| {

@@ -124,7 +124,7 @@ fn a_slow_receiver_gets_all_of_a_flood(way: Way) {
     slow.enter("rlogin", "slow", "cafe");
     let fast = Peer::receiver(server.place(), "fast", "cafe");
     let before = server.program.memory();
-    let (count, size) = (45_000, 200);
+    let (count, size) = (30_000, 200);
     let fast = read_all(fast, count, size);
     let flood = flood(Peer::sender(server.place(), "s", "cafe"), count, size);
     let mut stream = slow.stream().try_clone().unwrap();
