@@ -2,9 +2,8 @@
 
 use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::stage::lock;
 use crate::check::peer::Peer;
 use crate::check::story::shown;
 use crate::check::verdict::Step;
@@ -91,4 +90,9 @@ impl Drop for Guest {
             lock(&self.leaving).extend(self.peer.socket());
         }
     }
+}
+
+/// What whoever panicked was about to change is looked at all the same.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::guest::Guest;
+use super::guest::{Guest, lock};
 use crate::check::case::Profile;
 use crate::check::peer::{Patience, Peer, Place};
 use crate::check::story::Story;
@@ -380,8 +380,4 @@ fn is_closed(mut stream: TcpStream, deadline: Instant) -> bool {
 /// There is no server.
 pub(super) fn nobody() -> Stop {
     Stop::Error(Finding::new("a server that runs", "none"))
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
