@@ -124,10 +124,12 @@ fn vouched(own: &CertificateDer<'_>, shown: &[CertificateDer<'_>]) -> Vouched {
     let limits_names = |certificate| Facts::of(certificate).is_none_or(|facts| facts.limits_names);
     // An issuer who may name some people alone would otherwise name others.
     let is_limited = shown.iter().any(|certificate| limits_names(certificate));
-    let names = Facts::of(own).map(|Facts { common_names, dns_names, .. }| match is_limited {
-        true => dns_names,
-        false => [common_names, dns_names].concat(),
-    });
+    let names =
+        Facts::of(own).map(
+            |Facts { common_names, dns_names, .. }| {
+                if is_limited { dns_names } else { [common_names, dns_names].concat() }
+            },
+        );
     let names = names.unwrap_or_default();
     let mut names: Vec<_> = names.iter().filter_map(|name| Name::parse(name).ok()).collect();
     names.sort();
