@@ -319,6 +319,10 @@ impl Sessions {
 
     /// Serves clients that are in a handshake, for as long as a turn has for that; one in any case.
     pub(crate) fn greet_some(&mut self, lines: usize) {
+        // What the time is costs as much as a small turn.
+        if self.greetings.is_empty() {
+            return;
+        }
         let begun = Instant::now();
         while let Some(token) = self.greetings.take(Lane::Quiet) {
             self.serve(token, lines);
