@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::harness::script::Script;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Peer, Program, Signal, chatbox, wait_until};
+use crate::harness::{Finished, Peer, Program, Signal, chatbox, wait_until};
 
 /// How long a server may leave a login or a join without an answer.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -24,22 +24,30 @@ fn answered(applet: &str, args: &[&str], requests: usize) -> (Program, Peer, Scr
 /// There is an `ok`, but it was on its way before the request could have been.
 #[test]
 fn a_request_that_could_not_be_written_has_no_answer() {
+    /// On a busy machine, loopback may tell of the reset when the request is written already.
+    const TRIES: usize = 5;
     for args in [&["bob"][..], &["bob", "--room", "cafe", "-m", "hi"]] {
-        let (mut sender, mut peer, _script) = answered("sender", args, 1);
-        if args.len() == 1 {
-            sender.say("/leave\n");
-        }
-        peer.line();
-        // It waits for that answer, and will find more than that, and a connection that is gone.
-        sender.signal(Signal::STOP);
-        wait_until(|| sender.is_stopped(), || "it runs".into());
-        peer.send("ok:\nok:early\nok:early\nok:early\n");
-        peer.reset();
-        sender.say("/join bar\nhi\n");
-        sender.end_of_input();
-        sender.signal(Signal::CONT);
-        sender.finish().assert_one_error(1, "sender: the ");
+        let mut finished = (0..TRIES).map(|_| sends_to_one_that_is_gone(args));
+        let finished = finished.find(|it| it.status.code() != Some(0)).expect("it never fails");
+        finished.assert_one_error(1, "sender: the ");
     }
+}
+
+fn sends_to_one_that_is_gone(args: &[&str]) -> Finished {
+    let (mut sender, mut peer, _script) = answered("sender", args, 1);
+    if args.len() == 1 {
+        sender.say("/leave\n");
+    }
+    peer.line();
+    // It waits for that answer, and will find more than that, and a connection that is gone.
+    sender.signal(Signal::STOP);
+    wait_until(|| sender.is_stopped(), || "it runs".into());
+    peer.send("ok:\nok:early\nok:early\nok:early\n");
+    peer.reset();
+    sender.say("/join bar\nhi\n");
+    sender.end_of_input();
+    sender.signal(Signal::CONT);
+    sender.finish()
 }
 
 #[test]
