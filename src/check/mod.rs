@@ -30,7 +30,7 @@ use crate::terminal::output;
 use case::{About, Case};
 use peer::{Patience, Peer, Place};
 use report::Report;
-use story::{Story, shown};
+use story::shown;
 use subject::Subject;
 use trial::{Ground, Tried};
 
@@ -150,13 +150,9 @@ fn welcoming(place: Place, patience: Patience) -> Result<Place, String> {
     if matches!(place, Place::Inet(_)) {
         return Ok(place);
     }
-    let answer = || {
-        let names = ["a newcomer sends", "a newcomer gets"].map(String::from);
-        let mut peer = Peer::connect(&place, names, patience, &Story::default())?;
-        peer.say(format!("slogin:{}", trial::mark()))?;
-        peer.line("an answer")
-    };
-    match answer().as_deref().map(|line| line.strip_prefix(b"err:")) {
+    let asked = Peer::newcomer(&place, patience, &trial::mark());
+    let answer = asked.and_then(|mut peer| peer.line("an answer"));
+    match answer.as_deref().map(|line| line.strip_prefix(b"err:")) {
         Ok(Some(reason)) => Err(format!("the server has to take any name: {}", shown(reason))),
         // Whatever is wrong otherwise, there are cases for.
         _ => Ok(place),

@@ -108,6 +108,14 @@ impl Peer {
         Self::over(stream, names, patience, story)
     }
 
+    /// One that has just asked to log in as a sender, for which there is no story.
+    pub(super) fn newcomer(place: &Place, patience: Patience, user: &str) -> Step<Self> {
+        let names = ["newcomer sends", "newcomer gets"].map(String::from);
+        let mut peer = Self::connect(place, names, patience, &Story::default())?;
+        peer.say(format!("slogin:{user}"))?;
+        Ok(peer)
+    }
+
     /// One over a connection that is there.
     pub(super) fn over(
         stream: Stream,
@@ -323,6 +331,12 @@ impl Peer {
                 return Err(Stop::Fail(Finding { timed_out: true, ..finding }));
             }
         }
+    }
+
+    /// Reads up to this line, which has to come in time. What else comes is for other cases.
+    pub(super) fn skip_to_line(&mut self, want: &[u8]) -> Step {
+        let is_it = |line: &[u8]| line.strip_suffix(b"\r").unwrap_or(line) == want;
+        self.skip_to(&shown(want), is_it, |_| true)
     }
 
     /// The next line has to be this one; it may end in `\r\n`.

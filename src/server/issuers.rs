@@ -33,8 +33,8 @@ pub(super) fn verifier(
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     // Read once: it may be a pipe.
     let certificates = tls::certificates(issuers)?;
-    warn_of_times(issuers, &certificates);
-    let facts: Vec<_> = certificates.iter().filter_map(|it| Facts::of(it)).collect();
+    let facts = Facts::of_all(&certificates);
+    warn_of_times(issuers, &facts);
     let roots = tls::trusted(issuers, certificates)?;
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider());
     let builder = match revocations {

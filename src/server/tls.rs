@@ -92,7 +92,7 @@ impl Terms {
             Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
             None => builder.with_no_client_auth(),
         };
-        warn_of_times(certificate, &pair.cert);
+        warn_of_times(certificate, &Facts::of_all(&pair.cert));
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
         config.alpn_protocols = vec![tls::PROTOCOL.to_vec()];
         // A session that is resumed would outlive a revocation, and costs as much as it saves where
@@ -124,14 +124,12 @@ fn vouched(own: &CertificateDer<'_>, shown: &[CertificateDer<'_>]) -> Vouched {
     let limits_names = |certificate| Facts::of(certificate).is_none_or(|facts| facts.limits_names);
     // An issuer who may name some people alone would otherwise name others.
     let is_limited = shown.iter().any(|certificate| limits_names(certificate));
-    let names =
-        Facts::of(own).map(
-            |Facts { common_names, dns_names, .. }| {
-                if is_limited { dns_names } else { [common_names, dns_names].concat() }
-            },
-        );
-    let names = names.unwrap_or_default();
-    let mut names: Vec<_> = names.iter().filter_map(|name| Name::parse(name).ok()).collect();
+    let facts = Facts::of(own);
+    let names = facts.iter().flat_map(|Facts { common_names, dns_names, .. }| {
+        let common_names = if is_limited { &[][..] } else { common_names };
+        common_names.iter().chain(dns_names)
+    });
+    let mut names: Vec<_> = names.filter_map(|name| Name::parse(name).ok()).collect();
     names.sort();
     names.dedup();
     if names.is_empty() {

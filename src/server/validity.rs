@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::Utc;
 use log::warn;
-use rustls::pki_types::CertificateDer;
 
 use crate::tls::Facts;
 
@@ -13,9 +12,9 @@ use crate::tls::Facts;
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Logs which certificates of a file have ended, or will soon, or have not begun.
-pub(super) fn warn_of_times(path: &Path, chain: &[CertificateDer<'_>]) {
+pub(super) fn warn_of_times(path: &Path, certificates: &[Facts]) {
     let now = Utc::now();
-    for facts in chain.iter().filter_map(|certificate| Facts::of(certificate)) {
+    for facts in certificates {
         let path = path.display();
         let [begins, ends] = [facts.begins, facts.ends].map(|time| time.format("%F"));
         if facts.begins > now {

@@ -1,6 +1,7 @@
 //! What a certificate says: for whom it is, and how long it holds.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rustls::pki_types::CertificateDer;
 
 use super::der::{
     GENERALIZED_TIME, IA5_STRING, OBJECT_IDENTIFIER, OCTET_STRING, PRINTABLE_STRING, SEQUENCE, SET,
@@ -81,6 +82,11 @@ impl Facts {
             dns_names,
             limits_names,
         })
+    }
+
+    /// Reads certificates; what is none is left out.
+    pub(crate) fn of_all(certificates: &[CertificateDer<'_>]) -> Vec<Self> {
+        certificates.iter().filter_map(|certificate| Facts::of(certificate)).collect()
     }
 
     /// What whom it is for is called, for people to read.

@@ -1,10 +1,7 @@
 //! Clients with one fault each, and the cases that find it.
 
-use std::sync::Mutex;
-use std::thread;
-
 use crate::faulty_client::command;
-use crate::run::{failed, patiently, report, trouble};
+use crate::run::{assert_right, report, unlike};
 
 /// Which client, each fault of it, and the cases that fail of it. No others do.
 const TABLE: &[(&str, &str, &[&str])] = &[
@@ -102,38 +99,15 @@ const TABLE: &[(&str, &str, &[&str])] = &[
 
 /// The rows of one of the clients.
 fn find(client: &str) {
-    /// At a time: most wait for something most of the time.
-    const AT_A_TIME: usize = 5;
-    let rows = Mutex::new(TABLE.iter().filter(|(kind, ..)| *kind == client));
-    let wrong = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(|| {
-                while let Some((kind, fault, cases)) = { rows.lock().unwrap().next() } {
-                    let problem = patiently(|seconds| problem(kind, fault, cases, seconds));
-                    wrong.lock().unwrap().extend(problem);
-                }
-            });
-        }
-    });
-    let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// What is not as the table says.
-fn problem(kind: &str, fault: &str, cases: &[&str], seconds: &str) -> Option<String> {
-    let command = command(kind, fault);
-    let words: Vec<_> = command.iter().map(String::as_str).collect();
-    let (status, report) = report(&[&[kind, "--timeout", seconds, "--"], &words[..]].concat());
-    assert!(cases.len() <= 3, "{fault}: {cases:?}");
-    let of_kind = format!("{kind}/");
-    let found: Vec<_> =
-        failed(&report).into_iter().map(|id| id.strip_prefix(&of_kind).unwrap()).collect();
-    let right = found == cases && status == i32::from(!cases.is_empty());
-    (!right).then(|| {
-        let trouble = trouble(&report);
-        format!("{kind} {fault}: {status}, {found:?}\n  not {cases:?}\n{trouble}")
-    })
+    assert_right(
+        TABLE.iter().filter(|(kind, ..)| *kind == client),
+        |(kind, fault, cases), seconds| {
+            let command = command(kind, fault);
+            let words: Vec<_> = command.iter().map(String::as_str).collect();
+            let words = [&[kind, "--timeout", seconds, "--"], &words[..]].concat();
+            unlike(cases, kind, fault, report(&words))
+        },
+    );
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
+use std::sync::Mutex;
+use std::thread;
 
 use serde_json::Value;
 
@@ -20,10 +22,42 @@ pub fn report(words: &[&str]) -> (i32, Value) {
     (finished.status.code().unwrap(), json)
 }
 
-/// What a row of a table has to say, with so many seconds for each thing that is waited for: few, for a
-/// fault may be that nothing comes; and, if that does not do on a machine that is busy, many.
-pub fn patiently(problem: impl Fn(&str) -> Option<String>) -> Option<String> {
-    problem("4").and_then(|_| problem("30"))
+/// The rows of a table of faults are right: `problem` says of each what is not. It gets so many seconds
+/// for each thing that is waited for: few, for a fault may be that nothing comes; and, if that does not do
+/// on a machine that is busy, many.
+pub fn assert_right<Row: Send>(
+    rows: impl Iterator<Item = Row> + Send,
+    problem: impl Fn(&Row, &str) -> Option<String> + Sync,
+) {
+    /// At a time: most wait for something most of the time.
+    const AT_A_TIME: usize = 5;
+    let (rows, wrong) = (Mutex::new(rows), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(row) = { rows.lock().unwrap().next() } {
+                    let found = problem(&row, "4").and_then(|_| problem(&row, "30"));
+                    wrong.lock().unwrap().extend(found);
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is not as a row says: just these cases of a kind of program fail, three at most.
+pub fn unlike(cases: &[&str], kind: &str, fault: &str, checked: (i32, Value)) -> Option<String> {
+    let (status, report) = checked;
+    assert!(cases.len() <= 3, "{fault}: {cases:?}");
+    let of_kind = format!("{kind}/");
+    let found: Vec<_> =
+        failed(&report).into_iter().map(|id| id.strip_prefix(&of_kind).unwrap()).collect();
+    let right = found == cases && status == i32::from(!cases.is_empty());
+    (!right).then(|| {
+        let trouble = trouble(&report);
+        format!("{kind} {fault}: status {status}, failed {found:?}\n  not {cases:?}\n{trouble}")
+    })
 }
 
 /// The verdict of each case.

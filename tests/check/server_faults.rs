@@ -1,12 +1,9 @@
 //! Servers with one fault each, and the cases that find it.
 
-use std::sync::Mutex;
-use std::thread;
-
 use crate::fault::Fault;
 use crate::faulty_server::program::command;
 use crate::faulty_server::start;
-use crate::run::{failed, patiently, report, trouble};
+use crate::run::{assert_right, failed, report, trouble, unlike};
 
 /// Each fault, and the cases that fail of it. No others do.
 const TABLE: &[(Fault, &[&str])] = &[
@@ -138,21 +135,7 @@ const PROGRAMS: &[(Fault, &[&str])] = &[
 
 /// Some of the table's rows.
 fn find(rows: impl Iterator<Item = &'static (Fault, &'static [&'static str])> + Send) {
-    /// At a time: most wait for something most of the time.
-    const AT_A_TIME: usize = 5;
-    let (rows, wrong) = (Mutex::new(rows), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(|| {
-                while let Some((fault, cases)) = { rows.lock().unwrap().next() } {
-                    let problem = patiently(|seconds| problem(*fault, cases, seconds));
-                    wrong.lock().unwrap().extend(problem);
-                }
-            });
-        }
-    });
-    let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_right(rows, |(fault, cases), seconds| problem(*fault, cases, seconds));
 }
 
 /// What is not as the table says.
@@ -167,15 +150,7 @@ fn problem(fault: Fault, cases: &[&str], seconds: &str) -> Option<String> {
     let skipped = skipped.iter().flat_map(|glob| ["--skip", glob]);
     let words = ["server", "--timeout", seconds, "127.0.0.1", &port];
     let words: Vec<_> = words.into_iter().chain(skipped).collect();
-    let (status, report) = report(&words);
-    let found: Vec<_> =
-        failed(&report).into_iter().map(|id| id.strip_prefix("server/").unwrap()).collect();
-    assert!(cases.len() <= 3, "{fault:?}: {cases:?}");
-    let right = found == cases && status == i32::from(!cases.is_empty());
-    (!right).then(|| {
-        let trouble = trouble(&report);
-        format!("{fault:?}: status {status}, failed {found:?}\n  not {cases:?}\n{trouble}")
-    })
+    unlike(cases, "server", &format!("{fault:?}"), report(&words))
 }
 
 #[test]

@@ -142,13 +142,10 @@ impl Stage {
     ///
     /// What came instead of `ok`.
     fn greet(&self) -> Result<(), Finding> {
-        let names = ["newcomer sends", "newcomer gets"].map(String::from);
-        let story = Story::default();
-        let answer = || {
-            let mut peer = Peer::connect(&self.place, names, self.patience, &story)?;
-            peer.ok(format!("slogin:newcomer{}", self.mark))
-        };
-        answer().map(drop).map_err(|stop| stop.finding().cloned().unwrap_or_default())
+        let user = format!("newcomer{}", self.mark);
+        let asked = Peer::newcomer(&self.place, self.patience, &user);
+        let answer = asked.and_then(|mut peer| peer.expect_ok());
+        answer.map(drop).map_err(|stop| stop.finding().cloned().unwrap_or_default())
     }
 
     /// How the server treats a newcomer.

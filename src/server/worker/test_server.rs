@@ -310,8 +310,8 @@ impl Worker {
         let [ready, greetings, changed, writes] =
             lists.map(|list| Lane::ALL.map(|lane| list.len(lane)));
         format!(
-            "{} connections, {ready:?} to serve, {greetings:?} to greet, {changed:?} to settle, {writes:?} to write to, {} \
-             slow, {} to log in",
+            "{} connections, {ready:?} to serve, {greetings:?} to greet, {changed:?} to settle, \
+             {writes:?} to write to, {} slow, {} to log in",
             sessions.slots.tokens().len(),
             sessions.slow.len(),
             sessions.login_deadlines.len(),

@@ -33,8 +33,15 @@ pub fn command(fault: Fault) -> Vec<String> {
 fn as_a_program() {
     let Ok(words) = std::env::var(AS_PROGRAM) else { return };
     let (fault, port) = words.split_once(' ').unwrap();
-    let known = [Fault::Nothing, EmptyLineAborts, EmptyLineHangs, NeverAnswers];
-    let known = known.into_iter().chain([JoinPrinted, StopsWithWord, StopWaits]);
+    let known = [
+        Nothing,
+        EmptyLineAborts,
+        EmptyLineHangs,
+        NeverAnswers,
+        JoinPrinted,
+        StopsWithWord,
+        StopWaits,
+    ];
     let fault = known.into_iter().find(|it| format!("{it:?}") == fault).unwrap();
     let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
     let server = Arc::new(Server::new(fault, true));
