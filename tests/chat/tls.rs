@@ -283,9 +283,13 @@ fn nobody_shows_very_many_certificates() {
     let bob = authority.client("bob", &[]);
     let one = fs::read_to_string(&bob.certificate).unwrap();
     let other = fs::read_to_string(&own).unwrap();
+    let names: Vec<_> = (0..1000).map(|number| format!("a-long-name-{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let large = fs::read_to_string(authority.client("large", &names).certificate).unwrap();
     let flags = [&["--tls", "--cacert", &own][..], &bob.flags()].concat();
-    for (others, is_right) in [(4, true), (100, false)] {
-        fs::write(&bob.certificate, one.clone() + &other.repeat(others)).unwrap();
+    let many = [7, 100].map(|count| (other.repeat(count), false));
+    for (others, is_right) in [(other.repeat(6), true), (large, false)].into_iter().chain(many) {
+        fs::write(&bob.certificate, one.clone() + &others).unwrap();
         let finished = sender(server.port, "localhost", "bob", &flags);
         if is_right {
             finished.assert(0, b"", "");
