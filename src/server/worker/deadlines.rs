@@ -23,9 +23,10 @@ impl Deadlines {
         self.0.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Takes out the connection whose deadline is over at `now`, the oldest first.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Option<usize> {
-        self.next().filter(|next| *next <= now)?;
+    /// Takes out the connection whose deadline is over, the oldest first. The time is asked for only
+    /// if there is a deadline, for that costs a small turn of the loop a tenth.
+    pub(crate) fn take_due(&mut self, now: impl FnOnce() -> Instant) -> Option<usize> {
+        self.next().filter(|next| *next <= now())?;
         self.take_first()
     }
 
@@ -63,10 +64,15 @@ mod tests {
         }
         deadlines.remove(after(1), 9);
         assert_eq!(deadlines.next(), Some(after(1)));
-        let mut due = |seconds| deadlines.take_due(after(seconds));
+        let mut due = |seconds| deadlines.take_due(|| after(seconds));
         assert_eq!(
             [due(0), due(1), due(2), due(2), due(3)],
             [None, Some(8), Some(1), None, Some(7)]
         );
+    }
+
+    #[test]
+    fn without_a_deadline_nobody_asks_for_the_time() {
+        assert_eq!(Deadlines::default().take_due(|| panic!("is asked for")), None);
     }
 }

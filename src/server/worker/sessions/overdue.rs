@@ -79,7 +79,7 @@ impl Sessions {
     /// comes at once.
     pub(crate) fn check_logins(&mut self) {
         for _ in 0..quota::CLIENTS {
-            let Some(token) = self.login_deadlines.take_due(Instant::now()) else { return };
+            let Some(token) = self.login_deadlines.take_due(Instant::now) else { return };
             if self.slots.id(token).is_some_and(|id| !self.logs_in_at_last(id)) {
                 self.close(token, CloseReason::LoginTimeout);
                 let late = format_args!("closing clients that have not logged in in time");
@@ -110,7 +110,7 @@ impl Sessions {
     /// Ends those who have taken nothing for too long, or the first of them.
     pub(crate) fn check_stuck(&mut self) {
         for _ in 0..quota::CLIENTS {
-            let Some(token) = self.stuck.take_due(Instant::now()) else { return };
+            let Some(token) = self.stuck.take_due(Instant::now) else { return };
             let stuck = self.slots.get_mut(token).and_then(|slot| slot.stuck.take());
             let Some((_, before)) = stuck.map(|stuck| *stuck) else { continue };
             // The system says that there is room only when there is much.

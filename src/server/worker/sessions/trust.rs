@@ -48,7 +48,7 @@ impl Sessions {
     /// Ends those whose handshakes take too long, or the first of them.
     pub(crate) fn check_handshakes(&mut self) {
         for _ in 0..quota::CLIENTS {
-            let Some(token) = self.handshakes.take_due(Instant::now()) else { return };
+            let Some(token) = self.handshakes.take_due(Instant::now) else { return };
             self.end_handshake(token);
         }
     }
