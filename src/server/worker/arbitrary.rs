@@ -1,13 +1,11 @@
 //! Any bytes, cut anywhere, over each transport and with each log, get one answer a line.
 
-use std::net::Shutdown;
 use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::plain::Plain;
 use super::test_log::TestLog;
 use super::test_server::{Client, TestServer};
 use super::test_transport::{TestClient, TestTransport};
@@ -51,7 +49,7 @@ impl Either {
 
     fn end(&mut self) {
         match self {
-            Either::Plain(client) => client.0.shutdown(Shutdown::Write).unwrap(),
+            Either::Plain(client) => client.end(),
             Either::Veiled(_, veil) => veil.end(),
         }
     }
@@ -74,7 +72,7 @@ fn answers(pieces: &[&[u8]], log: Option<&Arc<TestLog>>, veiled: bool) -> Vec<u8
         let transport = |stream| Transport::Test(TestTransport::new(stream));
         Either::Veiled(server.connect_over(0, transport), TestClient::default())
     } else {
-        Either::Plain(server.connect_over(0, |stream| Transport::Tcp(Plain::new(stream))))
+        Either::Plain(server.connect(0))
     };
     let mut heard = Vec::new();
     for piece in pieces {

@@ -74,7 +74,7 @@ fn a_turn_serves_so_many_clients_and_accepts_so_many() {
 /// The more clients there are, the less is read of each that cannot be carried out at once.
 #[test]
 fn what_is_read_of_a_client_and_has_to_wait_is_bounded() {
-    let mut server = TestServer::with_reserve();
+    let mut server = TestServer::with_reserve().over_tcp();
     let mut clients: Vec<_> = (0..200).map(|_| server.client(0)).collect();
     let lines = "\n".repeat(60_000);
     clients[0].send(&lines);
@@ -127,7 +127,7 @@ fn what_a_client_is_owed_is_bounded_before_it_is_written() {
 #[test]
 fn what_a_client_that_moves_is_owed_is_bounded_and_written() {
     for login in ["slogin:bob\n", "rlogin:eve\n"] {
-        let mut server = TestServer::new();
+        let mut server = TestServer::new().over_tcp();
         let crowd = [server.client(0), server.client(0)];
         let _there = server.client_saying(1, "slogin:amy\njoin:there\n");
         let crowd =
@@ -258,7 +258,7 @@ fn a_large_room_is_written_to_however_loud_small_ones_are() {
 #[test]
 fn a_client_that_takes_nothing_is_lost_and_has_not_left() {
     for login in ["slogin:bob\n", "rlogin:eve\n"] {
-        let mut server = TestServer::with_reserve();
+        let mut server = TestServer::with_reserve().over_tcp();
         let mut deaf = server.client_saying(0, login);
         server.workers[0].sessions.set_user_timeout(Duration::from_millis(200));
         server.wait_for(
@@ -281,8 +281,7 @@ fn a_turn_refuses_so_many_of_an_address_and_closes_so_many_late_logins() {
     let silent: Vec<_> = (0..300).map(|_| server.client(0)).collect();
     let address = server.accept();
     let mut newcomers: Vec<_> =
-        (0..100).map(|_| Client(TcpStream::connect(address).unwrap())).collect();
-    newcomers.iter().for_each(|client| client.0.set_nonblocking(true).unwrap());
+        (0..100).map(|_| Client::new(TcpStream::connect(address).unwrap())).collect();
     let mut refused = || {
         newcomers.iter_mut().map(Client::heard).filter(|heard| heard.starts_with("err:")).count()
     };

@@ -1,10 +1,7 @@
 //! Every order of what can happen to a connection before it ends: nothing of it is left.
 
-use std::net::Shutdown;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
-
-use rustix::net::sockopt::set_socket_linger;
 
 use super::Worker;
 use super::shared::{Message, Shared};
@@ -86,12 +83,16 @@ struct Run {
 
 impl Run {
     fn new(login: &str, line: &'static str) -> Self {
-        let mut server = TestServer::new();
+        let mut server = TestServer::new().over_tcp();
         // Each room goes to the worker with fewer sessions.
         let crowd = [server.client(0), server.client(0)];
         let keeper = server.client_saying(1, "slogin:amy\njoin:there\n");
-        crowd.into_iter().for_each(reset);
-        server.step_all();
+        crowd.into_iter().for_each(Client::reset);
+        let is_alone = |server: &mut TestServer| {
+            server.step_all();
+            server.shared.placement.sessions(0) == 0
+        };
+        server.wait_for(is_alone, "those who have gone are still there");
         let client = server.client_saying(0, &format!("{login}\njoin:here\n"));
         let slow = SlowMember::new(&server.shared);
         assert_eq!(server.room("here").home(), 0);
@@ -102,9 +103,9 @@ impl Run {
         let client = &mut self.client;
         match event {
             Event::End => drop(client.take()),
-            Event::Reset => client.take().into_iter().for_each(reset),
+            Event::Reset => client.take().into_iter().for_each(Client::reset),
             Event::HalfClose => {
-                client.iter().for_each(|client| drop(client.0.shutdown(Shutdown::Write)));
+                client.iter().for_each(Client::end);
             }
             Event::Line => self.send(1),
             Event::Full => self.send(3000),
@@ -145,8 +146,8 @@ impl Run {
         if !self.stops {
             self.slow.leave();
         }
-        self.client.take().into_iter().for_each(reset);
-        self.keeper.take().into_iter().for_each(reset);
+        self.client.take().into_iter().for_each(Client::reset);
+        self.keeper.take().into_iter().for_each(Client::reset);
         self.server.step_all();
         // A receiver that closed without a reset is noticed when something is written to it, and its
         // system has said so; which takes a moment on a machine that is busy.
@@ -245,10 +246,6 @@ impl SlowMember {
     fn carry_out_effects(&self) {
         self.wanted.try_iter().for_each(|effect| self.shared.carry_out(effect));
     }
-}
-
-fn reset(client: Client) {
-    set_socket_linger(&client.0, Some(Duration::ZERO)).unwrap();
 }
 
 /// All orders of so many happenings, each at most once.

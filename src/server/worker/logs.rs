@@ -1,11 +1,8 @@
 //! The contract of a log, which is also the loop's: what waits for it, and what does not.
 
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-use rustix::net::sockopt::set_socket_linger;
 
 use super::test_log::TestLog;
 use super::test_server::{Client, MINUTE, TestServer, WORKERS};
@@ -28,7 +25,7 @@ impl Late {
         let mut server = TestServer::with_log(Arc::clone(&log) as _);
         let crowd = [server.client(0), server.client(0)];
         let there = server.client_saying(1, "rlogin:amy\njoin:there\n");
-        crowd.into_iter().for_each(reset);
+        drop(crowd);
         server.step_all();
         let receiver = server.client_saying(0, "rlogin:eve\njoin:here\n");
         let sender = server.client_saying(0, "slogin:bob\njoin:here\n");
@@ -56,10 +53,6 @@ impl Late {
     fn senders(&self) -> usize {
         self.server.shared.admission.taken(Kind::Sender)
     }
-}
-
-fn reset(client: Client) {
-    set_socket_linger(&client.0, Some(Duration::ZERO)).unwrap();
 }
 
 fn strings(sender: &str, receiver: &str) -> (String, String) {
@@ -143,7 +136,7 @@ fn who_quits_or_shuts_down_its_writing_side_gets_its_answers_first() {
         let mut late = Late::new();
         late.say(if quits { "sendall:1\nquit:\nsendall:2\n" } else { "sendall:1\n" });
         if !quits {
-            late.sender.0.shutdown(Shutdown::Write).unwrap();
+            late.sender.end();
             late.server.step_all();
         }
         assert_eq!((late.senders(), late.heard()), (1, strings("", "")));
@@ -159,7 +152,7 @@ fn who_is_gone_ends_at_once_and_its_texts_stay() {
     let mut late = Late::new();
     late.say("sendall:1\njoin:there\n");
     let Late { log, mut server, mut receiver, sender, .. } = late;
-    reset(sender);
+    drop(sender);
     server.step_all();
     assert_eq!(server.shared.admission.taken(Kind::Sender), 0);
     assert_eq!(server.shared.placement.sessions(0), 1);
@@ -175,7 +168,7 @@ fn who_is_gone_ends_at_once_and_its_texts_stay() {
 fn who_has_much_in_the_log_is_not_read_from() {
     let mut late = Late::new();
     let texts = 4000;
-    late.sender.0.set_nonblocking(false).unwrap();
+    late.sender.may_wait(true);
     let mut writer = Client(late.sender.0.try_clone().unwrap());
     let line = format!("sendall:{}\n", "x".repeat(200));
     let writing = std::thread::spawn(move || writer.send(&line.repeat(texts)));
@@ -194,7 +187,7 @@ fn who_has_much_in_the_log_is_not_read_from() {
 }
 
 fn writing_is_answered(late: &mut Late, texts: usize) {
-    late.sender.0.set_nonblocking(true).unwrap();
+    late.sender.may_wait(false);
     let (mut answers, mut deliveries) = (0, 0);
     let deadline = Instant::now() + MINUTE;
     while (answers, deliveries) != (texts, texts) {
@@ -290,7 +283,7 @@ fn who_joins_is_answered_when_the_log_knows_the_room() {
         assert!(heard.starts_with(first) && heard.lines().count() == 2, "{heard}");
         receiver.send("join:there\n");
         server.step_all();
-        reset(receiver);
+        drop(receiver);
         server.step_all();
         log.open_all(Ok(()), &server.shared);
         server.step_all();

@@ -1,13 +1,11 @@
 //! Two workers with real sockets and no threads: a test says whose turn it is, and how far the turn
 //! goes, so that what is a race elsewhere happens for sure.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use rustix::net::sockopt::set_socket_linger;
 
 use super::Worker;
 use super::shared::Message;
@@ -31,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn nobody_waits_until_a_room_is_written_to() {
     crate::system::descriptors::raise_limit();
     for size in [10, 300] {
-        let mut server = TestServer::with_reserve();
+        let mut server = TestServer::with_reserve().over_tcp();
         let mut receivers = server.receivers(size);
         let mut sender = server.client_saying(0, "slogin:bob\njoin:hall\n");
         let mut heard = vec![String::new(); size];
@@ -313,11 +311,10 @@ fn a_place_that_is_released_elsewhere_wakes_the_acceptor() {
     let mut server = TestServer::with_places(2);
     let _other = server.client_saying(0, "slogin:bob\n");
     let half_closed = server.client_saying(1, "rlogin:eve\njoin:cafe\n");
-    half_closed.0.shutdown(Shutdown::Write).unwrap();
+    half_closed.end();
     server.step_all();
     let address = server.accept();
-    let mut newcomer = Client(TcpStream::connect(address).unwrap());
-    newcomer.0.set_nonblocking(true).unwrap();
+    let mut newcomer = Client::new(TcpStream::connect(address).unwrap());
     server.step(0);
     server.workers[0].fall_asleep();
     server.step(1);
@@ -407,7 +404,7 @@ fn trap(session: &Session) {
 /// Nothing of it is left in its room, neither as a receiver above its mark nor as a sender who waits.
 #[test]
 fn a_connection_whose_end_has_a_bug_is_gone() {
-    let mut server = TestServer::of(1, PATIENT, 1000);
+    let mut server = TestServer::of(1, PATIENT, 1000).over_tcp();
     let mut sender = server.client_saying(0, "slogin:bob\njoin:cafe\n");
     let mut witness = server.client_saying(0, "rlogin:amy\njoin:cafe\n");
     let slow = server.client_saying(0, "rlogin:unlucky\njoin:cafe\n");
@@ -423,8 +420,7 @@ fn a_connection_whose_end_has_a_bug_is_gone() {
     assert!(server.room("cafe").waiting() >= 1, "nobody waits after {sent} texts");
     server.workers[0].sessions.trap = trap;
     for unlucky in [waiting, slow] {
-        set_socket_linger(&unlucky.0, Some(Duration::ZERO)).unwrap();
-        drop(unlucky);
+        unlucky.reset();
         (0..3).for_each(|_| survive(&mut server));
     }
     server.workers[0].sessions.trap = |_| {};

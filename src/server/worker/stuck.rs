@@ -1,7 +1,7 @@
 //! Clients on Unix sockets that take nothing of what they are owed.
 
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -20,8 +20,8 @@ fn server() -> TestServer {
 }
 
 /// A sender that reads no answers, up to where it is not read from any more.
-fn stuck_sender(server: &mut TestServer) -> UnixStream {
-    let mut client = server.connect_locally(0);
+fn stuck_sender(server: &mut TestServer) -> File {
+    let mut client = server.connect(0).0;
     client.write_all(b"slogin:bob\njoin:cafe\n").unwrap();
     server.step_all();
     while client.write(&b"sendall:hi\n".repeat(1000)).is_ok() {
@@ -71,7 +71,7 @@ fn who_takes_nothing_for_too_long_is_lost() {
 #[test]
 fn a_receiver_that_takes_a_little_in_time_stays() {
     let mut server = server();
-    let mut receiver = server.connect_locally(0);
+    let mut receiver = server.connect(0).0;
     receiver.write_all(b"rlogin:eve\njoin:hall\n").unwrap();
     server.step_all();
     let mut sender = server.client_saying(0, "slogin:bob\njoin:hall\n");

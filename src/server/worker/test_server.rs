@@ -1,13 +1,22 @@
 //! What tests of whole workers share: two workers with real sockets and no threads.
+//!
+//! Clients come over Unix sockets but where TCP matters: what is sent there has arrived, while loopback
+//! may take its time on a busy machine, and a test that steps cannot tell that from a server that does
+//! nothing.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::Poll;
+use rustix::io::ioctl_fionbio;
+use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{Shutdown, shutdown};
 
 use super::Worker;
 use super::door::{Door, Newcomer};
@@ -50,12 +59,34 @@ pub(crate) struct TestServer {
     pub shared: Arc<Shared>,
     pub workers: Vec<Worker>,
     listener: TcpListener,
+    is_over_tcp: bool,
 }
 
 /// A client's end of a connection.
-pub(crate) struct Client(pub TcpStream);
+pub(crate) struct Client(pub File);
 
 impl Client {
+    pub(crate) fn new(socket: impl Into<OwnedFd>) -> Self {
+        let client = Client(File::from(socket.into()));
+        client.may_wait(false);
+        client
+    }
+
+    /// Whether it waits for what does not come, or does not fit, at once.
+    pub(crate) fn may_wait(&self, may: bool) {
+        ioctl_fionbio(&self.0, !may).unwrap();
+    }
+
+    /// Says no more, if the server has not ended it.
+    pub(crate) fn end(&self) {
+        let _ = shutdown(&self.0, Shutdown::Write);
+    }
+
+    /// Ends the connection, over TCP with a reset.
+    pub(crate) fn reset(self) {
+        set_socket_linger(&self.0, Some(Duration::ZERO)).unwrap();
+    }
+
     pub(crate) fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).unwrap();
     }
@@ -125,6 +156,11 @@ impl TestServer {
         Self::build(1, PATIENT, Admission::new(1000, Some(most)), None)
     }
 
+    /// One whose clients come over TCP from now on.
+    pub(crate) fn over_tcp(self) -> Self {
+        TestServer { is_over_tcp: true, ..self }
+    }
+
     fn build(
         regulars: usize,
         limits: Limits,
@@ -157,7 +193,8 @@ impl TestServer {
             Worker::new(index, Arc::clone(&shared), inbox, poll)
         };
         let workers = loops.into_iter().enumerate().map(worker).collect();
-        TestServer { shared, workers, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        TestServer { shared, workers, listener, is_over_tcp: false }
     }
 
     /// A new client on a worker.
@@ -169,10 +206,18 @@ impl TestServer {
 
     /// A new client that its worker has not heard of yet.
     pub(crate) fn connect(&mut self, worker: usize) -> Client {
-        self.connect_over(worker, |stream| Transport::Tcp(Plain::new(stream)))
+        if self.is_over_tcp {
+            return self.connect_over(worker, |stream| Transport::Tcp(Plain::new(stream)));
+        }
+        let (client, stream) = UnixStream::pair().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = Plain::new(mio::net::UnixStream::from_std(stream));
+        let peer = Peer::Inet(self.listener.local_addr().unwrap());
+        self.admit(worker, Transport::Unix(stream), peer);
+        Client::new(client)
     }
 
-    /// Such a client, over that transport.
+    /// Such a client, with that transport over TCP.
     pub(crate) fn connect_over(
         &mut self,
         worker: usize,
@@ -180,21 +225,10 @@ impl TestServer {
     ) -> Client {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = self.listener.accept().unwrap();
-        client.set_nonblocking(true).unwrap();
         stream.set_nonblocking(true).unwrap();
         stream.set_nodelay(true).unwrap();
         self.admit(worker, transport(mio::net::TcpStream::from_std(stream)), Peer::Inet(peer));
-        Client(client)
-    }
-
-    /// A client on a worker, over a Unix socket, that its worker has not heard of yet.
-    pub(crate) fn connect_locally(&mut self, worker: usize) -> UnixStream {
-        let (client, stream) = UnixStream::pair().unwrap();
-        client.set_nonblocking(true).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        let stream = Plain::new(mio::net::UnixStream::from_std(stream));
-        self.admit(worker, Transport::Unix(stream), Peer::Local(1000));
-        client
+        Client::new(client)
     }
 
     fn admit(&self, worker: usize, transport: Transport, peer: Peer) {
@@ -216,8 +250,13 @@ impl TestServer {
     pub(crate) fn client_saying(&mut self, worker: usize, text: &str) -> Client {
         let mut client = self.client(worker);
         client.send(text);
-        self.step_all();
-        client.heard();
+        let mut answers = 0;
+        let is_answered = |server: &mut Self| {
+            server.step_all();
+            answers += client.heard().lines().count();
+            !server.is_over_tcp || answers >= text.lines().count()
+        };
+        self.wait_for(is_answered, "it is not answered");
         client
     }
 
