@@ -50,6 +50,16 @@ pub(crate) struct Returned {
     pub notice: String,
 }
 
+/// What an editor has to do with a prompt that it is about to show.
+pub(super) enum Show {
+    /// To show this before it.
+    After(String),
+    /// To ask whether a line [has come back](Printer::has_come_back).
+    MayReturn,
+    /// To have it [shown](Printer::show_last).
+    Last,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     state: Mutex<State>,
@@ -67,6 +77,10 @@ struct State {
     rung: bool,
     /// It is to do that, even if no lines wait.
     again: bool,
+    /// It is to show all that waits and the prompt, and nothing after that.
+    ending: bool,
+    /// It has done so, or is not to show anything.
+    ended: bool,
     /// For an empty input line.
     returned: Option<Returned>,
     /// The input line has a place for it.
@@ -175,18 +189,20 @@ impl Printer {
         }
     }
 
-    /// Prints all that waits, and waits for that.
+    /// Prints all that waits, and waits for that. Whoever reads a line now stands still then, or would
+    /// show the prompt again below what the process says at its end.
     pub(crate) fn finish(&self) {
         /// The editor may be busy for ever: then the rest is printed below the prompt.
         const LONGEST: Duration = Duration::from_secs(1);
         let mut state = self.queue.lock();
-        state.again = true;
+        (state.again, state.ending) = (true, true);
         self.queue.news.notify_all();
-        let not_yet = |state: &mut State| state.reading && state.again;
+        let not_yet = |state: &mut State| state.reading && !state.ended;
         drop(self.queue.news.wait_timeout_while(state, LONGEST, not_yet));
         let returned = self.queue.lock().returned.take();
         returned.into_iter().for_each(|returned| self.tell(returned.notice));
-        let state = self.queue.lock();
+        let mut state = self.queue.lock();
+        state.ended = true;
         let is_on_prompt = state.reading && !state.waiting.is_empty();
         drop(state);
         if is_on_prompt {
@@ -206,6 +222,10 @@ impl Printer {
         // Nothing is written past the editor from now on.
         let _turn = self.queue.turn();
         let mut state = self.queue.lock();
+        if state.ended {
+            drop(state);
+            stand_still();
+        }
         (state.reading, state.takes_back) = (true, takes_back);
     }
 
@@ -217,17 +237,29 @@ impl Printer {
         line
     }
 
-    /// The editor is about to show the prompt, because of a ring unless it `has_key`. Returns what it has
-    /// to show before that, or that it [may return](Printer::has_come_back).
-    pub(super) fn show(&self, has_key: bool) -> (String, bool) {
+    /// The editor is about to show the prompt, because of a ring unless it `has_key`.
+    pub(super) fn show(&self, has_key: bool) -> Show {
         let mut state = self.queue.lock();
         state.rung = false;
-        let may_return = !has_key && state.returned.is_some();
-        let lines = if may_return { String::new() } else { state.waiting.take() };
-        // What was taken before has been written by now.
-        state.again &= may_return || !lines.is_empty();
+        let shown = if !has_key && state.returned.is_some() {
+            Show::MayReturn
+        } else if !has_key && state.ending && state.waiting.is_empty() {
+            Show::Last
+        } else {
+            Show::After(state.waiting.take())
+        };
+        state.again &= state.ending;
         self.queue.news.notify_all();
-        (lines, may_return)
+        shown
+    }
+
+    /// Shows the prompt and the line in the editor's place: it could not say when it has done that.
+    pub(super) fn show_last(&self, prompt: &str) -> ! {
+        // There may be an older one in that line.
+        let _ = output::print(format!("\r\x1b[J{prompt}"));
+        self.queue.lock().ended = true;
+        self.queue.news.notify_all();
+        stand_still()
     }
 
     /// Says whether the editor has to return, since a line has come back for its own, which is `empty`.
@@ -246,6 +278,13 @@ impl Printer {
     pub(super) fn end(&self) {
         self.queue.lock().reading = false;
         self.queue.news.notify_all();
+    }
+}
+
+/// Waits for the end of the process.
+fn stand_still() -> ! {
+    loop {
+        thread::park();
     }
 }
 

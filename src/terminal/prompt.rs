@@ -23,7 +23,7 @@ use super::error::TerminalError;
 use super::history::HistoryFile;
 use super::keys::{Keys, Pasting};
 use super::output::{self, notice};
-use super::printer::Printer;
+use super::printer::{Printer, Show};
 use super::settings::{self, Hold, Holder};
 use super::visible::visible;
 use crate::system::signals::{self, Effect};
@@ -85,6 +85,7 @@ impl<C: Completion> Prompt<C> {
             taken_away: Cell::new(false),
             has_key: Cell::new(false),
             may_return: Cell::new(false),
+            last_prompt: Cell::new(None),
         }));
         let keys = Keys { pasting: Arc::clone(&pasting), printer: printer.clone() };
         editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
@@ -264,6 +265,8 @@ struct LineHelper<C> {
     has_key: Cell<bool>,
     /// It shows the line, has read all keys there are, and a line has come back.
     may_return: Cell<bool>,
+    /// It shows the line after this prompt, and no other after that.
+    last_prompt: Cell<Option<String>>,
 }
 
 impl<C> LineHelper<C> {
@@ -306,9 +309,12 @@ impl<C> Highlighter for LineHelper<C> {
         if self.taken_away.get() {
             return MARK_START.into();
         }
-        let (lines, may_return) = self.printer.show(self.has_key.take());
-        self.may_return.set(may_return);
-        (lines + prompt).into()
+        match self.printer.show(self.has_key.take()) {
+            Show::After(lines) => return (lines + prompt).into(),
+            Show::MayReturn => self.may_return.set(true),
+            Show::Last => self.last_prompt.set(Some(prompt.into())),
+        }
+        prompt.into()
     }
 
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
@@ -318,6 +324,9 @@ impl<C> Highlighter for LineHelper<C> {
         let is_empty = || line.is_empty() && !self.pasting.is_open();
         if self.may_return.take() && self.printer.has_come_back(is_empty()) {
             panic::resume_unwind(Box::new(CameBack));
+        }
+        if let Some(prompt) = self.last_prompt.take() {
+            self.printer.show_last(&(prompt + line));
         }
         line.into()
     }
