@@ -123,6 +123,8 @@ fn begin(address: SocketAddr) -> io::Result<OwnedFd> {
 mod tests {
     use std::net::TcpListener;
 
+    use rustix::net::{bind, getsockname};
+
     use super::*;
 
     /// A listener whose queue is full, so that it does not answer; and who fills the queue.
@@ -135,8 +137,13 @@ mod tests {
         (listener, queue)
     }
 
-    fn refusing() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    /// A socket to which nobody can connect, for it does not listen.
+    fn refusing() -> (OwnedFd, SocketAddr) {
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+        bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = getsockname(&socket).unwrap().try_into().unwrap();
+        (socket, address)
     }
 
     #[test]
@@ -156,16 +163,17 @@ mod tests {
     fn an_address_that_refuses_makes_room_for_the_next_at_once() {
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = live.local_addr().unwrap();
-        let addresses: Vec<_> = (0..100).map(|_| refusing()).chain([address]).collect();
+        let (_sockets, addresses): (Vec<_>, Vec<_>) = (0..100).map(|_| refusing()).unzip();
         let begun = Instant::now();
-        let stream = connect_to_one(addresses).unwrap();
+        let stream = connect_to_one(addresses.into_iter().chain([address])).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert!(begun.elapsed() < 50 * LEAD, "{:?}", begun.elapsed());
     }
 
     #[test]
     fn if_none_answers_the_last_says_why() {
-        let error = connect_to_one([refusing(), refusing()]).unwrap_err();
+        let (_sockets, addresses): (Vec<_>, Vec<_>) = (0..2).map(|_| refusing()).unzip();
+        let error = connect_to_one(addresses).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert_eq!(connect_to_one([]).unwrap_err().kind(), ErrorKind::NotFound);
     }

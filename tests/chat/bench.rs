@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::harness::ports::ClosedPort;
 use crate::harness::{Finished, Program, Server, chatbox, limited};
 
 fn bench(port: u16, flags: &[&str]) -> Finished {
@@ -310,8 +311,8 @@ fn what_cannot_be_held_open_is_said_before_it_begins() {
     );
     let few = limited("-n 40", &["bench", "127.0.0.1", &port, "--receivers", "100"]);
     Program::start(few).finish().assert_one_error(1, "and 101 are wanted; raise it with ulimit -n");
-    drop(server);
-    bench(port.parse().unwrap(), &[]).assert_one_error(1, "0 of 11 clients are connected");
+    let closed = ClosedPort::new();
+    bench(closed.port, &[]).assert_one_error(1, "0 of 11 clients are connected");
     let closing = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = closing.local_addr().unwrap().port();
     thread::spawn(move || closing.incoming().map(drop).count());

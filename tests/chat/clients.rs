@@ -2,10 +2,11 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
+use crate::harness::ports::ClosedPort;
 use crate::harness::script::Script;
 use crate::harness::{NO_HOST, Peer, Program, Server, Signal, bash, chatbox};
 
@@ -260,7 +261,8 @@ fn a_line_is_printed_when_it_arrives() {
 
 #[test]
 fn what_cannot_be_reached_is_one_line() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let closed_port = ClosedPort::new();
+    let closed = closed_port.port.to_string();
     for (applet, rest) in [("sender", &["bob"][..]), ("receiver", &["bob", "cafe"])] {
         let run = |host: &str, port: &str| {
             let mut command = chatbox([applet, host, port]);

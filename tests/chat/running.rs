@@ -2,6 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 
+use crate::harness::ports::free_port;
 use crate::harness::{NO_HOST, Program, Server, Signal, chatbox, left_out, wait_until};
 
 /// Whether it is a name that nobody knows, or an address that is somebody else's.
@@ -25,10 +26,8 @@ fn an_address_may_stand_in_brackets() {
 
 #[test]
 fn a_report_is_logged_however_quiet_the_server_is() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
-    let port = address.port().to_string();
+    let port = free_port();
+    let (address, port) = (("127.0.0.1", port), port.to_string());
     let server = Program::start(chatbox(["server", "-q", "--bind", "127.0.0.1", &port]));
     wait_until(
         || TcpStream::connect(address).is_ok(),

@@ -7,6 +7,7 @@ use std::{fs, thread};
 use crate::fault::Fault;
 use crate::faulty_server::program::command;
 use crate::faulty_server::start;
+use crate::harness::ports::ClosedPort;
 use crate::harness::{Signal, wait_until};
 use crate::own::{endless, is_running, scratch};
 use crate::run::{check, failed, report, with_verdict};
@@ -97,7 +98,8 @@ fn who_never_says_a_word_is_left_alone_soon() {
 
 #[test]
 fn what_is_not_there_is_told_in_one_line() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let closed_port = ClosedPort::new();
+    let closed = closed_port.port.to_string();
     for (words, why) in [
         (&["server", "localhost", &closed][..], "refused"),
         (&["server", "no such host", "5000"], "no such host"),

@@ -7,6 +7,7 @@
 
 pub mod authority;
 pub mod picture;
+pub mod ports;
 pub mod records;
 pub mod script;
 pub mod terminal;
@@ -364,9 +365,11 @@ impl Server {
         Self::with(&["-v"])
     }
 
-    /// A server with flags, on a port of its own, and with several threads on any machine.
+    /// A server with flags, on a port of its own where it can come again, and with several threads on
+    /// any machine.
     pub fn with(flags: &[&str]) -> Self {
-        Self::run(chatbox(["server", "0", "--workers", "3"].iter().chain(flags).copied()))
+        let port = ports::free_port().to_string();
+        Self::run(chatbox(["server", &port, "--workers", "3"].iter().chain(flags).copied()))
     }
 
     /// Such a server, to which clients come in one way alone.

@@ -1,7 +1,6 @@
 //! A `redis-server` for one test.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +9,7 @@ use std::time::Duration;
 use redis::{Client, Value, cmd};
 use rustix::process::Signal;
 
+use crate::harness::ports::free_port;
 use crate::harness::{Program, Server, left_out, wait_until};
 
 static FOLDERS: AtomicUsize = AtomicUsize::new(0);
@@ -49,7 +49,7 @@ impl Engine {
             if engine.program.is_some() {
                 return Some(engine);
             }
-            engine.port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+            engine.port = free_port();
             engine.run();
         }
         panic!("no Redis with {flags:?}");

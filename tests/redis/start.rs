@@ -5,6 +5,7 @@ use std::thread;
 
 use crate::engine::Engine;
 use crate::harness::authority::{Authority, Pair};
+use crate::harness::ports::{ClosedPort, free_port};
 use crate::harness::{Finished, Peer, Program, Server, chatbox};
 
 fn refused(flags: &[&str]) -> Finished {
@@ -19,7 +20,8 @@ fn a_redis_that_cannot_be_used_is_one_line() {
         let finished = refused(&["--redis", url]);
         finished.assert_one_error(1, "--redis takes redis://");
     }
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let closed = ClosedPort::new();
+    let nobody = format!("127.0.0.1:{}", closed.port);
     let url = format!("redis://eve:secret@{nobody}");
     let finished = refused(&["--redis", &url, "--redis-timeout", "1"]);
     finished.assert_one_error(1, &format!("cannot use Redis at {nobody}: "));
@@ -31,8 +33,7 @@ fn a_redis_that_cannot_be_used_is_one_line() {
 fn redis_is_used_over_tls_if_its_certificate_can_be_trusted() {
     let authority = Authority::new();
     let Pair { certificate, key } = authority.server(|_| {});
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let (port, own) = (nobody.port().to_string(), authority.own());
+    let (port, own) = (free_port().to_string(), authority.own());
     let [certificate, key] = [&certificate, &key].map(|path| path.to_str().unwrap());
     let files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", &own];
     let flags = ["--tls-port", &port, "--tls-auth-clients", "no"];

@@ -1,12 +1,11 @@
 //! How a client is called, and what it says if that makes no sense or there is no server.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitStatus;
 
-use super::stage::{Stage, assert_fails, assert_one_line, assert_status, listen};
+use super::stage::{Stage, assert_fails, assert_one_line, assert_status, closed_port, listen};
 use crate::check::case::{Case, case, topic};
 use crate::check::program::Program;
-use crate::check::verdict::{Finding, Step, Stop};
+use crate::check::verdict::Step;
 
 pub(super) fn cases(client: &str) -> Vec<Case<Stage>> {
     let usage = "prints how it is used on stderr.";
@@ -90,10 +89,8 @@ fn miscounted(stage: &mut Stage, change: impl Fn(&mut Vec<String>)) -> Step {
 }
 
 fn refused(stage: &mut Stage) -> Step {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
-    let address =
-        listener.map_err(|error| Stop::Error(Finding::new("a port", error.to_string())))?;
-    let args = stage.arguments("localhost", &address.port().to_string());
+    let (_socket, port) = closed_port()?;
+    let args = stage.arguments("localhost", &port.to_string());
     let why = "nobody listens there";
     if stage.is_full() {
         return fails(stage, &args, why);

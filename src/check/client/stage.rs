@@ -2,12 +2,14 @@
 //! client that talks to it.
 
 use std::cell::Cell;
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 
 use crate::check::case::Profile;
 use crate::check::peer::{Patience, Peer};
@@ -205,6 +207,18 @@ pub(super) fn listen() -> Step<(Vec<TcpListener>, u16)> {
         Ok::<_, std::io::Error>((all, port))
     };
     listen().map_err(|error| Stop::Error(Finding::new("a port to listen on", error.to_string())))
+}
+
+/// A port of this machine at which nobody listens, and nobody will as long as the socket is there.
+pub(super) fn closed_port() -> Step<(OwnedFd, u16)> {
+    let take = || {
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let address = SocketAddr::try_from(getsockname(&socket)?)?;
+        Ok::<_, std::io::Error>((socket, address.port()))
+    };
+    take().map_err(|error| Stop::Error(Finding::new("a port", error.to_string())))
 }
 
 impl Scene {
