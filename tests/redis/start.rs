@@ -46,7 +46,7 @@ fn redis_is_used_over_tls_if_its_certificate_can_be_trusted() {
     let secret = Server::run(command);
     Peer::sender(secret.port, "bob", "cafe").ok("sendall:hi");
     receiver.expect("delivery:cafe:bob:hi");
-    let finished = refused(&["--redis", &url, "--redis-timeout", "1"]);
+    let finished = refused(&["--redis", &url]);
     finished.assert_one_error(1, &format!("cannot use Redis at localhost:{port}: "));
     let error = String::from_utf8_lossy(&finished.stderr).into_owned();
     assert!(error.contains("UnknownIssuer"), "{error}");
