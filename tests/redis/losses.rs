@@ -196,7 +196,7 @@ fn what_is_in_doubt_when_texts_are_lost_is_refused_as_not_known() {
 }
 
 fn is_refused_as_not_known(mut engine: Engine) -> bool {
-    let server = engine.server(&["--redis-timeout", "1"]);
+    let server = engine.server(&["--redis-timeout", "2"]);
     let mut sender = Peer::sender(server.port, "bob", "cafe");
     sender.ok("sendall:before");
     engine.signal(Signal::STOP);

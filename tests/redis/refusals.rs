@@ -78,7 +78,7 @@ fn what_is_in_doubt_is_not_refused_for_what_a_later_attempt_meets() {
 #[test]
 fn while_redis_loads_what_it_has_it_is_away() {
     let Some(mut engine) = Engine::durable() else { return };
-    let servers: [_; 2] = engine.servers(&["--redis-timeout", "1"]);
+    let servers: [_; 2] = engine.servers(&["--redis-timeout", "2"]);
     let epoch = engine.epoch();
     let load = Load::start(&servers);
     load.go_on(1000);
@@ -153,7 +153,7 @@ fn who_has_nothing_in_doubt_is_refused_at_once_also_where_others_have() {
 }
 
 fn others_are_refused(engine: Engine) -> bool {
-    let server = engine.server(&["--redis-timeout", "1"]);
+    let server = engine.server(&["--redis-timeout", "2"]);
     let mut receiver = Peer::receiver(server.port, "eve", "cafe");
     let mut doubtful = Peer::sender(server.port, "bob", "cafe");
     engine.signal(Signal::STOP);

@@ -70,7 +70,7 @@ fn a_redis_that_is_restarted_with_all_that_it_has_answered_goes_on() {
 #[test]
 fn what_is_said_while_redis_is_away_for_long_is_refused_and_never_heard() {
     let Some(mut engine) = Engine::durable() else { return };
-    let servers: [_; 2] = engine.servers(&["--redis-timeout", "1"]);
+    let servers: [_; 2] = engine.servers(&["--redis-timeout", "2"]);
     let load = Load::start(&servers);
     load.go_on(1000);
     let mut quiet = Peer::sender(servers[0].port, "al", "quiet");
@@ -104,7 +104,7 @@ fn what_is_said_while_redis_is_away_for_long_is_refused_and_never_heard() {
 #[test]
 fn what_is_in_doubt_while_redis_is_frozen_for_long_is_neither_lost_nor_doubled() {
     let Some(engine) = Engine::start() else { return };
-    let servers: [_; 2] = engine.servers(&["--redis-timeout", "1"]);
+    let servers: [_; 2] = engine.servers(&["--redis-timeout", "2"]);
     let load = Load::start(&servers);
     load.go_on(1000);
     engine.signal(Signal::STOP);
@@ -155,7 +155,7 @@ fn a_server_that_is_cut_off_is_alone_with_that() {
     // So that it does not miss what is trimmed meanwhile.
     let keep = ["--keep-texts", "10000000"];
     let url = way.url();
-    let flags = [&["--redis", &*url, "--redis-timeout", "1"], &keep[..]].concat();
+    let flags = [&["--redis", &*url, "--redis-timeout", "2"], &keep[..]].concat();
     let cut_off = Server::with(&flags);
     let servers: [_; 2] = engine.servers(&keep);
     let mut witness = Peer::receiver(cut_off.port, "dan", "cafe");
