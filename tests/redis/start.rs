@@ -6,7 +6,7 @@ use std::thread;
 use crate::engine::Engine;
 use crate::harness::authority::{Authority, Pair};
 use crate::harness::ports::{ClosedPort, free_port};
-use crate::harness::{Finished, Peer, Program, Server, chatbox};
+use crate::harness::{Finished, Peer, Program, Server, Signal, chatbox};
 
 fn refused(flags: &[&str]) -> Finished {
     let words = ["server", "0"].iter().chain(flags).copied();
@@ -58,6 +58,19 @@ fn one_that_says_nothing_is_not_waited_for() {
     let url = format!("redis://{}", mute.local_addr().unwrap());
     let finished = refused(&["--redis", &url, "--redis-timeout", "1"]);
     finished.assert_one_error(1, "does not answer");
+}
+
+#[test]
+fn one_that_is_busy_for_a_moment_is_waited_for() {
+    let Some(engine) = Engine::start() else { return };
+    engine.signal(Signal::STOP);
+    let url = engine.url();
+    let server = Program::start(chatbox(["server", "--redis", &url, "0"]));
+    // One that is as patient as a running server is for a reply has given up by then.
+    let finished = refused(&["--redis", &url, "--redis-timeout", "1"]);
+    finished.assert_one_error(1, "does not answer");
+    engine.signal(Signal::CONT);
+    server.expect_stderr("listening on ");
 }
 
 #[test]

@@ -71,10 +71,15 @@ impl Target {
     /// A bare connection that waits for a reply for so long.
     pub(super) fn connect(&self, patience: Duration) -> Result<Connection, Trouble> {
         let connection = self.client.get_connection_with_timeout(patience).map_err(trouble)?;
-        connection.set_read_timeout(Some(patience)).map_err(trouble)?;
-        connection.set_write_timeout(Some(patience)).map_err(trouble)?;
+        be_patient(&connection, patience)?;
         Ok(connection)
     }
+}
+
+/// From now on, a reply may take so long.
+fn be_patient(connection: &Connection, patience: Duration) -> Result<(), Trouble> {
+    connection.set_read_timeout(Some(patience)).map_err(trouble)?;
+    connection.set_write_timeout(Some(patience)).map_err(trouble)
 }
 
 /// What Redis does not do.
@@ -234,6 +239,15 @@ impl Link {
         link.run = field("run_id:").unwrap_or_default().to_owned();
         link.hashes = texts.collect();
         Ok(link)
+    }
+
+    /// From now on, a reply may take so long.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Silent`] if the system does not see to that.
+    pub(super) fn set_patience(&self, patience: Duration) -> Result<(), Trouble> {
+        be_patient(&self.connection, patience)
     }
 
     /// Sends commands, and gives out each reply with its place among them.

@@ -41,7 +41,8 @@ use status::Status;
 use want::Want;
 use writer::Writer;
 
-/// A reply of Redis may take so long, if the time-out is not shorter; then it is asked again.
+/// A reply of Redis may take so long, if the time-out is not shorter; then it is asked again. But for
+/// the start, where it may take all of the time-out, for nobody asks again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// While other servers have to come first, at the start.
@@ -75,8 +76,7 @@ impl Redis {
     pub(crate) fn connect(config: &RedisConfig) -> Result<Self, RedisError> {
         let target = Target::new(&config.url, config.password.as_deref(), &config.prefix)?;
         let address = target.address.clone();
-        let patience = PATIENCE.min(config.timeout);
-        let mut presence = Presence::new(target, config.keep, patience);
+        let mut presence = Presence::new(target, config.keep, config.timeout);
         loop {
             let address = address.clone();
             match presence.arrive() {
@@ -93,7 +93,9 @@ impl Redis {
                 }
             }
         }
-        if let Err(trouble) = news::try_it(&presence.target) {
+        let tried = news::try_it(&presence.target, config.timeout);
+        let patience = PATIENCE.min(config.timeout);
+        if let Err(trouble) = tried.and_then(|()| presence.set_patience(patience)) {
             return Err(RedisError::Unusable { address, reason: trouble.to_string() });
         }
         let (wants, wanted) = mpsc::channel();

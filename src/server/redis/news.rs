@@ -18,13 +18,13 @@ const RETRY: Duration = Duration::from_millis(100);
 /// After so long without news, Redis is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Tries whether there may be something to hear.
+/// Tries whether there may be something to hear. A reply may take so long.
 ///
 /// # Errors
 ///
 /// If not, what Redis says.
-pub(super) fn try_it(target: &Target) -> Result<(), Trouble> {
-    let mut connection = target.connect(SILENCE)?;
+pub(super) fn try_it(target: &Target, patience: Duration) -> Result<(), Trouble> {
+    let mut connection = target.connect(patience)?;
     subscribe(&mut connection, target).map(drop)
 }
 
@@ -128,7 +128,7 @@ mod tests {
             client.shutdown(Shutdown::Write).unwrap();
             let _ = client.read_to_end(&mut Vec::new());
         });
-        let tried = try_it(&Target::new(&url, None, "x:").unwrap());
+        let tried = try_it(&Target::new(&url, None, "x:").unwrap(), SILENCE);
         assert_eq!(tried, Err(Trouble::refused("LOADING it reads")));
         redis.join().unwrap();
     }

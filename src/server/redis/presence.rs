@@ -66,6 +66,16 @@ impl Presence {
         }
     }
 
+    /// From now on, a reply may take so long.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Silent`] if the system does not see to that.
+    pub(super) fn set_patience(&mut self, patience: Duration) -> Result<(), Trouble> {
+        self.patience = patience;
+        self.link.as_ref().map_or(Ok(()), |link| link.set_patience(patience))
+    }
+
     /// How much is kept, in words.
     pub(super) fn keeps(&self) -> String {
         let texts = self.keep.texts.unwrap_or(usize::MAX);
