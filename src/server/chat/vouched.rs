@@ -49,16 +49,16 @@ impl Vouched {
         }
     }
 
-    /// Whether somebody may log in as `user`; `None` if that is not known yet.
+    /// Whether somebody may log in as `user`, or by what is no name; `None` if that is not known yet.
     ///
     /// # Errors
     ///
     /// [`WrongName`] if not.
-    pub(crate) fn allow(&self, user: &Name) -> Option<Result<(), WrongName>> {
+    pub(crate) fn allow(&self, user: Option<&Name>) -> Option<Result<(), WrongName>> {
         match self {
             Vouched::Awaited => None,
             Vouched::Nothing => Some(Ok(())),
-            Vouched::By(_, names) if names.contains(user) => Some(Ok(())),
+            Vouched::By(_, names) if user.is_some_and(|user| names.contains(user)) => Some(Ok(())),
             Vouched::By(voucher, names) => Some(Err(WrongName::Other(*voucher, in_words(names)))),
             Vouched::Unknown(reason) => Some(Err(WrongName::Unknown(reason))),
         }
@@ -112,17 +112,22 @@ mod tests {
         let name = |name: &str| Name::parse(name.as_bytes()).unwrap();
         let [ann, bob, eve] = ["ann", "bob", "eve"].map(name);
         let vouched = Vouched::By(Voucher::Account, Arc::from([ann.clone(), bob.clone()]));
-        assert_eq!([&ann, &bob].map(|name| vouched.allow(name)), [Some(Ok(())), Some(Ok(()))]);
-        let refusal = vouched.allow(&eve).unwrap().unwrap_err();
+        assert_eq!(
+            [&ann, &bob].map(|name| vouched.allow(Some(name))),
+            [Some(Ok(())), Some(Ok(()))]
+        );
+        let refusal = vouched.allow(Some(&eve)).unwrap().unwrap_err();
         assert_eq!(refusal.to_string(), "by your account you are ann or bob, log in as that");
+        assert_eq!(vouched.allow(None), Some(Err(refusal)));
+        assert_eq!(Vouched::Nothing.allow(None), Some(Ok(())));
         let many: Vec<_> = (100..500).map(|number| name(&format!("user{number}"))).collect();
         let vouched = Vouched::By(Voucher::Certificate, many.into());
-        let refusal = vouched.allow(&eve).unwrap().unwrap_err().to_string();
+        let refusal = vouched.allow(Some(&eve)).unwrap().unwrap_err().to_string();
         assert!(refusal.len() < 400, "{refusal}");
         assert!(refusal.starts_with("by your certificate you are user100 or user101 or "));
         assert!(refusal.ends_with(" or one of 372 more, log in as that"), "{refusal}");
-        assert_eq!(Vouched::Nothing.allow(&eve), Some(Ok(())));
-        assert_eq!(Vouched::Awaited.allow(&eve), None);
-        assert!(Vouched::Unknown("why").allow(&ann).unwrap().is_err());
+        assert_eq!(Vouched::Nothing.allow(Some(&eve)), Some(Ok(())));
+        assert_eq!(Vouched::Awaited.allow(Some(&eve)), None);
+        assert!(Vouched::Unknown("why").allow(Some(&ann)).unwrap().is_err());
     }
 }
