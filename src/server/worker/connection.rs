@@ -337,7 +337,7 @@ impl Connection {
     /// What is wrong with the client's TLS, if anything is.
     pub(crate) fn trouble(&self) -> Option<&str> {
         match self.loss()? {
-            Loss::Tls => Some("this server has no certificate (--cert and --key)"),
+            Loss::Tls => Some(self.transport.why_no_tls()),
             Loss::BadTls => self.transport.trouble(),
             _ => None,
         }

@@ -143,6 +143,14 @@ impl Transport {
         }
     }
 
+    /// Why TLS is not spoken here.
+    pub(crate) fn why_no_tls(&self) -> &'static str {
+        match self {
+            Transport::Unix(_) => "TLS is for TCP alone",
+            _ => "this server has no certificate (--cert and --key)",
+        }
+    }
+
     /// TLS is about to be spoken.
     pub(crate) fn is_handshaking(&self) -> bool {
         matches!(self, Transport::Tls(tls) if tls.is_handshaking())
