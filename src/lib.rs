@@ -15,9 +15,9 @@
 //! | [`server`] | rooms, and everything between a client's socket and them | `tls`, `wire`, `system` |
 //! | [`terminal`] | what a person types and sees | `wire`, `system` |
 //! | [`usage`] | how a command is called, and how that is told | |
-//! | [`tls`] | files with certificates and keys → what an end of a connection needs | |
+//! | [`tls`] | files with certificates and keys → what an end of a connection needs | `system` |
 //! | [`wire`] | bytes → lines, and lines ↔ requests, answers and deliveries | |
-//! | [`system`] | descriptors, sockets, users, signals, the log | |
+//! | [`system`] | descriptors, files, sockets, users, signals, the log | |
 //!
 //! Imports go one way: a module uses only what stands below it, and of that only what its row says.
 //! In a folder, too, no files use each other in a circle.

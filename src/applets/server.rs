@@ -11,8 +11,9 @@ use super::applet::Applet;
 use crate::error::Error;
 use crate::server::{
     Config, Event, HistoryConfig, Keep, Limits, LogConfig, RedisConfig, Server, ServerError,
-    SocketConfig, TlsConfig, Ways, listen,
+    SocketConfig, TlsConfig, Ways, check_redis_url, listen,
 };
+use crate::system::files;
 use crate::system::logging::{self, Form, Verbosity};
 use crate::system::signals::{self, Signal};
 use crate::usage::call::{Call, UsageError, VERSION};
@@ -290,6 +291,7 @@ fn log_config(call: &Call<'_>, arguments: &Arguments) -> Result<Option<LogConfig
             Ok(Some(LogConfig::History(config)))
         }
         (None, Some(url)) => {
+            check_redis_url(url).map_err(|error| call.wrong(&error.to_string()))?;
             let password = password_file.as_deref().map(read_password).transpose()?;
             let prefix = redis_prefix.clone().unwrap_or_else(|| KEY_PREFIX.into());
             let timeout = redis_timeout.unwrap_or(AWAY);
@@ -303,9 +305,10 @@ fn log_config(call: &Call<'_>, arguments: &Arguments) -> Result<Option<LogConfig
 
 /// The first line of a file.
 fn read_password(path: &Path) -> Result<String, ServerError> {
-    let read = |source| ServerError::PasswordFile { path: path.to_owned(), source };
-    let text = std::fs::read_to_string(path).map_err(read)?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let bytes = files::contents(path, files::open(path)?, 1)?;
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = String::from_utf8(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+    line.map_err(|_| ServerError::StrangePassword { path: path.into() })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::history::HistoryError;
 use super::listen::ListenError;
 use super::redis::RedisError;
+use crate::system::files::FileError;
 
 /// What keeps a server from running.
 #[derive(Debug, Error)]
@@ -32,12 +33,13 @@ pub(crate) enum ServerError {
     #[error(transparent)]
     Redis(#[from] RedisError),
     /// There is no password to be read.
-    #[error("cannot read {}: {source}", path.display())]
-    PasswordFile {
+    #[error(transparent)]
+    Password(#[from] FileError),
+    /// What is in the file is no text.
+    #[error("{} has no password: it is not UTF-8", .path.display())]
+    StrangePassword {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: io::Error,
     },
     /// A thread, or what it needs, is not to be had.
     #[error("cannot start: {0}")]

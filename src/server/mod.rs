@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use log::{debug, error, info, warn};
 
 use self::redis::Redis;
+pub(crate) use self::redis::check_url as check_redis_url;
 use accounts::Accounts;
 use chat::admission::Admission;
 use chat::frame::Budget;

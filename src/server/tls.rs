@@ -16,6 +16,7 @@ use super::chat::vouched::{Vouched, Voucher};
 use super::config::TlsConfig;
 use super::issuers::verifier;
 use super::validity::warn_of_times;
+use crate::system::files::check_again;
 use crate::tls::{self, Facts, Identity, TlsError};
 use crate::wire::protocol::Name;
 
@@ -55,7 +56,7 @@ impl Security {
         let TlsConfig { certificate, key, client_issuers, revocations, .. } = &*self.files;
         let others = client_issuers.iter().chain(revocations);
         for path in [certificate, key].into_iter().chain(others) {
-            tls::check_again(path)?;
+            check_again(path)?;
         }
         let terms = Terms::read(&self.files)?;
         *lock(&self.terms) = terms;

@@ -1,35 +1,17 @@
 //! Why certificates and keys will not do.
 
-use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::system::files::FileError;
+
 /// Why certificates and keys will not do.
 #[derive(Debug, Error)]
 pub(crate) enum TlsError {
-    /// A file cannot be read.
-    #[error("cannot read {}: {source}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It cannot be read a second time.
-    #[error("cannot read {} again: it is no regular file", .path.display())]
-    NoFile {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It has more bytes than anything has that it could be.
-    #[error("{} is larger than {most} MiB", .path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The MiB that it may have.
-        most: u64,
-    },
+    /// A file's bytes are not to be had.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It is not what it should be.
     #[error("{} has no {what} in PEM", .path.display())]
     Nothing {

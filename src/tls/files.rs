@@ -13,8 +13,8 @@ use rustls::{Error, InconsistentKeys, RootCertStore};
 
 use super::error::TlsError;
 use super::provider::provider;
-use super::read::{contents, open};
 use super::words::in_words;
+use crate::system::files::{FileError, contents, open};
 
 /// MiB of a file: the certificates of everybody whom a system trusts are less.
 const MOST: u64 = 4;
@@ -119,10 +119,10 @@ pub(crate) fn trusted(
 /// The key of a file of our account or root's that nobody else can read; its group may if root owns it.
 fn secret(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let file = open(path)?;
-    let found = file.metadata().map_err(|source| TlsError::Read { path: path.into(), source })?;
+    let found = file.metadata().map_err(|source| FileError::Read { path: path.into(), source })?;
     if !found.is_file() && !found.file_type().is_fifo() {
         let source = io::Error::other("it is neither a file nor a pipe");
-        return Err(TlsError::Read { path: path.into(), source });
+        return Err(FileError::Read { path: path.into(), source }.into());
     }
     // Its owner can read it and change it, whatever its mode.
     if found.uid() != 0 && found.uid() != geteuid().as_raw() {

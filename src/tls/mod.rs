@@ -8,7 +8,6 @@ mod error;
 mod files;
 mod list;
 mod provider;
-mod read;
 mod words;
 
 pub(crate) use certificate::Facts;
@@ -16,7 +15,6 @@ pub(crate) use error::TlsError;
 pub(crate) use files::{Identity, certificates, revocations, roots, trusted};
 pub(crate) use list::ListFacts;
 pub(crate) use provider::provider;
-pub(crate) use read::check_again;
 pub(crate) use words::in_words;
 
 /// What both ends call the protocol that they speak over TLS.

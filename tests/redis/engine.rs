@@ -101,6 +101,14 @@ impl Engine {
         command.arg(&words[1..]).query(&mut connection).ok()
     }
 
+    /// Says how many connections there may be. The one that says so is there already.
+    pub fn limit_connections(&self) -> impl FnMut(usize) {
+        let mut connection = Client::open(self.url()).unwrap().get_connection().unwrap();
+        move |most| {
+            cmd("CONFIG").arg("SET").arg("maxclients").arg(most).exec(&mut connection).unwrap()
+        }
+    }
+
     /// Has it carry out a command.
     pub fn ask(&self, words: &[&str]) -> Value {
         self.try_ask(words).unwrap_or_else(|| panic!("{words:?} is not carried out"))

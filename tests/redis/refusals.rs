@@ -286,6 +286,24 @@ fn others_are_refused_by_redis(engine: Engine) -> bool {
     true
 }
 
+/// The connection for that is made when the first wants something.
+#[test]
+fn why_nothing_is_given_back_is_in_the_log_and_it_comes_in_the_end() {
+    let Some(engine) = Engine::start() else { return };
+    let server = engine.server(&["--redis-timeout", "2"]);
+    let mut sender = Peer::sender(server.port, "bob", "cafe");
+    sender.ok("sendall:1");
+    let mut limit = engine.limit_connections();
+    limit(2);
+    let (mut receiver, _) = records::receiver(server.port, "last=1", "cafe");
+    server.program.expect_stderr("gives nothing back: ");
+    sender.ok("sendall:2");
+    limit(1000);
+    let records = records::records(&mut receiver, 2);
+    let texts: Vec<_> = records.iter().map(|record| record.text.as_str()).collect();
+    assert_eq!(texts, ["1", "2"]);
+}
+
 /// One receiver is being given what there is, another one comes, and somebody talks.
 #[test]
 fn while_redis_carries_out_somebodys_script_everybody_waits() {

@@ -16,9 +16,10 @@ fn refused(flags: &[&str]) -> Finished {
 #[test]
 fn a_redis_that_cannot_be_used_is_one_line() {
     let insecure = "rediss://localhost/#insecure";
-    for url in ["", "x", "http://localhost", "redis://", "rediss://", insecure, "redis://a:b:c"] {
+    let other_place = "redis://localhost/?db=3";
+    for url in ["", "x", "http://localhost", "redis://", "rediss://", insecure, other_place] {
         let finished = refused(&["--redis", url]);
-        finished.assert_one_error(1, "--redis takes redis://");
+        finished.assert_one_error(2, "--redis takes redis://");
     }
     let closed = ClosedPort::new();
     let nobody = format!("127.0.0.1:{}", closed.port);
@@ -74,6 +75,21 @@ fn one_that_is_busy_for_a_moment_is_waited_for() {
 }
 
 #[test]
+fn what_is_no_redis_is_told_so() {
+    let other = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("redis://{}", other.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut peer = Peer::over(other.accept().unwrap().0);
+        peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+        while peer.next_line().is_some() {}
+    });
+    refused(&["--redis", &url]).assert_one_error(1, "what answers there is no Redis");
+    let closed = ClosedPort::new().port;
+    let finished = refused(&["--redis", &format!("redis://[::1]:{closed}")]);
+    finished.assert_one_error(1, &format!("cannot use Redis at [::1]:{closed}: "));
+}
+
+#[test]
 fn one_that_is_too_old_is_one_line() {
     let old = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("redis://{}", old.local_addr().unwrap());
@@ -116,7 +132,11 @@ fn a_password_comes_from_the_url_or_from_a_file_and_is_in_no_line() {
     let path = file.to_str().unwrap();
     let from_file = ["--redis", &with("bob"), "--redis-password-file", path];
     refused(&from_file).assert_one_error(1, "cannot read");
-    std::fs::write(&file, "secret\n").unwrap();
+    std::fs::write(&file, [0xff, b'\n']).unwrap();
+    refused(&from_file).assert_one_error(1, "it is not UTF-8");
+    let endless = ["--redis", &with("bob"), "--redis-password-file", "/dev/zero"];
+    refused(&endless).assert_one_error(1, "/dev/zero is larger than 1 MiB");
+    std::fs::write(&file, "secret\r\nand more\n").unwrap();
     for flags in [&["--redis", &*with("bob:secret")][..], &from_file] {
         let server = crate::harness::Server::with(flags);
         Peer::sender(server.port, "al", "cafe").ok("sendall:hi");

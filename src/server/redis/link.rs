@@ -39,6 +39,10 @@ impl Target {
     /// [`RedisError::Url`] if it is none.
     pub(super) fn new(url: &str, password: Option<&str>, prefix: &str) -> Result<Self, RedisError> {
         let info = url.into_connection_info().map_err(|_| RedisError::Url)?;
+        // What is behind a '?' would count for nothing but with a socket.
+        if url.contains('?') && !matches!(info.addr(), ConnectionAddr::Unix(_)) {
+            return Err(RedisError::Url);
+        }
         let settings = info.redis_settings().clone().set_skip_set_lib_name();
         let mut settings = settings.set_protocol(ProtocolVersion::RESP2);
         if let Some(password) = password {
@@ -47,7 +51,11 @@ impl Target {
         let address = match info.addr() {
             ConnectionAddr::Tcp(host, port)
             | ConnectionAddr::TcpTls { host, port, insecure: false, .. } => {
-                format!("{host}:{port}")
+                if host.contains(':') {
+                    format!("[{host}]:{port}")
+                } else {
+                    format!("{host}:{port}")
+                }
             }
             ConnectionAddr::Unix(path) => path.display().to_string(),
             _ => return Err(RedisError::Url),
@@ -136,6 +144,7 @@ pub(super) fn trouble(error: ::redis::RedisError) -> Trouble {
             Trouble::refused(&format!("{code} {detail}"))
         }
         _ if error.is_timeout() => Trouble::Silent("it does not answer".into()),
+        ErrorKind::Parse => Trouble::Silent("what answers there is no Redis".into()),
         _ => Trouble::Silent(one_line(&error.to_string())),
     }
 }
@@ -225,9 +234,11 @@ impl Link {
         commands.add(&[b"PUBLISH", target.key("news").as_bytes(), b"-"]);
         SCRIPTS.iter().for_each(|script| commands.add(&[b"SCRIPT", b"LOAD", script.as_bytes()]));
         let mut replies = Vec::new();
-        link.ask(commands, |_, reply| replies.push(reply))?;
+        let asked = link.ask(commands, |_, reply| replies.push(reply));
         let texts: Result<Vec<_>, _> = replies.into_iter().map(|reply| reply.map(text)).collect();
+        // Who has no place for one more says so, and hears nothing.
         let mut texts = texts?.into_iter();
+        asked?;
         let info = texts.next().unwrap_or_default();
         let _receivers = texts.next();
         let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));

@@ -67,6 +67,15 @@ struct Unstarted {
     wanted_pages: mpsc::Receiver<PageRequest>,
 }
 
+/// Looks whether this may be the URL of a Redis.
+///
+/// # Errors
+///
+/// [`RedisError::Url`] if not.
+pub(crate) fn check_url(url: &str) -> Result<(), RedisError> {
+    Target::new(url, None, "").map(drop)
+}
+
 impl Redis {
     /// Connects.
     ///
@@ -122,7 +131,8 @@ impl Redis {
         };
         let (wants, server, target) =
             (self.wants.clone(), presence.name.clone(), presence.target.clone());
-        let pages = Pages::new(target.clone(), PATIENCE.min(timeout), Arc::clone(&outlet));
+        let patience = (PATIENCE.min(timeout), timeout);
+        let pages = Pages::new(target.clone(), patience, Arc::clone(&outlet), Arc::clone(&status));
         let writer = Writer::new(presence, timeout, outlet, status, wanted);
         start("redis pages", Box::new(move || pages.run(&wanted_pages)))?;
         start("redis writer", Box::new(move || writer.run()))?;

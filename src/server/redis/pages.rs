@@ -4,15 +4,17 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::entry::Entry;
 use super::link::{Commands, Link, Target, Trouble, number, parts, text};
+use super::status::Status;
 use super::writer::seq_of_end;
 use crate::server::chat::effects::Effect;
 use crate::server::chat::frame::Frame;
 use crate::server::chat::replay::{Page, PageRequest};
 use crate::server::outlet::{Outlet, page_size};
+use crate::system::rate_limited::Warning;
 use crate::wire::position::Position;
 use crate::wire::protocol::{Stamp, append_record};
 
@@ -29,11 +31,23 @@ pub(super) struct Pages {
     patience: Duration,
     outlet: Arc<Outlet>,
     link: Option<Link>,
+    status: Arc<Status>,
+    /// How long Redis may give nothing before that is said.
+    timeout: Duration,
+    /// Since when it gives nothing.
+    since: Option<Instant>,
+    warning: Warning,
 }
 
 impl Pages {
-    pub(super) fn new(target: Target, patience: Duration, outlet: Arc<Outlet>) -> Self {
-        Pages { target, patience, outlet, link: None }
+    pub(super) fn new(
+        target: Target,
+        (patience, timeout): (Duration, Duration),
+        outlet: Arc<Outlet>,
+        status: Arc<Status>,
+    ) -> Self {
+        let (link, since, warning) = (None, None, Warning::default());
+        Pages { target, patience, outlet, link, status, timeout, since, warning }
     }
 
     /// Gives what is wanted until nobody can want anything any more. While Redis is away, those who
@@ -45,13 +59,24 @@ impl Pages {
                     Ok(page) => break page,
                     // It would be refused again: those who want something else do not wait for that.
                     Err(trouble) if trouble.is_of_a_key() => break None,
-                    Err(_) => {
+                    Err(trouble) => {
                         self.link = None;
+                        self.warn(&trouble);
                         thread::sleep(RETRY);
                     }
                 }
             };
+            self.since = None;
             self.outlet.carry_out(Effect::Page(request.session, request.number, page));
+        }
+    }
+
+    /// Says why those who want something wait, unless Redis is away, which is said elsewhere.
+    fn warn(&mut self, trouble: &Trouble) {
+        let is_late = self.since.get_or_insert_with(Instant::now).elapsed() >= self.timeout;
+        if trouble.is_lasting() || is_late && !self.status.is_away() {
+            let address = &self.target.address;
+            self.warning.warn(format_args!("Redis at {address} gives nothing back: {trouble}"));
         }
     }
 
