@@ -110,6 +110,13 @@ pub enum Fault {
     QueueLimited,
     QueueCleared,
     SilenceLoses,
+    DigitsRefused,
+    TagByPrefix,
+    QuitInText,
+    RefusedLoginRenames,
+    UnknownIsSaid,
+    RoomCut,
+    OnlyTextsLimited,
     NeverAnswers,
     /// What the reference does otherwise than the protocol.
     Reference,
@@ -119,4 +126,6 @@ pub enum Fault {
     JoinPrinted,
     StopsWithWord,
     StopWaits,
+    StopDrops,
+    StopPrinted,
 }

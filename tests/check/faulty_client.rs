@@ -40,6 +40,7 @@ struct Client {
     user: Vec<u8>,
     room: String,
     unanswered: usize,
+    errs: usize,
     last: Vec<u8>,
     printed: Vec<u8>,
     printings: usize,
@@ -93,8 +94,9 @@ impl Client {
         let room = args.get(3).copied().unwrap_or_default().to_owned();
         let (fault, input) = (fault.to_owned(), BufReader::new(stream));
         let (user, last, printed) = (args[2].as_bytes().to_vec(), Vec::new(), Vec::new());
-        let (unanswered, printings) = (0, 0);
-        let mut client = Client { fault, input, user, room, unanswered, last, printed, printings };
+        let (unanswered, errs, printings) = (0, 0, 0);
+        let mut client =
+            Client { fault, input, user, room, unanswered, errs, last, printed, printings };
         let tag = if receives { "rlogin" } else { "slogin" };
         client.write(format!("{tag}:{}", args[2]).as_bytes());
         if client.has("JoinsAtOnce") {
@@ -210,6 +212,7 @@ impl Client {
             line.split(u8::is_ascii_whitespace).filter(|it| !it.is_empty()).collect();
         match words[..] {
             [b"/quit"] => self.quit(),
+            [word, ..] if word.starts_with(b"/quit") && self.has("QuitByPrefix") => self.quit(),
             [b"/leave"] => self.request(b"leave:"),
             [b"/join", room] if room.len() > 249 && !self.has("LongJoinSent") => {
                 complain("this name is too long");
@@ -284,6 +287,7 @@ impl Client {
             };
             match line.strip_prefix(b"err:") {
                 Some(reason) => {
+                    self.errs += 1;
                     let reason = match self.fault.as_str() {
                         "ReasonCut" => reason.split(|byte| *byte == b':').next().unwrap(),
                         "ReasonTrimmed" => reason.trim_ascii(),
@@ -293,6 +297,9 @@ impl Client {
                     let lost = self.has("PercentLost");
                     let reason = if lost { without_percent(reason) } else { reason.to_vec() };
                     let _ = io::stderr().write_all(&[&reason[..], b"\n"].concat());
+                    if self.errs == 3 && self.has("ThirdErrStops") {
+                        exit(1);
+                    }
                 }
                 None if self.has("OkPrinted") && line.starts_with(b"ok:") => print_out(&line),
                 None if !self.is_ok(&line) && !self.has("StrangeTaken") => {
@@ -383,6 +390,9 @@ impl Client {
         };
         if self.has("LongAndColonsRefused") && (text.contains(&b':') || line.len() > 254) {
             return complain("invalid message");
+        }
+        if text == b"/quit" && self.has("CommandsObeyed") {
+            exit(0);
         }
         if text.is_empty() && self.has("EmptyDropped")
             || self.has("RepeatedDropped") && self.last == line

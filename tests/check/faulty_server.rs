@@ -277,7 +277,8 @@ impl<'a> Client<'a> {
             TextLimitTooLow if line.starts_with(b"sendall") => 254,
             _ => 255,
         };
-        if length - cr > most {
+        let limited = fault != OnlyTextsLimited || line.starts_with(b"sendall:");
+        if length - cr > most && limited {
             return self.too_long(line, length);
         }
         match fault {
@@ -315,6 +316,12 @@ impl<'a> Client<'a> {
         let payload = if fault == Reference { cut } else { payload };
         let tag = String::from_utf8_lossy(tag).into_owned();
         let tag = if fault == TagsInAnyCase { tag.to_lowercase() } else { tag };
+        if fault == QuitInText && self.role == Role::Sender && payload.ends_with(b"quit:") {
+            return self.quit(b"");
+        }
+        let known = ["slogin", "rlogin", "join", "sendall", "leave", "quit"];
+        let longer = known.into_iter().find(|it| !tag.is_empty() && it.starts_with(&tag));
+        let tag = longer.filter(|_| fault == TagByPrefix).map_or(tag, str::to_owned);
         match tag.as_str() {
             "slogin" | "rlogin" => self.log_in(&tag, payload),
             "join" => self.join(payload),
@@ -325,6 +332,10 @@ impl<'a> Client<'a> {
             "senduser" if fault == ReservedTagsTaken => self.ok(),
             "history" if fault == HistoryTaken => self.ok(),
             "senduser" if fault == Reference && self.role == Role::Sender => self.ok(),
+            _ if fault == UnknownIsSaid && self.role == Role::Sender && self.room.is_some() => {
+                self.deliver(&self.room.clone().unwrap_or_default(), payload);
+                self.err()
+            }
             _ if fault == LineEchoed => {
                 self.answer("err", &String::from_utf8_lossy(line));
                 Then::Stay
@@ -383,7 +394,9 @@ impl<'a> Client<'a> {
             _ => false,
         };
         let name = if fault == SpaceAfterName { name.trim_ascii_end() } else { name };
+        let digits = fault != DigitsRefused;
         let least = if fault == OneLetterNamesRefused { 2 } else { 1 };
-        name.len() >= least && name.iter().all(|byte| byte.is_ascii_alphanumeric() || extra(byte))
+        let known = |byte: &u8| byte.is_ascii_alphabetic() || byte.is_ascii_digit() && digits;
+        name.len() >= least && name.iter().all(|byte| known(byte) || extra(byte))
     }
 }

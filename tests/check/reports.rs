@@ -20,6 +20,8 @@ fn told(words: &[&str]) -> String {
         "*longest*",
         "--skip",
         "*carriage*",
+        "--skip",
+        "*like-a-line",
     ];
     let finished = check(&[&["server", "127.0.0.1", &port], &only[..], words].concat());
     assert_eq!(finished.status.code(), Some(1), "{finished:?}");

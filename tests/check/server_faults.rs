@@ -73,7 +73,7 @@ const TABLE: &[(Fault, &[&str])] = &[
     (Fault::Utf8Repaired, &["texts/high-bytes"]),
     (Fault::ControlStripped, &["texts/control-bytes"]),
     (Fault::EmptyTextRefused, &["texts/empty"]),
-    (Fault::ColonCuts, &["answers/colon-in-payload"]),
+    (Fault::ColonCuts, &["answers/colon-in-payload", "texts/like-a-line"]),
     (Fault::DeliveryCut, &["lines/longest", "lines/longest-crlf", "texts/longest-delivery"]),
     (Fault::FortiethMissed, &["crowd/two-hundred", "delivery/everyone"]),
     (Fault::RepeatedDropped, &["delivery/once"]),
@@ -123,6 +123,13 @@ const TABLE: &[(Fault, &[&str])] = &[
     (Fault::QueueLimited, &["waiting/unread-then-moves"]),
     (Fault::QueueCleared, &["waiting/unread-then-moves"]),
     (Fault::SilenceLoses, &["silence/served-after"]),
+    (Fault::DigitsRefused, &["login/letters-and-digits", "rooms/letters-and-digits"]),
+    (Fault::TagByPrefix, &["answers/whole-tag"]),
+    (Fault::QuitInText, &["texts/like-a-line"]),
+    (Fault::RefusedLoginRenames, &["login/name-stays"]),
+    (Fault::UnknownIsSaid, &["rooms/err-is-not-said"]),
+    (Fault::RoomCut, &["rooms/longest-name", "texts/longest-delivery"]),
+    (Fault::OnlyTextsLimited, &["lines/too-long", "login/longest-name"]),
 ];
 
 /// The same of a program's output and end.
@@ -131,6 +138,8 @@ const PROGRAMS: &[(Fault, &[&str])] = &[
     (Fault::JoinPrinted, &["silent-stdout"]),
     (Fault::StopsWithWord, &["sigint", "sigterm"]),
     (Fault::StopWaits, &["stop-unread"]),
+    (Fault::StopDrops, &["stop-queued"]),
+    (Fault::StopPrinted, &["silent-stdout"]),
 ];
 
 /// Some of the table's rows.

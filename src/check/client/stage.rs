@@ -262,11 +262,12 @@ impl Scene {
         self.server.send(self.delivery(sender, text))
     }
 
-    /// A sender is told to quit, and does.
+    /// A sender is told to quit, and does; the server closes, as servers do.
     pub(crate) fn quits(&mut self) -> Step {
         self.program.type_in("/quit\n");
         self.server.expect_tag("quit:")?;
         self.server.send("ok:bye\n")?;
+        self.server.half_close();
         self.expect_success()
     }
 
@@ -351,6 +352,13 @@ impl Scene {
             stdout = self.program.stdout(|bytes| bytes.len() >= want.len());
         }
         if stdout == want { Ok(()) } else { Err(self.other_stdout(want, &stdout)) }
+    }
+
+    /// All that it has written to standard output, once it has ended, is this, or the beginning of it.
+    pub(crate) fn expect_no_more_than(&mut self, want: &str) -> Step {
+        let stdout = self.program.stdout(|_| false);
+        let is_fine = want.as_bytes().starts_with(&stdout);
+        if is_fine { Ok(()) } else { Err(self.other_stdout(want.as_bytes(), &stdout)) }
     }
 
     fn other_stdout(&self, want: &[u8], stdout: &[u8]) -> Stop {

@@ -47,10 +47,21 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             )
             .full(),
             case(
+                "whole-tag",
+                "A tag with more or fewer letters is unknown, err.",
+                |stage: &mut Stage| {
+                    one_err(stage, &["sendalls:hello", "send:hello", "s:hello", "quitter:", "le:"])
+                },
+            )
+            .full(),
+            case(
                 "control-bytes",
                 "A line of control bytes gets one answer, err.",
                 |stage: &mut Stage| {
-                    one_err(stage, &["\u{1b}[2J:\u{1}\u{7f}", "\0sendall:hello", "\u{ff}:"])
+                    one_err(
+                        stage,
+                        &["\u{1b}[2J:\u{1}\u{7f}", "\0sendall:hello", "sendall\0:hello", "\u{ff}:"],
+                    )
                 },
             )
             .full(),
@@ -127,6 +138,9 @@ fn plain(stage: &mut Stage) -> Step {
     answers.push(bob.log_in("slogin")?);
     for line in ["\u{1b}[2J:", "\u{7}:\u{7}"] {
         answers.push(bob.err(line)?);
+    }
+    for line in ["no\u{1b}colon", &"x".repeat(2000)] {
+        answers.push(stage.connect("ann")?.err(line).given()?);
     }
     answers.push(bob.err("join:\u{1b}[2J")?);
     answers.push(bob.ok(format!("join:{}", stage.name("cafe")))?);

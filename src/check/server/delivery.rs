@@ -199,7 +199,7 @@ fn one_order(stage: &mut Stage) -> Step {
 
 fn rooms_at_once(stage: &mut Stage) -> Step {
     const TEXTS: usize = 60;
-    let rooms: Vec<_> = (0..5).map(|number| stage.name(&format!("room{number}x"))).collect();
+    let rooms: Vec<_> = (0..5).map(|_| stage.new_name("room")).collect();
     let (mut eves, mut bobs) = (Vec::new(), Vec::new());
     for room in &rooms {
         eves.push(stage.receiver_in("eve", room)?);

@@ -90,9 +90,11 @@ fn refused(stage: &mut Stage, lines: &[String]) -> Step {
 }
 
 fn too_long(stage: &mut Stage) -> Step {
-    let lines = ["\n", "\r\n"].map(|end| line_of(LONGEST + 1, end).0);
-    refused(stage, &lines)?;
-    err_in_each(stage, &lines.each_ref().map(String::as_str))
+    let texts = ["\n", "\r\n"].map(|end| line_of(LONGEST + 1, end).0);
+    let others = ["join", "leave", "quit", "slogin", "nonsense"];
+    let others = others.map(|tag| format!("{tag}:{}\n", "x".repeat(LONGEST - 1 - tag.len())));
+    refused(stage, &[&texts[..], &others].concat())?;
+    err_in_each(stage, &texts.each_ref().map(String::as_str))
 }
 
 fn much_too_long(stage: &mut Stage) -> Step {

@@ -3,6 +3,7 @@
 use super::guest::Guest;
 use super::stage::Stage;
 use crate::check::case::{Case, case, topic};
+use crate::check::trial::random;
 use crate::check::verdict::{Given, Step};
 
 /// What is no name of a user or a room.
@@ -22,8 +23,8 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "server/login",
         [
             case("letters-and-digits", "A user name is letters and digits, one or more.", names),
-            case("one-letter", "A user name may be one letter or digit.", |stage: &mut Stage| {
-                ["a", "Z", "7"].iter().try_for_each(|name| {
+            case("one-letter", "A user name may be one letter.", |stage: &mut Stage| {
+                ["a", "Z"].iter().try_for_each(|name| {
                     stage.connect("bob")?.ok(format!("slogin:{name}")).map(drop)
                 })
             })
@@ -59,13 +60,22 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case("again", "A login that failed can be tried again on the connection.", again)
                 .full(),
             case("as-given", "A name is told as it was given: BOB is not bob.", as_given),
+            case("name-stays", "Who logs in again, which is refused, keeps the name.", name_stays)
+                .full(),
             case("same-name", "A name may be logged in any number of times.", same_name),
         ],
     )
 }
 
+/// Names of letters, of digits, and of both.
+pub(super) fn names_of_each_kind(stage: &Stage) -> [String; 6] {
+    let [small, first, all] = ["a", "7", "AZaz09"].map(|word| stage.name(word));
+    let (large, last) = (small.to_uppercase(), format!("{small}0"));
+    [small, large, first, last, all, format!("{}09", random() % 10_000_000)]
+}
+
 fn names(stage: &mut Stage) -> Step {
-    for name in [stage.name("a"), stage.name("Z"), stage.name("7"), stage.name("AZaz09")] {
+    for name in names_of_each_kind(stage) {
         stage.connect("bob")?.ok(format!("slogin:{name}"))?;
         let mut eve = stage.connect("eve")?;
         eve.receives = true;
@@ -121,6 +131,20 @@ fn as_given(stage: &mut Stage) -> Step {
     bob.user = stage.name("BoB");
     bob.log_in("slogin")?;
     bob.ok(format!("join:{room}")).given()?;
+    bob.ok("sendall:it is me").given()?;
+    eve.expect(bob.delivery(&room, "it is me"))
+}
+
+fn name_stays(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let mut eve = stage.receiver_in("eve", &room)?;
+    let mut bob = stage.sender("bob")?;
+    let other = stage.name("other");
+    for tag in ["slogin", "rlogin"] {
+        bob.err(format!("{tag}:{other}")).given()?;
+    }
+    bob.ok(format!("join:{room}")).given()?;
+    bob.err(format!("slogin:{other}")).given()?;
     bob.ok("sendall:it is me").given()?;
     eve.expect(bob.delivery(&room, "it is me"))
 }

@@ -1,7 +1,7 @@
 //! Rooms: their names, who is in which, and where texts do not go.
 
 use super::guest::Guest;
-use super::login::{NO_NAMES, other_names};
+use super::login::{NO_NAMES, names_of_each_kind, other_names};
 use super::stage::Stage;
 use crate::check::case::{Case, case, topic};
 use crate::check::verdict::{Given, Step};
@@ -11,12 +11,18 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "server/rooms",
         [
             case("letters-and-digits", "A room name is letters and digits, one or more.", names),
-            case("one-letter", "A room name may be one letter or digit.", |stage: &mut Stage| {
-                ["a", "Z", "7"]
+            case("one-letter", "A room name may be one letter.", |stage: &mut Stage| {
+                ["a", "Z"]
                     .iter()
                     .try_for_each(|name| stage.sender("bob")?.ok(format!("join:{name}")).map(drop))
             })
             .heavy(),
+            case(
+                "longest-name",
+                "A room name may be as long as a line has room for, 249 bytes.",
+                longest,
+            )
+            .full(),
             case("no-name", "Any other room name is refused with err.", |stage: &mut Stage| {
                 NO_NAMES.iter().try_for_each(|name| {
                     stage.sender("bob")?.err(format!("join:{name}"))?;
@@ -83,13 +89,18 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "A sender in a room that all receivers have left is heard by the next.",
                 goes_on_empty,
             ),
+            case(
+                "err-is-not-said",
+                "A text that is answered with err is heard by nobody.",
+                err_is_not_said,
+            ),
             case("came-later", "Who joins does not hear what was said before.", came_later),
         ],
     )
 }
 
 fn names(stage: &mut Stage) -> Step {
-    for name in ["a", "Z", "7", "AZaz09"].map(|word| stage.name(word)) {
+    for name in names_of_each_kind(stage) {
         let mut bob = stage.sender("bob")?;
         bob.ok(format!("join:{name}"))?;
         // An empty room is left alone.
@@ -97,6 +108,24 @@ fn names(stage: &mut Stage) -> Step {
         stage.receiver("eve")?.ok(format!("join:{name}"))?;
     }
     Ok(())
+}
+
+/// Two that differ in their last letters are two.
+fn longest(stage: &mut Stage) -> Step {
+    let longest = |last: &str| {
+        let (mark, length) = (stage.name("r"), 255 - "join:\n".len() - last.len());
+        mark.chars().cycle().take(length).chain(last.chars()).collect::<String>()
+    };
+    let (home, away, next) = (longest("h"), longest("a"), stage.name("next"));
+    let mut eve = stage.receiver("eve")?;
+    eve.ok(format!("join:{home}"))?;
+    let mut bob = stage.sender("bob")?;
+    bob.ok(format!("join:{away}"))?;
+    bob.ok("sendall:not to her").given()?;
+    eve.ok(format!("join:{next}"))?;
+    let mut amy = stage.sender_in("amy", &next)?;
+    amy.ok("sendall:to her").given()?;
+    eve.expect(amy.delivery(&next, "to her"))
 }
 
 fn again(stage: &mut Stage) -> Step {
@@ -203,7 +232,7 @@ fn leaves(stage: &mut Stage) -> Step {
 fn apart(stage: &mut Stage) -> Step {
     let room = stage.name("cafe");
     let (mut eve, mut bob) = pair(stage, ["eve", "bob"], &room)?;
-    let longer = format!("{room}1");
+    let longer = format!("{room}a");
     for other in [room.to_uppercase(), longer, room[..room.len() - 1].into(), stage.name("bar")] {
         let mut fay = stage.receiver_in("fay", &other)?;
         let mut amy = stage.sender_in("amy", &other)?;
@@ -232,6 +261,23 @@ fn goes_on_empty(stage: &mut Stage) -> Step {
     let mut fay = stage.receiver_in("fay", &room)?;
     bob.ok("sendall:can you hear me?").given()?;
     fay.skip_to_line(&bob.delivery(&room, "can you hear me?"))
+}
+
+fn err_is_not_said(stage: &mut Stage) -> Step {
+    let room = stage.name("cafe");
+    let (mut eve, mut bob) = pair(stage, ["eve", "bob"], &room)?;
+    for line in ["nonsense:hello", "hello:"] {
+        bob.err(line)?;
+        if !stage.is_full() {
+            // The reference answers some lines twice.
+            bob.ok_in_the_end(format!("join:{room}"))?;
+        }
+    }
+    bob.ok("leave:").given()?;
+    bob.err("sendall:from outside").given()?;
+    bob.ok(format!("join:{room}")).given()?;
+    bob.ok("sendall:from inside").given()?;
+    eve.expect(bob.delivery(&room, "from inside"))
 }
 
 fn came_later(stage: &mut Stage) -> Step {

@@ -62,6 +62,12 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             )
             .full(),
             case(
+                "stop-queued",
+                "On SIGTERM, what waits in a queue arrives at a receiver that reads.",
+                |stage: &mut Stage| ending(stage, stops_with_queue),
+            )
+            .full(),
+            case(
                 "stop-unread",
                 "On SIGTERM, it ends although a receiver does not read.",
                 |stage: &mut Stage| ending(stage, stops_beside_unread),
@@ -107,6 +113,9 @@ fn silent(stage: &mut Stage) -> Step {
     let played = play(stage);
     stage.with_end_of(&mut server, played)?;
     let program = &mut server.program;
+    // Nor when it is told to end; how it ends is for other cases.
+    program.signal(Signal::TERM);
+    let _ = program.finish("its end");
     program.end();
     let stdout = program.stdout(|_| false);
     if stdout.is_empty() { Ok(()) } else { Err(program.fail("nothing on stdout", shown(&stdout))) }
@@ -193,6 +202,26 @@ fn stops_meanwhile(stage: &Stage, server: &mut Program) -> Step {
     let answers = bob.rest()?;
     let oks = answers.iter().filter(|answer| answer.starts_with(b"ok:")).count();
     lines.iter().take(oks).try_for_each(|line| eve.expect(line))?;
+    assert_ends(server)
+}
+
+/// More than a system keeps for a connection, so that some of it is in the server.
+fn stops_with_queue(stage: &Stage, server: &mut Program) -> Step {
+    const TEXTS: usize = 22_000;
+    let mut eve = stage.receiver_in("eve", "cafe")?;
+    let mut bob = stage.sender_in("bob", "cafe")?;
+    let text = |number: usize| format!("{number}{}", "x".repeat(230));
+    let lines: String = (0..TEXTS).map(|number| format!("sendall:{}\n", text(number))).collect();
+    let answered = flood(&mut bob, &lines, TEXTS);
+    server.signal(Signal::TERM);
+    for number in 0..answered {
+        let want = bob.delivery("cafe", text(number));
+        // A server that cuts off those who do not read may have done so before.
+        let Some(line) = eve.line_or_cut(&shown(&want))? else { return assert_ends(server) };
+        if line.strip_suffix(b"\r").unwrap_or(&line) != want {
+            return Err(eve.fail(shown(&want), shown(&line)));
+        }
+    }
     assert_ends(server)
 }
 

@@ -14,7 +14,7 @@ use crate::check::case::Profile;
 use crate::check::peer::{Patience, Peer, Place};
 use crate::check::story::Story;
 use crate::check::subject::{Running, Started, Subject};
-use crate::check::trial::{Ground, mark};
+use crate::check::trial::{Ground, in_letters, mark};
 use crate::check::verdict::{Finding, Given, Step, Stop};
 use crate::system::descriptors;
 
@@ -212,8 +212,14 @@ impl Stage {
 
     /// The same, and nobody else in this case has it.
     pub(crate) fn new_name(&self, word: &str) -> String {
+        self.name(&self.numbered(word))
+    }
+
+    /// The letters of a word, with a number that is another each time.
+    fn numbered(&self, word: &str) -> String {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
-        self.name(&format!("{word}{number}x"))
+        let word: String = word.chars().filter(char::is_ascii_alphabetic).collect();
+        format!("{word}{}x", in_letters(number as u64))
     }
 
     /// The command that starts servers.
@@ -262,8 +268,7 @@ impl Stage {
     pub(crate) fn connect_to(&self, place: &Place, word: &str) -> Step<Guest> {
         let names = [format!("{word} sends"), format!("{word} gets")];
         let peer = Peer::connect(place, names, self.patience, &self.story)?;
-        let number = self.names.fetch_add(1, Ordering::Relaxed);
-        let user = format!("{word}{number}x{}", self.mark);
+        let user = format!("{}{}", self.numbered(word), self.mark);
         Ok(Guest::new(peer, user, &self.leaving))
     }
 

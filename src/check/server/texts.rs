@@ -9,8 +9,26 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "server/texts",
         [
             case("plain", "A text arrives as it was sent.", |stage: &mut Stage| {
-                arrive(stage, &[b"hello", b"x", b"100% of it, isn't it? {}[]()<>\\%s%n"])
+                arrive(
+                    stage,
+                    &[
+                        b"hello",
+                        b"x",
+                        b"100% of it, isn't it? {}[]()<>\\%s%n",
+                        b"\"#1\" & /more/ *~`$@!",
+                    ],
+                )
             }),
+            case(
+                "like-a-line",
+                "A text may look like a line or a command.",
+                |stage: &mut Stage| {
+                    let lines = ["quit:", "sendall:hello", "leave:", "join:bar", "ok:", "err:no"];
+                    let others = ["quit", "leave", "/quit", "delivery:bar:ann:hello", "slogin:ann"];
+                    let all: Vec<_> = lines.iter().chain(&others).map(|it| it.as_bytes()).collect();
+                    arrive(stage, &all)
+                },
+            ),
             case("empty", "A text may be empty.", |stage: &mut Stage| {
                 arrive(stage, &[b""])?;
                 arrive_as(stage, b"\r", b"")

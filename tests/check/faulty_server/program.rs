@@ -41,6 +41,8 @@ fn as_a_program() {
         JoinPrinted,
         StopsWithWord,
         StopWaits,
+        StopDrops,
+        StopPrinted,
     ];
     let fault = known.into_iter().find(|it| format!("{it:?}") == fault).unwrap();
     let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
@@ -58,6 +60,9 @@ fn as_a_program() {
 fn stop(server: &Server) {
     let fault = server.fault;
     let outputs = server.outputs.lock().unwrap().clone();
+    if fault == StopPrinted {
+        let _ = std::fs::write(STDOUT, "stopping\n");
+    }
     for output in &outputs {
         let _ = output.stream.shutdown(Shutdown::Read);
     }
@@ -71,6 +76,9 @@ fn stop(server: &Server) {
     for output in &outputs {
         if fault == StopsWithWord {
             output.write(b"err:stopping\n");
+        }
+        if fault == StopDrops {
+            output.clear();
         }
         output.close();
     }

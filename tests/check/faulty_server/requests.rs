@@ -21,6 +21,9 @@ impl Client<'_> {
         let is_name = self.is_name(name) || name.is_empty() && fault == EmptyUser;
         if self.role != Role::New || !is_name {
             let wanted = (tag.to_owned(), String::from_utf8_lossy(name).into_owned());
+            if fault == RefusedLoginRenames && self.role != Role::New {
+                self.user.clone_from(&wanted.1);
+            }
             self.wanted.get_or_insert(wanted);
             self.err();
             let closes = matches!(fault, FailedLoginCloses | Reference) && self.role == Role::New;
@@ -72,6 +75,9 @@ impl Client<'_> {
         let mut name = String::from_utf8_lossy(name).into_owned();
         if fault == AnyCaseRooms {
             name = name.to_lowercase();
+        }
+        if fault == RoomCut {
+            name.truncate(40);
         }
         if fault == FewRooms && self.server.clients.load(Ordering::SeqCst) > 250 {
             return self.err();
@@ -222,7 +228,7 @@ impl Client<'_> {
         }
     }
 
-    fn deliver(&self, name: &str, text: &[u8]) {
+    pub(super) fn deliver(&self, name: &str, text: &[u8]) {
         let fault = self.server.fault;
         let user = if fault == NamesLowered { self.user.to_lowercase() } else { self.user.clone() };
         let head = format!("delivery:{name}:{user}:");

@@ -54,8 +54,17 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 prints_in(scene, &[(&user, b"hi all"), (b"bob", b"hi")])
             }),
             case("colons", "A text may hold colons.", |stage: &mut Stage| {
-                prints(stage, &[(b"bob", b"at 12:30: lunch"), (b"bob", b":"), (b"bob", b"a:b:c:")])
+                prints(stage, &[(b"bob", b"at 12:30: lunch"), (b"bob", b":"), (b"bob", b"ok:b:c:")])
             })
+            .full(),
+            case(
+                "like-a-line",
+                "A text may look like a line or a command.",
+                |stage: &mut Stage| {
+                    let texts: [&[u8]; 4] = [b"/quit", b"quit", b"err", b"\"#1\" & /more/"];
+                    prints(stage, &texts.map(|text| (&b"bob"[..], text)))
+                },
+            )
             .full(),
             case("spaces", "A text may begin and end with spaces.", |stage: &mut Stage| {
                 prints(stage, &[(b"bob", b"  before"), (b"bob", b"after  "), (b"bob", b" \t ")])

@@ -12,7 +12,10 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             case(
                 "unknown-tag",
                 format!("A line with an unknown tag {tells}"),
-                |stage: &mut Stage| tell(stage, "hello:ROOM:bob:hi\n"),
+                |stage: &mut Stage| {
+                    tell(stage, "hello:ROOM:bob:hi\n")?;
+                    tell(stage, "deliverys:ROOM:bob:hi\n")
+                },
             ),
             case("no-colon", format!("A line without a colon {tells}"), |stage: &mut Stage| {
                 tell(stage, "delivery\n")

@@ -36,6 +36,15 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 scene.server.send("err:no\r\n")?;
                 ends(scene, b"no")
             }),
+            case("many-errs", "However many requests get err, it goes on.", |stage: &mut Stage| {
+                let mut scene = stage.logged_in()?;
+                for number in 0..20 {
+                    scene.program.type_in(format!("{number}\n"));
+                    scene.server.expect(format!("sendall:{number}"))?;
+                    scene.server.send("err:no\n")?;
+                }
+                ends(scene, &b"no\n".repeat(20)[..59])
+            }),
             case("ok-is-silent", "An ok prints nothing on stderr.", |stage: &mut Stage| {
                 let mut scene = said(stage)?;
                 scene.server.send("ok:sent, and everything is fine\n")?;
@@ -51,8 +60,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                     scene.program.type_in("more\n");
                     scene.server.expect("sendall:more").given()?;
                     scene.server.send("ok:yes\n")?;
-                    scene.program.end_input();
-                    scene.expect_success()?;
+                    scene.quits()?;
                     scene.expect_stdout_now("")
                 },
             )
@@ -66,8 +74,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                     scene.program.type_in("hello\n");
                     scene.server.expect("sendall:hello").given()?;
                     scene.server.send("ok:sent\n")?;
-                    scene.program.end_input();
-                    scene.expect_success()?;
+                    scene.quits()?;
                     scene.expect_stdout_now("")
                 },
             )

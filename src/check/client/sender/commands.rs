@@ -11,7 +11,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
         "sender/commands",
         [
             case("join", "/join ROOM sends join:ROOM.", |stage: &mut Stage| {
-                sends(stage, "/join cafe\n", &[b"join:cafe"]).map(drop)
+                sends(stage, "/join cafe\n/join Cafe9\n", &[b"join:cafe", b"join:Cafe9"]).map(drop)
             }),
             case("leave", "/leave sends leave: with any payload.", |stage: &mut Stage| {
                 let mut scene = sends(stage, "/join cafe\n/leave\n", &[b"join:cafe"])?;
@@ -24,7 +24,9 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 "unknown",
                 "Another line with a / is an error on stderr, and sends nothing.",
                 |stage: &mut Stage| {
-                    ["/dance", "/"].iter().try_for_each(|line| mistake(stage, line))
+                    ["/dance", "/", "/JOIN cafe", "/q", "/j cafe"]
+                        .iter()
+                        .try_for_each(|line| mistake(stage, line))
                 },
             )
             .full(),
@@ -51,18 +53,25 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 },
             )
             .full(),
-            case("no-space", "/joincafe is no /join, but an error.", |stage: &mut Stage| {
-                mistake(stage, "/joincafe")
-            })
+            case(
+                "no-space",
+                "/joincafe is no /join, nor /quitter a /quit, but an error.",
+                |stage: &mut Stage| {
+                    let lines = ["/joincafe", "/joined cafe", "/leaves", "/quitter"];
+                    lines.iter().try_for_each(|line| mistake(stage, line))
+                },
+            )
             .full(),
             case(
                 "two-slashes",
                 "A line with // says it from its second / on.",
                 |stage: &mut Stage| {
                     let long = format!("/{}", "x".repeat(245));
-                    let requests = ["/etc/motd", "/", &long].map(|it| format!("sendall:{it}"));
+                    let requests =
+                        ["/etc/motd", "/", &long, "/quit", "//x"].map(|it| format!("sendall:{it}"));
                     let requests: Vec<_> = requests.iter().map(String::as_bytes).collect();
-                    sends(stage, format!("//etc/motd\n//\n/{long}\n"), &requests).map(drop)
+                    sends(stage, format!("//etc/motd\n//\n/{long}\n//quit\n///x\n"), &requests)
+                        .map(drop)
                 },
             )
             .full(),
@@ -82,7 +91,6 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
 /// A line is one line on standard error, sends nothing, and what is typed after it is sent.
 fn mistake(stage: &mut Stage, line: &str) -> Step {
     let mut scene = sends(stage, format!("{line}\nhello\n"), &[b"sendall:hello"])?;
-    scene.program.end_input();
-    scene.expect_success()?;
+    scene.quits()?;
     scene.expect_one_line(&format!("{} is a mistake", shown(line.as_bytes())))
 }

@@ -51,8 +51,8 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                     scene.program.end_input();
                     scene.server.expect("sendall:hello").given()?;
                     scene.server.send("ok:sent\n")?;
-                    scene.expect_success()?;
-                    scene.server.expect_end()
+                    scene.server.expect_end()?;
+                    scene.expect_success()
                 },
             )
             .full(),
@@ -63,8 +63,8 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                 |stage: &mut Stage| {
                     let mut scene = stage.logged_in()?;
                     scene.program.end_input();
-                    scene.expect_success()?;
                     scene.server.expect_end()?;
+                    scene.expect_success()?;
                     scene.expect_silence()
                 },
             )
@@ -151,6 +151,7 @@ fn last_answer(stage: &mut Stage) -> Step {
     // The course does not say what comes at the end of input: it may say quit:, or fail.
     if stage.is_full() {
         scene.server.send("err:no\n")?;
+        scene.server.expect_end()?;
         scene.expect_success()?;
     } else {
         scene.server.send("err:no\nok:bye\n")?;

@@ -22,6 +22,9 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
                         "two  spaces",
                         "two  spaces",
                         "ok:",
+                        "quit",
+                        "exit",
+                        "#1 of \"us\"",
                         "sendall:again",
                         ":",
                         "a/b",
@@ -49,8 +52,7 @@ pub(super) fn cases() -> Vec<Case<Stage>> {
             .full(),
             case("empty", "An empty line sends nothing.", |stage: &mut Stage| {
                 let mut scene = sends(stage, "\n   \n\t\r\n\nhello\n", &[b"sendall:hello"])?;
-                scene.program.end_input();
-                scene.expect_success()?;
+                scene.quits()?;
                 scene.expect_silence()
             })
             .full(),
@@ -93,8 +95,7 @@ fn too_long(stage: &mut Stage) -> Step {
     let slashes = format!("//{}", "x".repeat(246));
     for text in ["x".repeat(247), "x".repeat(5000), slashes] {
         let mut scene = sends(stage, format!("{text}\nafter\n"), &[b"sendall:after"])?;
-        scene.program.end_input();
-        scene.expect_success()?;
+        scene.quits()?;
         scene.expect_one_line("the text is too long")?;
     }
     Ok(())
