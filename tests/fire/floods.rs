@@ -87,12 +87,13 @@ fn one_stops_reading(way: Way, stop: impl FnOnce(&Server) -> Option<Program>) {
     let grown = server.program.peak_memory() - before;
     assert!(grown < 32 * MIB, "memory grew by {grown} KiB");
     assert!(longest < Duration::from_secs(5), "longest pause {longest:?}");
+    // In the log, the report comes after what happened before.
+    assert_eq!(server.reports("receivers cut"), 1);
     let stderr = server.program.stderr();
     let warnings: Vec<_> = stderr.lines().filter(|line| line.contains("WARN")).collect();
     let [waits, cut] = warnings[..] else { panic!("{warnings:?}") };
     assert!(waits.contains("room cafe waits for receiver stalled ("), "{warnings:?}");
     assert!(cut.contains("cut receiver stalled (") && cut.contains("cafe"), "{warnings:?}");
-    assert_eq!(server.reports("receivers cut"), 1);
     assert_eq!(server.reports("bytes queued"), 0);
     drop(stopped);
     println!("longest pause {longest:?}, memory grew by {grown} KiB");

@@ -58,8 +58,10 @@ fn whoever_does_not_log_in_is_gone_by_the_deadline() {
     assert!(took >= timeout, "closed already after {took:?}");
     assert!(took < timeout + Duration::from_secs(2), "closed only after {took:?}");
     drip.join().unwrap();
+    let line = "closing clients that have not logged in in time";
+    server.program.expect_stderr(line);
     let lines = server.program.stderr();
-    let said = lines.matches("closing clients that have not logged in in time").count();
+    let said = lines.matches(line).count();
     // Each worker may say so once, and again after a while.
     assert!((1..=9).contains(&said), "{said} log lines: {lines}");
     println!("all gone after {took:?}, the usual login took {usual:?}");
