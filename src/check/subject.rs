@@ -78,9 +78,29 @@ impl Subject {
         let Subject::Started(Started { server: Some(server), .. }) = self else { return None };
         server.end()
     }
+
+    /// The same, if it may be about to end.
+    pub(super) fn end_in_a_moment(&mut self) -> Option<String> {
+        let Subject::Started(Started { server: Some(server), .. }) = self else { return None };
+        server.end_in_a_moment()
+    }
 }
 
 impl Running {
+    /// How it has ended, if it has, or is about to: of one that dies, connections end one after the
+    /// other.
+    pub(super) fn end_in_a_moment(&mut self) -> Option<String> {
+        const MOMENT: Duration = Duration::from_secs(1);
+        let deadline = Instant::now() + MOMENT;
+        loop {
+            let end = self.end();
+            if end.is_some() || Instant::now() >= deadline {
+                return end;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
     /// How it has ended, if it has.
     pub(super) fn end(&mut self) -> Option<String> {
         // One that has closed the connection and its port is about to end.

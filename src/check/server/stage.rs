@@ -99,7 +99,9 @@ impl Stage {
             return None;
         }
         let finding = if served { Some(self.greet().err()?) } else { None };
-        if let Some(end) = self.subject.end() {
+        let may_end = finding.as_ref().is_some_and(|finding| !finding.timed_out);
+        let end = if may_end { self.subject.end_in_a_moment() } else { self.subject.end() };
+        if let Some(end) = end {
             let came = format!("the server has ended, with {end}");
             return Some(Trouble { came, timed_out: false, lost: true });
         }
@@ -131,7 +133,8 @@ impl Stage {
     /// What this comes to if it was done with a server that was taken: should that have ended before
     /// its time, that is it.
     pub(crate) fn with_end_of(&self, server: &mut Running, outcome: Step) -> Step {
-        let Some(end) = outcome.is_err().then(|| server.end()).flatten() else { return outcome };
+        let end = outcome.is_err().then(|| server.end_in_a_moment()).flatten();
+        let Some(end) = end else { return outcome };
         let came = format!("the server has ended, with {end}");
         self.blamed(outcome, Trouble { came, timed_out: false, lost: true })
     }
