@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::error::ClientError;
 use super::patience::{Due, Patience};
 use super::transport::{Address, Stream};
+use super::turn::Turn;
 use crate::system::descriptors::wait;
 use crate::wire::lines::{Line, LineReader};
 use crate::wire::protocol::{Reply, Request, begins_record};
@@ -36,13 +37,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to a server, see [`Address::connect`].
+    /// Connects to a server, see [`Address::connect_in`].
     ///
     /// # Errors
     ///
     /// [`ClientError::UnknownHost`] or [`ClientError::Connect`].
-    pub(crate) fn open(address: &Address) -> Result<Self, ClientError> {
-        let stream = address.connect()?;
+    pub(super) fn open(address: &Address, turn: &mut Turn) -> Result<Self, ClientError> {
+        let stream = address.connect_in(turn)?;
         Ok(Connection { input: LineReader::new(stream, MAX_REPLY), given_up: false })
     }
 

@@ -21,15 +21,15 @@ pub(super) const CONNECT: Duration = Duration::from_secs(20);
 /// How long an address is tried alone, before the next one is tried too.
 const LEAD: Duration = Duration::from_millis(250);
 
-/// Connects to the first of some addresses that answers. Reads and writes of the stream fail where they
-/// would wait.
+/// Connects to the first of some addresses that answers, and says which. Reads and writes of the stream
+/// fail where they would wait.
 ///
 /// # Errors
 ///
 /// What the system says of the last address that failed, if all do.
 pub(super) fn connect_to_one(
     addresses: impl IntoIterator<Item = SocketAddr>,
-) -> io::Result<TcpStream> {
+) -> io::Result<(SocketAddr, TcpStream)> {
     let mut dial = Dial { attempts: Vec::new(), last: ErrorKind::NotFound.into() };
     let mut addresses = addresses.into_iter().peekable();
     let mut next_start = Instant::now();
@@ -47,8 +47,8 @@ pub(super) fn connect_to_one(
             }
         }
         let until = addresses.peek().map(|_| next_start);
-        if let Some(stream) = dial.wait(until)? {
-            return Ok(stream);
+        if let Some(connected) = dial.wait(until)? {
+            return Ok(connected);
         }
     }
 }
@@ -86,7 +86,7 @@ impl Dial {
     }
 
     /// Waits until one is connected, or fails, or until then. Returns the one that is connected, if any.
-    fn wait(&mut self, until: Option<Instant>) -> io::Result<Option<TcpStream>> {
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<Option<(SocketAddr, TcpStream)>> {
         let deadlines = self.attempts.iter().map(|attempt| attempt.deadline);
         let until = deadlines.chain(until).min();
         let most = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -98,7 +98,7 @@ impl Dial {
         for (attempt, ready) in std::mem::take(&mut self.attempts).into_iter().zip(ready) {
             let outcome = if ready { sockopt::socket_error(&attempt.socket)? } else { Ok(()) };
             match outcome {
-                Ok(()) if ready => return Ok(Some(TcpStream::from(attempt.socket))),
+                Ok(()) if ready => return Ok(Some((attempt.address, attempt.socket.into()))),
                 Ok(()) if attempt.deadline > now => self.attempts.push(attempt),
                 Ok(()) => self.fail(attempt.address, ErrorKind::TimedOut.into()),
                 Err(error) => self.fail(attempt.address, error.into()),
@@ -153,7 +153,8 @@ mod tests {
         let address = live.local_addr().unwrap();
         let dead = dead.iter().map(|(listener, _)| listener.local_addr().unwrap());
         let begun = Instant::now();
-        let stream = connect_to_one(dead.chain([address])).unwrap();
+        let (connected, stream) = connect_to_one(dead.chain([address])).unwrap();
+        assert_eq!(connected, address);
         assert_eq!(stream.peer_addr().unwrap(), address);
         // One after the other would take twice as long as one may take.
         assert!(begun.elapsed() >= 2 * LEAD && begun.elapsed() < CONNECT, "{:?}", begun.elapsed());
@@ -165,7 +166,8 @@ mod tests {
         let address = live.local_addr().unwrap();
         let (_sockets, addresses): (Vec<_>, Vec<_>) = (0..100).map(|_| refusing()).unzip();
         let begun = Instant::now();
-        let stream = connect_to_one(addresses.into_iter().chain([address])).unwrap();
+        let (connected, stream) = connect_to_one(addresses.into_iter().chain([address])).unwrap();
+        assert_eq!(connected, address);
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert!(begun.elapsed() < 50 * LEAD, "{:?}", begun.elapsed());
     }

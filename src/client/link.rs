@@ -15,6 +15,7 @@ use super::connection::{Answer, Connection, Notice};
 use super::error::ClientError;
 use super::history::Ask;
 use super::transport::Address;
+use super::turn::Turn;
 use crate::terminal::output::notice;
 use crate::wire::position::Span;
 use crate::wire::protocol::{Request, offers_history};
@@ -82,9 +83,11 @@ impl Link {
         retry: bool,
         reconnect: &mut dyn Reconnect,
     ) -> Result<Self, ClientError> {
-        let Joined { connection, span, .. } = match connect(&identity, reconnect) {
+        let mut turn = Turn::default();
+        let Joined { connection, span, .. } = match connect(&identity, &mut turn, reconnect) {
             Err(error) if retry && error.is_loss() => keep_trying(
-                |news| connect(&identity, news),
+                |turn, news| connect(&identity, turn, news),
+                turn,
                 error,
                 ClientError::is_loss,
                 reconnect,
@@ -120,8 +123,9 @@ impl Link {
         }
         // Also after a refusal: the first login was accepted.
         let may_pass = |error: &ClientError| !matches!(error, ClientError::NothingKept);
-        let again = |news: &mut dyn Reconnect| connect(&self.identity, news);
-        let Joined { connection, span, .. } = keep_trying(again, loss, may_pass, reconnect)?;
+        let again = |turn: &mut Turn, news: &mut dyn Reconnect| connect(&self.identity, turn, news);
+        let again = keep_trying(again, Turn::default(), loss, may_pass, reconnect)?;
+        let Joined { connection, span, .. } = again;
         (self.connection, self.span, self.lost) = (connection, span, None);
         Ok(())
     }
@@ -233,11 +237,12 @@ pub(super) struct Joined {
 /// [`ClientError`].
 pub(super) fn connect(
     identity: &Identity,
+    turn: &mut Turn,
     reconnect: &mut dyn Reconnect,
 ) -> Result<Joined, ClientError> {
     let Identity { address, receives, user, room, history } = identity;
     let mut notice = |what: &dyn Display| reconnect.notice(what);
-    let mut connection = Connection::open(address)?;
+    let mut connection = Connection::open(address, turn)?;
     say_more(&mut notice, &format_args!("connected to {}", connection.peer()));
     let user = user.as_bytes();
     let login = if *receives { Request::LogInReceiver } else { Request::LogInSender };
@@ -275,13 +280,15 @@ fn say_more(notice: &mut Notice<'_>, what: &dyn Display) {
 
 /// Calls `connect`, after `reason` not to be connected, as soon as the server is there and as long as it fails
 /// in a way that `may_pass`. Says when the server has gone away and when it is back, and in between only
-/// what else it is told: one refusal, and each attempt if more is to be said.
+/// what else it is told: one refusal, and each attempt if more is to be said. Pauses grow each time that
+/// all addresses have had their turn.
 ///
 /// # Errors
 ///
 /// The last one, if it will not pass, or `reconnect` wants no other attempt.
 pub(super) fn keep_trying<T>(
-    mut connect: impl FnMut(&mut dyn Reconnect) -> Result<T, ClientError>,
+    mut connect: impl FnMut(&mut Turn, &mut dyn Reconnect) -> Result<T, ClientError>,
+    mut turn: Turn,
     mut reason: ClientError,
     may_pass: impl Fn(&ClientError) -> bool,
     reconnect: &mut dyn Reconnect,
@@ -289,13 +296,15 @@ pub(super) fn keep_trying<T>(
     let away = Instant::now();
     let mut backoff = Backoff::new();
     let mut refused = false;
-    let mut time = backoff.pause();
+    let mut pause =
+        |turn: &mut Turn| if turn.pass() { backoff.pause() } else { Backoff::new().pause() };
+    let mut time = pause(&mut turn);
     reconnect.notice(&format_args!("{reason}; trying again"));
     loop {
         if !reconnect.pause(time) {
             return Err(reason);
         }
-        reason = match connect(reconnect) {
+        reason = match connect(&mut turn, reconnect) {
             Ok(connected) => {
                 let time = in_words(away.elapsed());
                 reconnect.notice(&format_args!("connected again after {time}"));
@@ -304,7 +313,7 @@ pub(super) fn keep_trying<T>(
             Err(error) if may_pass(&error) => error,
             Err(error) => return Err(error),
         };
-        time = backoff.pause();
+        time = pause(&mut turn);
         let is_news =
             matches!(reason, ClientError::Refused(_)) && !mem::replace(&mut refused, true);
         if is_news || log_enabled!(Level::Info) {

@@ -22,6 +22,7 @@ pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod tls;
 pub(crate) mod transport;
+mod turn;
 mod watch;
 
 pub(crate) use error::ClientError;

@@ -15,6 +15,7 @@ use super::dial::connect_to_one;
 use super::error::ClientError;
 use super::local::connect_to;
 use super::tls::{Security, Tls};
+use super::turn::Turn;
 use crate::system::sockets;
 
 /// Where a server is.
@@ -41,6 +42,11 @@ impl Address {
     /// [`ClientError::UnknownHost`] or [`ClientError::Connect`]; of a Unix socket,
     /// [`ClientError::Socket`] or [`ClientError::Impostor`]; with TLS, [`ClientError::Distrust`], too.
     pub(crate) fn connect(&self) -> Result<Stream, ClientError> {
+        self.connect_in(&mut Turn::default())
+    }
+
+    /// The same, from the address on whose turn it is.
+    pub(super) fn connect_in(&self, turn: &mut Turn) -> Result<Stream, ClientError> {
         let Address { host, port, security } = self;
         if self.is_local() {
             let path = PathBuf::from(host).join(port.to_string());
@@ -50,8 +56,10 @@ impl Address {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let unknown = |source| ClientError::UnknownHost { host: host.into(), source };
         let failed = |source| ClientError::Connect { host: host.into(), port: *port, source };
-        let addresses = (host, *port).to_socket_addrs().map_err(unknown)?;
-        let stream = connect_to_one(addresses).map_err(failed)?;
+        let addresses = turn.order((host, *port).to_socket_addrs().map_err(unknown)?);
+        let connected = connect_to_one(addresses.iter().copied());
+        let (address, stream) = connected.map_err(failed)?;
+        turn.reach(address, &addresses);
         sockets::set_options(&stream).map_err(|error| failed(error.into()))?;
         match security {
             Some(security) => security

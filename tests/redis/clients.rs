@@ -1,17 +1,27 @@
 //! Clients of a host that has several addresses, with a server at each.
 
 use std::fs;
+use std::mem;
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use crate::engine::Engine;
+use crate::harness::ports::free_port;
 use crate::harness::terminal::Terminal;
-use crate::harness::{Peer, Program, Server, chatbox, left_out};
+use crate::harness::{PATIENCE, Peer, Program, Server, chatbox, left_out, wait_until};
 
 /// A server at one address.
 fn server_at(engine: &Engine, address: &str, port: u16) -> Server {
+    server_with(engine, address, port, &[])
+}
+
+/// The same with flags.
+fn server_with(engine: &Engine, address: &str, port: u16, flags: &[&str]) -> Server {
     let (url, port) = (engine.url(), port.to_string());
-    Server::run(chatbox(["server", "--bind", address, "--redis", &url, &port]))
+    let words = ["server", "-v", "--bind", address, "--redis", &url, &port];
+    Server::run(chatbox(words.iter().chain(flags).copied()))
 }
 
 /// One who speaks there.
@@ -53,7 +63,7 @@ fn a_client_goes_on_at_the_next_address_of_its_host() {
     let mut witness = sender_at("127.0.0.1", port);
     let is_heard =
         |text: &str| String::from_utf8_lossy(&receiver.stdout()).contains(&format!("al: {text}"));
-    crate::harness::wait_until(
+    wait_until(
         || {
             witness.ok("sendall:are you there?");
             is_heard("are you there?")
@@ -102,4 +112,122 @@ fn a_chat_goes_on_at_the_next_address_of_its_host() {
         chat.expect(&format!("eve: I am there, {round}"));
         *dies = server_at(&engine, address, port);
     }
+}
+
+/// Starts servers at both addresses, and then a client, eve. Then the first address that she tries gets
+/// a server that is full, and the server at the other one goes away until she has been sent away, which
+/// `expect` waits for. Somebody at the full server says `there you are`, which she hears only at the other one;
+/// they and the servers are returned with her, for she gets in as soon as they are gone.
+fn send_away<C>(
+    engine: &Engine,
+    port: u16,
+    start: impl FnOnce() -> C,
+    expect: impl Fn(&mut C, &str),
+) -> (C, (Peer, [Server; 2])) {
+    let (mut address, mut next) = ("127.0.0.1", "::1");
+    let (mut first, mut other) = (server_at(engine, address, port), server_at(engine, next, port));
+    let mut client = start();
+    let has_eve = |server: &Server| server.program.stderr().contains("eve");
+    wait_until(|| has_eve(&first) || has_eve(&other), || "where is eve?".into());
+    if has_eve(&other) {
+        mem::swap(&mut address, &mut next);
+        mem::swap(&mut first, &mut other);
+    }
+    first.program.kill();
+    expect(&mut client, "connected again");
+    first = server_with(engine, address, port, &["--max-clients", "1"]);
+    let mut only = sender_at(address, port);
+    other.program.kill();
+    expect(&mut client, "the server is full");
+    other = server_at(engine, next, port);
+    only.ok("sendall:there you are");
+    (client, (only, [first, other]))
+}
+
+#[test]
+fn a_receiver_that_is_refused_goes_on_at_the_next_address() {
+    let Some(engine) = Engine::start() else { return };
+    let Some(mut command) = with_both(&engine, &chatbox(["receiver", "--reconnect", "both"]))
+    else {
+        return left_out("there can be no host with two addresses");
+    };
+    let port = free_port();
+    command.args([&port.to_string(), "eve", "cafe"]);
+    let (receiver, _others) = send_away(
+        &engine,
+        port,
+        || Program::start(command),
+        |receiver, text| receiver.expect_stderr(text),
+    );
+    receiver.expect_stdout("al: there you are\n");
+}
+
+#[test]
+fn a_chat_that_is_refused_goes_on_at_the_next_address() {
+    let Some(engine) = Engine::start() else { return };
+    let Some(mut command) = with_both(&engine, &chatbox(["chat", "both"])) else {
+        return left_out("there can be no host with two addresses");
+    };
+    let port = free_port();
+    command.args([&port.to_string(), "eve", "cafe"]).env("XDG_STATE_HOME", engine.folder());
+    let start = || {
+        let mut chat = Terminal::start(&command);
+        chat.keys("hello\r");
+        chat.expect("eve: hello");
+        chat
+    };
+    let (mut chat, _others) = send_away(&engine, port, start, |chat, text| chat.expect(text));
+    chat.expect("al: there you are");
+    chat.keys("here I am\r");
+    chat.expect("eve: here I am");
+}
+
+/// Who connects next, and to which of the two.
+fn accept(listeners: &[TcpListener; 2]) -> (usize, Peer) {
+    let mut fds = listeners.each_ref().map(|listener| PollFd::new(listener, PollFlags::IN));
+    let patience = PATIENCE.try_into().unwrap();
+    assert_eq!(poll(&mut fds, Some(&patience)), Ok(1), "not one connects");
+    let at = fds.iter().position(|fd| !fd.revents().is_empty()).unwrap();
+    (at, Peer::over(listeners[at].accept().unwrap().0))
+}
+
+#[test]
+fn whatever_goes_wrong_at_an_address_the_next_one_has_its_turn() {
+    let Some(engine) = Engine::start() else { return };
+    let Some(mut command) = with_both(&engine, &chatbox(["receiver", "--reconnect", "both"]))
+    else {
+        return left_out("there can be no host with two addresses");
+    };
+    let port = free_port();
+    let listeners = ["127.0.0.1", "::1"].map(|it| TcpListener::bind((it, port)).unwrap());
+    command.args([&port.to_string(), "eve", "cafe"]);
+    let receiver = Program::start(command);
+    let let_in = |peer: &mut Peer| {
+        peer.expect("rlogin:eve");
+        peer.send("ok:hello\n");
+        peer.expect("join:cafe");
+    };
+    let (first, mut peer) = accept(&listeners);
+    let_in(&mut peer);
+    peer.send("ok:come in\n");
+    // A connection that was good and is lost has had no turn.
+    drop(peer);
+    let mut turn = first;
+    // The third is what TLS says to somebody who does not speak it.
+    for answer in ["err:the server is full\n", "220 mail\n", "\x15\x03\x03\0\x02\x02\x46", ""] {
+        let (at, mut peer) = accept(&listeners);
+        assert_eq!(at, turn, "before {answer:?}: {receiver:?}");
+        peer.expect("rlogin:eve");
+        peer.send(answer);
+        turn = 1 - turn;
+    }
+    let (at, mut peer) = accept(&listeners);
+    assert_eq!(at, turn, "{receiver:?}");
+    let_in(&mut peer);
+    peer.send("err:Redis is away\n");
+    let (at, mut peer) = accept(&listeners);
+    assert_eq!(at, 1 - turn, "{receiver:?}");
+    let_in(&mut peer);
+    peer.send("ok:come in\ndelivery:cafe:al:there you are\n");
+    receiver.expect_stdout("al: there you are\n");
 }

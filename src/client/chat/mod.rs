@@ -25,6 +25,7 @@ use super::dialogue::Dialogue;
 use super::error::ClientError;
 use super::link::{Identity, KeepTrying};
 use super::transport::Address;
+use super::turn::Turn;
 use crate::system::descriptors::Blocking;
 use crate::terminal::format::Format;
 use crate::terminal::prompt::Prompt;
@@ -57,7 +58,7 @@ pub(crate) fn run(options: Options) -> Result<(), ClientError> {
     let Options { address, room, last, format, bell, reconnect, exit } = options;
     let (rooms, user) = (Rooms::new(last), format.user.clone());
     let identity = Identity { address, receives: true, user, room, history: rooms.ask() };
-    let (sender, receiver) = connect_both(&identity, &mut KeepTrying)?;
+    let (sender, receiver) = connect_both(&identity, &mut Turn::default(), &mut KeepTrying)?;
     let _blocking = Blocking::standard();
     let words = Words::new(identity.room.as_deref());
     let prompt = Prompt::open(words.clone())?;

@@ -16,15 +16,17 @@ use rustix::net::Shutdown;
 use crate::client::connection::{Answer, Connection};
 use crate::client::error::ClientError;
 use crate::client::link::{Identity, Joined, Reconnect, connect};
+use crate::client::turn::Turn;
 
 /// Connects as a sender, and then as the receiver of that identity.
 pub(super) fn connect_both(
     identity: &Identity,
+    turn: &mut Turn,
     reconnect: &mut dyn Reconnect,
 ) -> Result<(Connection, Joined), ClientError> {
     let sender = Identity { receives: false, history: None, ..identity.clone() };
-    let sender = connect(&sender, reconnect)?.connection;
-    Ok((sender, connect(identity, reconnect)?))
+    let sender = connect(&sender, turn, reconnect)?.connection;
+    Ok((sender, connect(identity, turn, reconnect)?))
 }
 
 /// What the receiver is to do: to join a room. The answer goes back, or nothing does if the connection

@@ -18,6 +18,7 @@ use crate::client::connection::{Answer, Connection};
 use crate::client::error::ClientError;
 use crate::client::hearing::{Heard, hear};
 use crate::client::link::{Joined, Reconnect, keep_trying};
+use crate::client::turn::Turn;
 use crate::system::descriptors;
 use crate::terminal::printer::Printer;
 use crate::wire::position::Span;
@@ -206,8 +207,9 @@ impl Receiving {
         let mut held = pair.take_sender(sender, give_up);
         let mut identity = pair.identity().clone();
         identity.history = self.rooms.ask();
-        let again = |news: &mut dyn Reconnect| connect_both(&identity, news);
-        let (sender, receiver) = keep_trying(again, loss, |_| true, &mut self.printer)?;
+        let again = |turn: &mut Turn, news: &mut dyn Reconnect| connect_both(&identity, turn, news);
+        let turn = Turn::default();
+        let (sender, receiver) = keep_trying(again, turn, loss, |_| true, &mut self.printer)?;
         let (receiver, is_known) = self.take_over(receiver);
         if !is_known {
             self.printer.notice(&"what was said meanwhile may be missing");
