@@ -86,8 +86,8 @@ struct Arguments {
     #[argh(option, arg_name = "N", from_str_fn(rate))]
     rate: Option<f64>,
 
-    /// check that what was sent can be replayed, once and in order, from a server that keeps what is
-    /// said; it stays there
+    /// check that all that was sent can be replayed, once and in order, from a server that keeps as much;
+    /// it stays there
     #[argh(switch)]
     history: bool,
 
