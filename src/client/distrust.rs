@@ -13,8 +13,8 @@ pub(crate) enum Distrust {
     #[error("the server's certificate has expired, or does not hold yet: it needs a new one")]
     Expired,
     /// The server's certificate is for others.
-    #[error("the server's certificate is not for this name: connect to one that it is for")]
-    OtherName,
+    #[error("the server's certificate is not for this name{0}: connect to one that it is for")]
+    OtherName(String),
     /// Nobody known has issued the server's certificate.
     #[error(
         "the server's certificate is from nobody who is trusted here: name its issuer with --cacert"
@@ -55,8 +55,10 @@ impl From<Error> for Distrust {
                 | CertificateError::ExpiredContext { .. }
                 | CertificateError::NotValidYet
                 | CertificateError::NotValidYetContext { .. } => Distrust::Expired,
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. } => Distrust::OtherName,
+                CertificateError::NotValidForName => Distrust::OtherName(String::new()),
+                CertificateError::NotValidForNameContext { presented, .. } => {
+                    Distrust::OtherName(but_for(presented))
+                }
                 // Who has signed it has at most the name of somebody who is trusted.
                 CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     Distrust::UnknownIssuer
@@ -78,6 +80,18 @@ impl From<Error> for Distrust {
             error => Distrust::Other(error),
         }
     }
+}
+
+/// For whom a certificate is, in words; its names are as the library shows them. A few will do.
+fn but_for(names: &[String]) -> String {
+    const MOST: usize = 5;
+    let name = |name: &String| {
+        let (kind, name) = name.strip_suffix(')')?.split_once('(')?;
+        let is_host = ["DnsName", "IpAddress"].contains(&kind);
+        is_host.then(|| visible(name.trim_matches('"').as_bytes()))
+    };
+    let names: Vec<_> = names.iter().filter_map(name).take(MOST).collect();
+    if names.is_empty() { String::new() } else { format!(", but for {}", names.join(" or ")) }
 }
 
 /// What a server says of a certificate, in words.

@@ -67,7 +67,9 @@ fn each_reason_not_to_trust_a_server_is_one_line() {
     finished.assert_one_error(1, "the server's certificate has expired");
     let right = server(&authority.server(|_| {}), &[]);
     let finished = sender(right.port, "127.0.0.2", "bob", &trust);
-    finished.assert_one_error(1, "the server's certificate is not for this name");
+    let line =
+        "the server's certificate is not for this name, but for localhost or 127.0.0.1: connect";
+    finished.assert_one_error(1, line);
     let other = stranger.own();
     let finished = sender(right.port, "localhost", "bob", &["--tls", "--cacert", &other]);
     finished.assert_one_error(1, "from nobody who is trusted here");
