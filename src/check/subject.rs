@@ -75,14 +75,19 @@ impl Subject {
 
     /// How it has ended, if it was started here and has.
     pub(super) fn end(&mut self) -> Option<String> {
-        let Subject::Started(Started { server: Some(server), .. }) = self else { return None };
-        server.end()
+        self.running()?.end()
     }
 
     /// The same, if it may be about to end.
     pub(super) fn end_in_a_moment(&mut self) -> Option<String> {
-        let Subject::Started(Started { server: Some(server), .. }) = self else { return None };
-        server.end_in_a_moment()
+        self.running()?.end_in_a_moment()
+    }
+
+    fn running(&mut self) -> Option<&mut Running> {
+        match self {
+            Subject::Started(started) => started.server.as_mut(),
+            _ => None,
+        }
     }
 }
 

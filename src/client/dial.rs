@@ -123,9 +123,8 @@ fn begin(address: SocketAddr) -> io::Result<OwnedFd> {
 mod tests {
     use std::net::TcpListener;
 
-    use rustix::net::{bind, getsockname};
-
     use super::*;
+    use crate::system::sockets;
 
     /// A listener whose queue is full, so that it does not answer; and who fills the queue.
     fn dead() -> (TcpListener, Vec<TcpStream>) {
@@ -137,13 +136,9 @@ mod tests {
         (listener, queue)
     }
 
-    /// A socket to which nobody can connect, for it does not listen.
-    fn refusing() -> (OwnedFd, SocketAddr) {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
-        bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = getsockname(&socket).unwrap().try_into().unwrap();
-        (socket, address)
+    /// So many addresses to which nobody can connect as long as their sockets are there.
+    fn refusing(count: usize) -> (Vec<OwnedFd>, Vec<SocketAddr>) {
+        (0..count).map(|_| sockets::closed().unwrap()).unzip()
     }
 
     #[test]
@@ -164,7 +159,7 @@ mod tests {
     fn an_address_that_refuses_makes_room_for_the_next_at_once() {
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = live.local_addr().unwrap();
-        let (_sockets, addresses): (Vec<_>, Vec<_>) = (0..100).map(|_| refusing()).unzip();
+        let (_sockets, addresses) = refusing(100);
         let begun = Instant::now();
         let (connected, stream) = connect_to_one(addresses.into_iter().chain([address])).unwrap();
         assert_eq!(connected, address);
@@ -174,7 +169,7 @@ mod tests {
 
     #[test]
     fn if_none_answers_the_last_says_why() {
-        let (_sockets, addresses): (Vec<_>, Vec<_>) = (0..2).map(|_| refusing()).unzip();
+        let (_sockets, addresses) = refusing(2);
         let error = connect_to_one(addresses).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert_eq!(connect_to_one([]).unwrap_err().kind(), ErrorKind::NotFound);

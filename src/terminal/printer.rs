@@ -195,7 +195,7 @@ impl Printer {
         /// The editor may be busy for ever: then the rest is printed below the prompt.
         const LONGEST: Duration = Duration::from_secs(1);
         let mut state = self.queue.lock();
-        (state.again, state.ending) = (true, true);
+        state.ending = true;
         self.queue.news.notify_all();
         let not_yet = |state: &mut State| state.reading && !state.ended;
         drop(self.queue.news.wait_timeout_while(state, LONGEST, not_yet));
@@ -248,7 +248,7 @@ impl Printer {
         } else {
             Show::After(state.waiting.take())
         };
-        state.again &= state.ending;
+        state.again = false;
         self.queue.news.notify_all();
         shown
     }
@@ -293,7 +293,8 @@ impl State {
     fn is_idle(&self) -> bool {
         let has_lines = !self.waiting.is_empty();
         if self.reading {
-            self.rung || !has_lines && !self.again && self.returned.is_none()
+            let wants_prompt = self.again || self.ending || self.returned.is_some();
+            self.rung || !has_lines && !wants_prompt
         } else {
             !has_lines
         }

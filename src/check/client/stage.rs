@@ -2,14 +2,13 @@
 //! client that talks to it.
 
 use std::cell::Cell;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 
 use crate::check::case::Profile;
 use crate::check::peer::{Patience, Peer};
@@ -18,7 +17,7 @@ use crate::check::story::{Story, shown};
 use crate::check::trial::{Ground, mark};
 use crate::check::verdict::{Finding, Given, Step, Stop};
 use crate::client::transport::Stream;
-use crate::system::descriptors;
+use crate::system::{descriptors, sockets};
 
 /// How often it is looked whether a client has ended, or has read something.
 const LOOK: Duration = Duration::from_millis(10);
@@ -211,14 +210,8 @@ pub(super) fn listen() -> Step<(Vec<TcpListener>, u16)> {
 
 /// A port of this machine at which nobody listens, and nobody will as long as the socket is there.
 pub(super) fn closed_port() -> Step<(OwnedFd, u16)> {
-    let take = || {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let address = SocketAddr::try_from(getsockname(&socket)?)?;
-        Ok::<_, std::io::Error>((socket, address.port()))
-    };
-    take().map_err(|error| Stop::Error(Finding::new("a port", error.to_string())))
+    let closed = sockets::closed().map(|(socket, address)| (socket, address.port()));
+    closed.map_err(|error| Stop::Error(Finding::new("a port", error.to_string())))
 }
 
 impl Scene {
